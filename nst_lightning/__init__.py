@@ -1,0 +1,41 @@
+"""Neural style transfer by optimisation (Gatys et al.) as a PyTorch Lightning module.
+
+Importing the package is cheap: torch is imported when one of the names below is first used, so
+that `nst-batch --help` answers at once.
+"""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nst_lightning.errors import UserError as UserError
+    from nst_lightning.imaging.read import load_image as load_image
+    from nst_lightning.settings import TransferSettings as TransferSettings
+    from nst_lightning.transfer import StyleTransfer as StyleTransfer
+
+_CLONE = Path(__file__).resolve().parent.parent
+if (_CLONE / "cli" / "app.py").is_file() and (_CLONE / "configs" / "presets").is_dir():
+    # Imported from a clone: the command line and the configs stand beside this folder there,
+    # not inside it as in an installed package.
+    __path__.append(str(_CLONE))
+
+try:
+    __version__ = version("nst-lightning")
+except PackageNotFoundError:  # a clone that was never installed
+    __version__ = "0+unknown"
+
+_EXPORTS = {
+    "StyleTransfer": "nst_lightning.transfer",
+    "TransferSettings": "nst_lightning.settings",
+    "UserError": "nst_lightning.errors",
+    "load_image": "nst_lightning.imaging.read",
+}
+__all__ = ["StyleTransfer", "TransferSettings", "UserError", "__version__", "load_image"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _EXPORTS:
+        return getattr(import_module(_EXPORTS[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""The grid: folders → pairs → batches, what is done, and running what is left."""

@@ -1,0 +1,43 @@
+"""A memory of bounded size for what many pairs share."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+T = TypeVar("T")
+
+
+class TensorCache:
+    """Keeps what was made, up to a number of bytes; the least recently used goes first.
+
+    Args:
+        limit: bytes of tensors kept.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.kept: OrderedDict[Hashable, tuple[int, Any]] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `key` stands for, made only where it is not kept."""
+        if key not in self.kept:
+            value = make()
+            self.kept[key] = (size_of(value), value)
+        self.kept.move_to_end(key)
+        found: T = self.kept[key][1]
+        while len(self.kept) > 1 and sum(size for size, _ in self.kept.values()) > self.limit:
+            self.kept.popitem(last=False)
+        return found
+
+
+def size_of(value: Any) -> int:
+    """Bytes of all tensors in nested tuples and dicts."""
+    if isinstance(value, Tensor):
+        return value.numel() * value.element_size()
+    if isinstance(value, dict):
+        return sum(size_of(part) for part in value.values())
+    if isinstance(value, (tuple, list)):
+        return sum(size_of(part) for part in value)
+    return 0

@@ -1,0 +1,64 @@
+"""What a plan costs, before anything is run. Imports torch only to time this machine."""
+
+import time
+from collections.abc import Iterable
+
+from nst_lightning.batch.plan import Pair, shapes
+from nst_lightning.settings import BatchSettings
+from nst_lightning.vgg.layers import channels, deepest, layer_sequence
+
+
+def step_flops(settings: BatchSettings, height: int, width: int) -> float:
+    """Floating-point operations of one step on one picture.
+
+    Counts the convolutions forward and backward to the input (2 × 2 × multiply-adds); at 512² through
+    relu5_1 of VGG-19 that is 0.40 TFLOP.
+    """
+    layers = [*settings.active_content_layers, *settings.active_style_layers]
+    sequence = layer_sequence(settings.network)
+    incoming, total = 3, 0.0
+    for name in sequence[: sequence.index(deepest(layers, settings.network)) + 1]:
+        if name.startswith("conv"):
+            total += 4 * 9 * incoming * channels(name) * height * width
+            incoming = channels(name)
+        elif name.startswith("pool"):
+            height, width = height // 2, width // 2
+    return total
+
+
+def plan_flops(pairs: Iterable[Pair], settings: BatchSettings) -> float:
+    """Floating-point operations of all readable pairs."""
+    sizes = [scale.size for scale in settings.scales]
+    total = 0.0
+    for pair in pairs:
+        for scale, shape in zip(
+            settings.scales, shapes(pair.content, sizes, settings.upscale), strict=True
+        ):
+            total += scale.steps * step_flops(settings, *shape)
+    return total
+
+
+def flops_per_second(accelerator: str) -> float:
+    """What this machine reaches on a convolution of the network's kind, in about a second."""
+    import torch
+
+    from nst_lightning.batch.device import choose_device
+
+    device = choose_device(accelerator)
+    side, width = 64, 256
+    conv = torch.nn.Conv2d(width, width, 3, padding=1).to(device).requires_grad_(False)
+    conv = conv.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    x = torch.randn(1, width, side, side, device=device).to(memory_format=torch.channels_last)
+    x.requires_grad_(True)
+
+    def once() -> None:
+        torch.autograd.grad(conv(x).sum(), x)
+        float(x[0, 0, 0, 0])  # waits for the device
+
+    once()
+    started = time.perf_counter()
+    rounds = 0
+    while time.perf_counter() - started < 0.5:
+        once()
+        rounds += 1
+    return rounds * 4 * 9 * width * width * side * side / (time.perf_counter() - started)

@@ -1,0 +1,42 @@
+"""Which device `accelerator` means here."""
+
+import torch
+
+from nst_lightning.errors import UserError
+from nst_lightning.settings import BatchSettings
+
+
+def choose_device(accelerator: str) -> torch.device:
+    """The device that Lightning's accelerator of that name starts with.
+
+    Raises:
+        UserError: this machine has no such accelerator.
+    """
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if accelerator == "cpu" or (accelerator == "auto" and not cuda and not mps):
+        return torch.device("cpu")
+    if cuda and accelerator in ("auto", "gpu"):
+        return torch.device("cuda")
+    if mps and accelerator in ("auto", "gpu", "mps"):
+        return torch.device("mps")
+    raise UserError(f"this machine has no accelerator {accelerator!r}: choose auto or cpu.")
+
+
+def check_precision(settings: BatchSettings, device: torch.device) -> None:
+    """Refuse a precision that the device does not have.
+
+    Raises:
+        UserError: 16-mixed anywhere but on a GPU (on the CPU Lightning would silently take
+            bf16-mixed), 64-true on mps.
+    """
+    if settings.precision == "16-mixed" and device.type != "cuda":
+        raise UserError("precision 16-mixed needs a GPU: choose 32-true or bf16-mixed here.")
+    if settings.precision == "64-true" and device.type == "mps":
+        raise UserError("precision 64-true is not available on mps: choose 32-true.")
+
+
+def batch_size(settings: BatchSettings, device: torch.device) -> int:
+    """Pictures per batch; `auto` is 1 on the CPU, where batches gain nothing, and 8 elsewhere."""
+    if settings.batch_size != "auto":
+        return settings.batch_size
+    return 1 if device.type == "cpu" else 8

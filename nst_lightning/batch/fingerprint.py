@@ -1,0 +1,64 @@
+"""The identity of a result: everything that decides its pixels, in one hash. Imports no torch."""
+
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from nst_lightning.settings import BatchSettings, TransferSettings
+from nst_lightning.vgg.layers import canonical
+
+ALGORITHM = 1
+"""Raised when a default or a formula changes the pixels."""
+
+INITS = ("content", "noise", "gray", "style")
+
+
+@lru_cache(maxsize=None)
+def file_sha256(path: Path) -> str:
+    """sha256 of a file's bytes, read once a run."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def pixel_settings(settings: BatchSettings) -> dict[str, Any]:
+    """The settings that affect pixels, with defaults resolved and layers under canonical names.
+
+    The names of weights and of a start picture are left out: their bytes count, not their paths.
+    """
+    fields = TransferSettings.model_fields
+    chosen: dict[str, Any] = {
+        name: value for name, value in settings.model_dump(mode="json").items() if name in fields
+    }
+    for name in ("content_layers", "style_layers"):
+        chosen[name] = {canonical(k, settings.network): v for k, v in chosen[name].items()}
+    chosen["learning_rate"] = settings.resolved_learning_rate
+    chosen["precision"] = settings.precision
+    chosen.pop("weights")
+    if settings.init not in INITS:
+        chosen["init"] = file_sha256(Path(settings.init))
+    return chosen
+
+
+def fingerprint(
+    settings: BatchSettings, weights_checksum: str, content_sha256: str, style_sha256: str
+) -> str:
+    """sha256 over the algorithm's version, the settings that affect pixels, weights and inputs."""
+    identity = {
+        "algorithm": ALGORITHM,
+        "settings": pixel_settings(settings),
+        "weights": weights_checksum,
+        "content": content_sha256,
+        "style": style_sha256,
+    }
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def pair_seed(seed: int, content_sha256: str, style_sha256: str) -> int:
+    """The seed of a pair's random start: from the seed and the pair alone, not from its company."""
+    digest = hashlib.sha256(f"{seed}:{content_sha256}:{style_sha256}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1

@@ -1,0 +1,151 @@
+"""The output folder: what is finished in it, and whether this run may write there. No torch."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nst_lightning.batch.fingerprint import ALGORITHM, pixel_settings
+from nst_lightning.batch.ledger import Ledger, Record
+from nst_lightning.batch.plan import Pair
+from nst_lightning.errors import UserError
+from nst_lightning.imaging.atomic import write_text
+from nst_lightning.imaging.header import read_metadata
+from nst_lightning.settings import BatchSettings, build, dump_yaml, read_yaml
+
+SETTINGS = "settings.yaml"
+RECORD_KEY = "nst-lightning"
+"""The text chunk of a result's PNG that holds its record."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A pair to make, and the identity of its inputs."""
+
+    pair: Pair
+    content_sha256: str
+    style_sha256: str
+    fingerprint: str
+
+
+def check_folder(out: Path, inputs: Sequence[Path]) -> None:
+    """Make the output folder and see that it can be written.
+
+    Raises:
+        UserError: it is a file, an input folder, or cannot be written.
+    """
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out}: is a file; name a folder with --out.")
+    for folder in inputs:
+        if folder.is_dir() and folder.resolve() == out.resolve():
+            raise UserError(f"{out}: is a folder of inputs; name another folder with --out.")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out) as probe:
+            probe.write(b"\0" * 4096)
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        raise UserError(
+            f"{out}: cannot be written ({error.strerror}); free it or name another with --out."
+        ) from None
+
+
+def record_in_picture(path: Path) -> Record | None:
+    """The record that a result carries in its own metadata; None for any other file."""
+    try:
+        record = json.loads(read_metadata(path).get(RECORD_KEY, ""))
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and "fingerprint" in record else None
+
+
+def encode(record: Record) -> str:
+    """A record as the text that its picture carries."""
+    return json.dumps(record, ensure_ascii=False)
+
+
+def split(
+    jobs: Sequence[Job], out: Path, ledger: Ledger, settings: BatchSettings, *, overwrite: bool
+) -> tuple[list[Job], list[Job]]:
+    """Jobs to run and jobs whose finished picture stands.
+
+    A picture whose line is missing from the ledger (killed between the two) is entered there.
+
+    Raises:
+        UserError: a file that is not this pair's with these settings is in the way.
+    """
+    records = ledger.read()
+    to_run: list[Job] = []
+    done: list[Job] = []
+    for job in jobs:
+        path = out / job.pair.output
+        if not path.exists():
+            to_run.append(job)
+            continue
+        known = records.get(job.pair.output.as_posix())
+        whole = known and known["status"] == "done" and known["bytes"] == path.stat().st_size
+        record = known if whole else record_in_picture(path)
+        if record and record["fingerprint"] == job.fingerprint:
+            if not whole:
+                ledger.append(record | {"bytes": path.stat().st_size})
+            done.append(job)
+        elif overwrite:
+            to_run.append(job)
+        else:
+            raise UserError(refusal(path, job, record, settings))
+    return to_run, done
+
+
+def refusal(path: Path, job: Job, record: Record | None, settings: BatchSettings) -> str:
+    """Why a picture in the way is neither kept as this pair's nor replaced."""
+    way_out = "choose another place with --out, or replace it with --overwrite"
+    if record is None:
+        return f"{path}: is in the way and was not made by nst-batch; {way_out}."
+    reasons = differences(record, job, settings) or ["other settings"]
+    return f"{path}: was made with {'; '.join(reasons)}; {way_out}."
+
+
+def differences(record: Record, job: Job, settings: BatchSettings) -> list[str]:
+    """How a finished picture's making differs from what is asked now."""
+    reasons = []
+    before: Mapping[str, Any] = record.get("settings", {})
+    now = settings.model_dump(mode="json")
+    names = pixel_settings(settings)
+    for name in names:
+        if name in before and before[name] != now.get(name):
+            reasons.append(f"{name} {show(before[name])} instead of {show(now.get(name))}")
+    for role, sha in (("content", job.content_sha256), ("style", job.style_sha256)):
+        if record.get(f"{role}_sha256") != sha:
+            reasons.append(f"another {role} picture than {getattr(job.pair, role).path} is now")
+    if record.get("algorithm") != ALGORITHM:
+        reasons.append("another version of the algorithm")
+    if not reasons and "weights_checksum" in record:
+        reasons.append("other weights or another start picture")
+    return reasons
+
+
+def show(value: Any) -> str:
+    """A setting's value in a sentence."""
+    if isinstance(value, list):
+        return ",".join(f"{scale['size']}:{scale['steps']}" for scale in value)
+    if isinstance(value, dict):
+        return ",".join(f"{k}={v:g}" for k, v in value.items()) or "none"
+    return str(value)
+
+
+def write_settings(out: Path, settings: BatchSettings, command: str) -> None:
+    """`settings.yaml`: what was asked, complete, so that `--config` repeats it."""
+    note = f"# Written by nst-batch; --config {SETTINGS} repeats it.\n# {command}\n"
+    text = note + dump_yaml(settings)
+    path = out / SETTINGS
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)
+
+
+def read_settings(out: Path) -> BatchSettings:
+    """The settings that an output folder was made with."""
+    return build(read_yaml(out / SETTINGS), str(out / SETTINGS))

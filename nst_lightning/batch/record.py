@@ -1,0 +1,56 @@
+"""A pair's line in the manifest, which its picture carries too. Imports no torch."""
+
+import os
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from nst_lightning.batch.fingerprint import ALGORITHM
+from nst_lightning.batch.ledger import Record
+from nst_lightning.batch.output import Job
+from nst_lightning.settings import BatchSettings
+
+
+def make_record(
+    job: Job, out: Path, settings: BatchSettings, *, status: str, **facts: Any
+) -> Record:
+    """One line of the manifest.
+
+    Args:
+        job: the pair and its identity.
+        out: the output folder; paths are written relative to it.
+        settings: what was asked, complete.
+        status: `done` or `failed`.
+        facts: `losses`, `steps`, `seconds`, `device`, `resolved` (what each `auto` became),
+            `weights_checksum`, `reason`.
+    """
+    return {
+        "output": job.pair.output.as_posix(),
+        "status": status,
+        "content": relative(job.pair.content.path, out),
+        "content_sha256": job.content_sha256,
+        "style": relative(job.pair.style.path, out),
+        "style_sha256": job.style_sha256,
+        "fingerprint": job.fingerprint,
+        "algorithm": ALGORITHM,
+        **facts,
+        "settings": settings.model_dump(mode="json"),
+        "versions": versions(),
+    }
+
+
+def relative(path: Path, out: Path) -> str:
+    """A path as seen from the output folder; absolute where there is no way (another drive)."""
+    try:
+        return Path(os.path.relpath(path.resolve(), out.resolve())).as_posix()
+    except ValueError:
+        return path.resolve().as_posix()
+
+
+def versions() -> Mapping[str, str]:
+    """The software that made a picture."""
+    return {"python": platform.python_version()} | {
+        name: version(name) for name in ("nst-lightning", "torch", "lightning")
+    }

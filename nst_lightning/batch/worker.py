@@ -1,0 +1,274 @@
+"""One batch of pairs on one device: the only place that builds a Trainer."""
+
+import logging
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch import Tensor
+
+from nst_lightning.batch.cache import TensorCache
+from nst_lightning.batch.display import Display
+from nst_lightning.batch.fingerprint import pair_seed
+from nst_lightning.batch.ledger import Record
+from nst_lightning.batch.output import RECORD_KEY, Job, encode
+from nst_lightning.batch.record import make_record
+from nst_lightning.batch.stop import StopFlag
+from nst_lightning.callbacks.progress import Progress
+from nst_lightning.callbacks.snapshots import Snapshots
+from nst_lightning.errors import OutputError, UserError
+from nst_lightning.imaging.header import fit
+from nst_lightning.imaging.read import Picture, read_picture
+from nst_lightning.imaging.resize import resize
+from nst_lightning.imaging.write import to_uint8, write_png
+from nst_lightning.settings import BatchSettings, Scale, finite
+from nst_lightning.transfer import (
+    StyleTransfer,
+    Targets,
+    content_targets,
+    starting_image,
+    style_targets,
+)
+from nst_lightning.vgg.network import VGG
+
+CACHE_BYTES = 2 << 30
+"""Targets kept for reuse: at 512 px a content takes 11 MB and a style 3 MB."""
+
+
+class Worker:
+    """Makes the pictures of batches, one after the other.
+
+    Args:
+        network: the extractor that the settings ask for.
+        weights_checksum: its identity, for the records.
+        settings: all of them.
+        out: the output folder.
+        display: hears of every step.
+        stop: looked at after every step.
+    """
+
+    def __init__(
+        self,
+        network: VGG,
+        weights_checksum: str,
+        settings: BatchSettings,
+        out: Path,
+        display: Display,
+        stop: StopFlag,
+    ) -> None:
+        self.settings = settings
+        self.weights_checksum = weights_checksum
+        self.out = out
+        self.display = display
+        self.stop = stop
+        self.cache = TensorCache(CACHE_BYTES)
+        for name in ("lightning.pytorch", "lightning.fabric"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        self.device = self._trainer([]).strategy.root_device
+        self.network = network.to(self.device)
+        self.dtype = torch.float64 if settings.precision == "64-true" else torch.float32
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Record]:
+        """Make the pictures of one batch; yields each pair's record once its file is on disk.
+
+        One bad pair does not cost the others: where a batch fails as a whole, its pairs are tried
+        one by one.
+
+        Raises:
+            OutputError: the output folder can no longer be written.
+            Interrupted: the stop flag was raised.
+        """
+        self.display.batch([job.pair.label for job in jobs], self.settings.total_steps)
+        started = time.monotonic()
+        try:
+            made = self._make(jobs)
+        except OutputError:
+            raise
+        except Exception as error:
+            if len(jobs) > 1:
+                for job in jobs:
+                    yield from self.run([job])
+            else:
+                yield self._record(jobs[0], status="failed", reason=reason(error))
+            return
+        seconds = round((time.monotonic() - started) / len(jobs), 3)
+        for job, facts in zip(jobs, made, strict=True):
+            yield self._save(job, facts, seconds)
+
+    def _make(self, jobs: Sequence[Job]) -> list[dict[str, Any]]:
+        """All scales of a batch; per pair its `rgb`, `alpha`, `losses`, `failed_at`."""
+        image: Tensor | None = None
+        offset = 0
+        for scale in self.settings.scales:
+            model, alphas = self._model(jobs, scale, image)
+            self._fit(model, jobs, offset)
+            image = model.image.detach()
+            offset += scale.steps
+            if (model.failed_at > 0).any():
+                break
+        rgb = to_uint8(model.image.detach().cpu())
+        with torch.no_grad():
+            saved = (rgb.to(self.dtype) / 255).to(self.device)
+            losses = {k: v.tolist() for k, v in model.to(self.device).evaluate(saved).items()}
+        return [
+            {
+                "rgb": rgb[i],
+                "alpha": alphas[i],
+                "losses": {name: finite(values[i]) for name, values in losses.items()},
+                "failed_at": int(model.failed_at[i]) + (offset - model.steps),
+                "failed": bool(model.failed_at[i] > 0),
+                "steps": offset,
+            }
+            for i in range(len(jobs))
+        ]
+
+    def _model(
+        self, jobs: Sequence[Job], scale: Scale, image: Tensor | None
+    ) -> tuple[StyleTransfer, list[Tensor | None]]:
+        """The module for one scale, and the contents' alpha."""
+        contents = [self._content(job, scale) for job in jobs]
+        styles = [self._style(job, scale) for job in jobs]
+        content = torch.cat([picture.rgb for picture, _ in contents])
+        if image is None:
+            image = torch.cat([self._start(job, c[0], scale) for job, c in zip(jobs, contents)])
+        targets = Targets(stack([c[1] for c in contents]), stack(styles))
+        model = StyleTransfer(
+            content,
+            content,
+            self.settings,
+            init=resize(image, *content.shape[-2:]),
+            network=self.network,
+            targets=targets,
+            steps=scale.steps,
+        )
+        return model.to(self.dtype), [picture.alpha for picture, _ in contents]
+
+    def _content(self, job: Job, scale: Scale) -> tuple[Picture, dict[str, Tensor]]:
+        def make() -> tuple[Picture, dict[str, Tensor]]:
+            picture = self._read(job.pair.content.path, scale.size)
+            image = picture.rgb.to(self.device, self.dtype)
+            return picture, content_targets(self._network(), image, self.settings)
+
+        return self.cache.get(("content", job.pair.content.path, scale.size), make)
+
+    def _style(self, job: Job, scale: Scale) -> dict[str, Tensor]:
+        def make() -> dict[str, Tensor]:
+            image = self._style_image(job, scale).to(self.device, self.dtype)
+            return style_targets(self._network(), image, self.settings)
+
+        return self.cache.get(("style", job.pair.style.path, scale.size), make)
+
+    def _style_image(self, job: Job, scale: Scale) -> Tensor:
+        return self._read(job.pair.style.path, self.settings.style_size_at(scale)).rgb
+
+    def _start(self, job: Job, picture: Picture, scale: Scale) -> Tensor:
+        style = self._style_image(job, scale) if self.settings.init == "style" else picture.rgb
+        seed = pair_seed(self.settings.seed, job.content_sha256, job.style_sha256)
+        return starting_image(picture.rgb, style, self.settings, seed)
+
+    def _network(self) -> VGG:
+        """The extractor on this device: a finished fit leaves it on the CPU."""
+        return self.network.to(self.device, self.dtype)
+
+    def _read(self, path: Path, size: int) -> Picture:
+        picture = read_picture(path, max_pixels=self.settings.max_pixels)
+        shape = fit(*picture.rgb.shape[-2:], size, self.settings.upscale)
+        alpha = picture.alpha
+        return Picture(
+            resize(picture.rgb, *shape), None if alpha is None else resize(alpha, *shape)
+        )
+
+    def _fit(self, model: StyleTransfer, jobs: Sequence[Job], offset: int) -> None:
+        def report(step: int, loss: Any) -> None:
+            self.display.step(step, len(jobs), loss)
+            self.stop.check()
+
+        snapshots = Snapshots(
+            [self.out / job.pair.extras for job in jobs],
+            self.settings.save_every,
+            self.settings.save_first,
+            offset,
+        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            try:
+                self._trainer([snapshots, Progress(report, offset)]).fit(model)
+            except SIGTERMException:
+                self.stop.check()
+                raise
+
+    def _trainer(self, callbacks: list[L.Callback]) -> L.Trainer:
+        return L.Trainer(
+            accelerator=self.settings.accelerator,
+            devices=1,
+            precision=self.settings.precision,
+            max_epochs=1,
+            callbacks=callbacks,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=tempfile.gettempdir(),
+        )
+
+    def _save(self, job: Job, made: dict[str, Any], seconds: float) -> Record:
+        """Write the picture with its record inside."""
+        facts = {
+            "losses": made["losses"],
+            "steps": made["steps"],
+            "seconds": seconds,
+            "device": device_name(self.device),
+            "resolved": {
+                "learning_rate": self.settings.resolved_learning_rate,
+                "accelerator": self.device.type,
+                "width": made["rgb"].shape[-1],
+                "height": made["rgb"].shape[-2],
+            },
+        }
+        path = self.out / job.pair.output
+        if made["failed"]:
+            path = self.out / job.pair.extras / "last-good.png"
+            record = self._record(
+                job,
+                status="failed",
+                reason=f"the loss was no longer a finite number at step {made['failed_at']}; the "
+                f"last good picture is {path.relative_to(self.out).as_posix()}; try smaller weights",
+                **facts,
+            )
+        else:
+            record = self._record(job, status="done", **facts)
+        try:
+            write_png(path, made["rgb"], made["alpha"], {RECORD_KEY: encode(record)})
+        except OSError as error:
+            raise OutputError(
+                f"{path}: cannot be written ({error.strerror}); what is finished stays, and the "
+                "same command goes on from there once there is room."
+            ) from None
+        return record | {"bytes": path.stat().st_size}
+
+    def _record(self, job: Job, **facts: Any) -> Record:
+        return make_record(
+            job, self.out, self.settings, weights_checksum=self.weights_checksum, **facts
+        )
+
+
+def stack(targets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Targets of single pictures → targets of a batch, by layer."""
+    return {layer: torch.cat([target[layer] for target in targets]) for layer in targets[0]}
+
+
+def reason(error: Exception) -> str:
+    """An exception as one line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
+
+
+def device_name(device: torch.device) -> str:
+    """`cpu` or the accelerator's own name."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

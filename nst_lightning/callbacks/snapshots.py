@@ -1,0 +1,40 @@
+"""Saves the picture as it is after some of the steps."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import lightning as L
+
+from nst_lightning.transfer import StyleTransfer
+
+
+class Snapshots(L.Callback):
+    """`step-0010.png` after every N-th step and each of the first K.
+
+    Args:
+        folders: one folder per picture of the batch.
+        every: N; 0 saves none.
+        first: K; 0 saves none.
+        offset: steps of earlier scales.
+    """
+
+    def __init__(
+        self, folders: Sequence[Path], every: int = 0, first: int = 0, offset: int = 0
+    ) -> None:
+        self.folders = folders
+        self.every = every
+        self.first = first
+        self.offset = offset
+
+    def due(self, step: int) -> bool:
+        """Whether the picture after this step (from 1) is saved."""
+        return step <= self.first or (self.every > 0 and step % self.every == 0)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, index: int
+    ) -> None:
+        step = self.offset + index + 1
+        if self.due(step):
+            for i, folder in enumerate(self.folders):
+                cast(StyleTransfer, module).save(folder / f"step-{step:04d}.png", i)

@@ -1,0 +1,122 @@
+"""Files that are seen whole or not at all, whatever happens meanwhile. Imports no torch."""
+
+import errno
+import os
+import re
+import secrets
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+SUFFIX = ".nst-tmp"
+STALE_SECONDS = 24 * 3600.0
+"""Age beyond which a leftover is removed whoever made it: none is in use for that long."""
+
+_NAME_BYTES = 255
+"""The longest file name that common file systems take."""
+
+_NO_FSYNC_HERE = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}
+_LEFTOVER = re.compile(r"\.(?P<host>[^.]*)-(?P<pid>\d+)-[0-9a-f]+\.nst-tmp$")
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes the place of `path` when the `with` ends without an exception.
+
+    Until then, and for good when there is one, `path` is as it was. Of two writers the last one
+    to finish wins, and leaves one whole file. The folder is made if need be.
+
+    Raises:
+        OSError: the file cannot be written; nothing is left behind.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(_temporary_name(path.name))
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            _fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    _fsync_folder(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes text as UTF-8, its line ends as they are; see `atomic_file`."""
+    with atomic_file(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+def sweep(folder: Path) -> None:
+    """Removes what killed writers left anywhere below `folder`.
+
+    Those are the temporary files of processes of this host that no longer live; of other hosts,
+    where that cannot be seen, only those older than a day. Nothing is raised: a leftover that
+    cannot be removed does no harm.
+    """
+    for current, _, names in os.walk(folder):
+        for name in names:
+            if name.endswith(SUFFIX):
+                leftover = Path(current) / name
+                with suppress(OSError):
+                    if _abandoned(leftover):
+                        leftover.unlink()
+
+
+def _temporary_name(name: str) -> str:
+    tail = f".{_host()}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
+    room = _NAME_BYTES - len(os.fsencode(tail)) - 1
+    return f".{name.encode('utf-8', 'ignore')[:room].decode('utf-8', 'ignore')}{tail}"
+
+
+def _host() -> str:
+    """This host's name as a part of a file name: without the dots that divide its parts."""
+    return re.sub(r"[^\w-]", "_", socket.gethostname(), flags=re.ASCII)[:64]
+
+
+def _abandoned(leftover: Path) -> bool:
+    if time.time() - leftover.lstat().st_mtime > STALE_SECONDS:
+        return True
+    parts = _LEFTOVER.search(leftover.name)
+    return parts is not None and parts["host"] == _host() and not _lives(int(parts["pid"]))
+
+
+def _lives(pid: int) -> bool:
+    if os.name != "posix":  # there, signal 0 would end the process
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's
+        return True
+    return True
+
+
+def _fsync(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FSYNC_HERE:
+            raise
+
+
+def _fsync_folder(folder: Path) -> None:
+    """Makes a rename last through a power cut, where the system has a way to."""
+    if os.name != "posix":
+        return
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # a folder that one may write to but not list
+        return
+    try:
+        _fsync(descriptor)
+    finally:
+        os.close(descriptor)

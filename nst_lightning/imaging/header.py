@@ -1,0 +1,78 @@
+"""What a picture file says before it is decoded: format, size, metadata. Imports no torch.
+
+Pillow is imported when a file is opened, because `nst-batch --help` does not need it.
+"""
+
+from pathlib import Path
+
+from nst_lightning.imaging import png
+
+MAX_PIXELS: int = 178_956_970
+"""Pictures of more pixels are refused as decompression bombs: Pillow's own limit."""
+
+SUFFIXES: frozenset[str] = frozenset(
+    {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
+)
+"""The suffixes, in lower case, of the formats that can be read."""
+
+_RAW = """
+.3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .iiq .kdc .mef .mos .mrw .nef .nrw .orf .pef .raf
+.raw .rw2 .rwl .sr2 .srf .srw .x3f
+"""
+_OTHERS = """
+.ai .apng .avif .cur .dds .dib .emf .eps .exr .fits .hdr .heic .heif .hif .icns .ico .j2c .j2k
+.jfif .jif .jp2 .jpc .jpe .jpf .jpx .jxl .jxr .kra .pbm .pcx .pfm .pgm .pic .pnm .ppm .psb .psd
+.qoi .sgi .svg .svgz .tga .wdp .wmf .xbm .xcf .xpm
+"""
+
+CAMERA_RAW: frozenset[str] = frozenset(_RAW.split())
+"""Raw camera files: many look like a TIFF whose first page is a mere thumbnail."""
+
+OTHER_PICTURES: frozenset[str] = CAMERA_RAW | frozenset(_OTHERS.split())
+"""The suffixes of pictures in formats that are known but not supported, so that they are named."""
+
+
+def picture_size(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """(height, width) of a picture as it is to be looked at, without decoding its pixels.
+
+    Raises:
+        UserError: the file is not a picture that can be read, or has more than `max_pixels`.
+    """
+    from nst_lightning.imaging.opening import header_orientation, opened
+
+    with opened(path, max_pixels) as image:
+        width, height = image.size
+        # Pillow gives a TIFF's size with the orientation applied, and only a TIFF's.
+        turned = image.format != "TIFF" and header_orientation(image) >= 5
+    return (width, height) if turned else (height, width)
+
+
+def fit(height: int, width: int, size: int | None, upscale: bool = False) -> tuple[int, int]:
+    """(height, width) with the longest side brought to `size`, the aspect kept.
+
+    The other side is rounded to the nearest whole number, at least 1. None leaves a picture as
+    it is, and so does a `size` beyond the longest side unless `upscale` is asked for.
+
+    Raises:
+        ValueError: a side or `size` is below 1.
+    """
+    if height < 1 or width < 1 or (size is not None and size < 1):
+        raise ValueError(f"sides must be at least 1, not {height} x {width} to {size}")
+    longest = max(height, width)
+    if size is None or size == longest or (size > longest and not upscale):
+        return height, width
+    # In whole numbers: (2 a b + c) // 2c rounds a b / c half up, without a float's doubts.
+    scaled = [max(1, (2 * side * size + longest) // (2 * longest)) for side in (height, width)]
+    return scaled[0], scaled[1]
+
+
+def read_metadata(path: Path | str) -> dict[str, str]:
+    """The text chunks of a PNG, by keyword; {} for any other file, and for a PNG not whole."""
+    path = Path(path)
+    try:
+        if not path.is_file():
+            return {}
+        with path.open("rb") as file:
+            return png.texts(file)
+    except (OSError, ValueError):
+        return {}

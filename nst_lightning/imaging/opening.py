@@ -1,0 +1,226 @@
+"""Opening picture files: every way a file can be wrong, as a sentence. Imports no torch."""
+
+import re
+import stat
+import struct
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+
+from nst_lightning.errors import UserError
+from nst_lightning.imaging import png
+from nst_lightning.imaging.header import CAMERA_RAW, OTHER_PICTURES
+
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
+"""The only formats Pillow is let try: others run external programs or read no pixels."""
+
+_KNOWN = "PNG, JPEG, WebP, TIFF, BMP or GIF"
+_SUPPORTED_MARKS = {
+    b"\x89PNG": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+    b"BM": "BMP",
+    b"GIF8": "GIF",
+}
+_OTHER_MARKS = {
+    b"\xff\x0a": "JPEG XL",
+    b"\0\0\0\x0cJXL ": "JPEG XL",
+    b"\0\0\0\x0cjP  ": "JPEG 2000",
+    b"\xff\x4f\xff\x51": "JPEG 2000",
+    b"8BPS": "Photoshop",
+    b"v/1\x01": "OpenEXR",
+    b"#?RADIANCE": "Radiance HDR",
+    b"%PDF": "PDF",
+    b"%!PS": "PostScript",
+    b"<svg": "SVG",
+}
+_BRANDS = {
+    **dict.fromkeys((b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"), "HEIC"),
+    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
+    b"crx ": "CR3",
+}
+
+_PILLOW_LIMIT = threading.RLock()
+"""Held while Pillow's own limit, which is global, is replaced by the caller's."""
+
+
+@contextmanager
+def opened(path: Path | str, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
+    """A picture file, its header read and its size within bounds; decode it inside the `with`.
+
+    Whatever Pillow raises there comes out as a UserError too.
+
+    Raises:
+        UserError: the file cannot be read, is no picture, is damaged or has too many pixels.
+    """
+    with _file(path) as file:
+        try:
+            with _identified(path, file, max_pixels) as image:
+                yield image
+        except UserError:
+            raise
+        except Image.DecompressionBombError as error:
+            found = re.search(r"\((\d+) pixels\)", str(error))
+            raise _too_many(path, int(found[1]) if found else 0, max_pixels) from None
+        except MemoryError as error:
+            raise UserError(f"{path}: does not fit into this machine's memory.") from error
+        except OSError as error:
+            if error.errno is not None:
+                raise _unreadable(path, error) from error
+            raise _damaged(path, error) from error
+        # Pillow's decoders let out SyntaxError, struct.error, EOFError, ValueError, KeyError and
+        # more on a damaged file: there is no list of them.
+        except Exception as error:
+            raise _damaged(path, error) from error
+
+
+def load(image: ImageFile.ImageFile, max_pixels: int) -> None:
+    """Decodes the pixels of an opened picture."""
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is None or image.width * image.height <= limit:
+        image.load()  # without the lock: many threads may decode at once
+    else:  # TIFF's decoder looks at the limit once more
+        with _pillow_limit(max_pixels):
+            image.load()
+
+
+def header_orientation(image: ImageFile.ImageFile) -> int:
+    """The EXIF orientation, 1 to 8, of a picture that need not be decoded for it."""
+    if image.format == "PNG" and "exif" not in image.info:
+        file = cast(BinaryIO, image.fp)
+        if not png.has_text_or_exif_after_pixels(file):
+            # PngImageFile.getexif would decode all pixels to look for EXIF behind them.
+            return _orientation(Image.Image.getexif, image)
+    return orientation(image)
+
+
+def orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 where there is none or the EXIF is damaged."""
+    return _orientation(type(image).getexif, image)
+
+
+def _orientation(getexif: object, image: Image.Image) -> int:
+    try:
+        value = getexif(image).get(ExifTags.Base.Orientation, 1)  # type: ignore[operator]
+    except (MemoryError, UserError):
+        raise
+    except Exception:  # damaged EXIF raises nearly anything, and the pixels may be fine
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+@contextmanager
+def _file(path: Path | str) -> Iterator[BinaryIO]:
+    try:
+        mode = Path(path).stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise UserError(f"{path}: is a folder where a picture file is expected.")
+        if not stat.S_ISREG(mode):  # opening a pipe would wait for a writer
+            raise UserError(f"{path}: is not a regular file; copy the picture into one.")
+        file = Path(path).open("rb")  # noqa: SIM115
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file.") from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    with file:
+        yield file
+
+
+def _identified(path: Path | str, file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
+    start = file.read(64)
+    if not start:
+        raise UserError(f"{path}: is empty (0 bytes); get a whole copy of it.")
+    suffix = Path(path).suffix.lower()
+    if suffix in CAMERA_RAW:
+        raise _unsupported(path, f"raw camera ({suffix[1:].upper()})")
+    try:
+        image = _open(file, max_pixels)
+    except UnidentifiedImageError:
+        raise _unidentified(path, suffix, start) from None
+    width, height = image.size
+    if width < 1 or height < 1:
+        raise UserError(f"{path}: has no pixels, it is {width} wide and {height} high.")
+    if width * height > max_pixels:
+        raise _too_many(path, width * height, max_pixels)
+    return image
+
+
+def _open(file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
+    with _pillow_limit(max_pixels):
+        return Image.open(file, formats=FORMATS)
+
+
+@contextmanager
+def _pillow_limit(max_pixels: int) -> Iterator[None]:
+    """Has Pillow refuse above `max_pixels` instead of its own limit, and never warn."""
+    with _PILLOW_LIMIT, warnings.catch_warnings():
+        # Pillow warns above its limit and refuses above twice that.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        before = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = (max_pixels + 1) // 2
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def _unidentified(path: Path | str, suffix: str, start: bytes) -> UserError:
+    if start[4:8] == b"ftyp" and start[8:12] in _BRANDS:
+        return _unsupported(path, _BRANDS[start[8:12]])
+    for mark, name in _OTHER_MARKS.items():
+        if start.startswith(mark):
+            return _unsupported(path, name)
+    for mark, name in _SUPPORTED_MARKS.items():
+        if start.startswith(mark) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP"):
+            name = "WebP" if start[:4] == b"RIFF" else name
+            if _no_pixels(start):
+                return UserError(f"{path}: has no pixels, its width or height is 0.")
+            return UserError(
+                f"{path}: is a {name} that is damaged or of a kind that cannot be read; save it "
+                "anew, as an ordinary PNG or JPEG."
+            )
+    if suffix in OTHER_PICTURES:
+        return _unsupported(path, suffix[1:].upper())
+    return UserError(f"{path}: is not a picture; {_KNOWN} is expected.")
+
+
+def _no_pixels(start: bytes) -> bool:
+    """Whether the header of a PNG, GIF or BMP gives a width or height of 0."""
+    if start.startswith(b"\x89PNG") and len(start) >= 24:
+        return 0 in struct.unpack(">II", start[16:24])
+    if start.startswith(b"GIF8") and len(start) >= 10:
+        return 0 in struct.unpack("<HH", start[6:10])
+    if start.startswith(b"BM") and len(start) >= 26:
+        return 0 in struct.unpack("<ii", start[18:26])
+    return False
+
+
+def _unsupported(path: Path | str, name: str) -> UserError:
+    return UserError(
+        f"{path}: is a {name} picture, a format that is not supported; convert it to PNG or JPEG."
+    )
+
+
+def _too_many(path: Path | str, pixels: int, max_pixels: int) -> UserError:
+    return UserError(
+        f"{path}: has {pixels} pixels, more than the limit of {max_pixels}; if you trust the "
+        f"file, raise it with --max-pixels {pixels}."
+    )
+
+
+def _unreadable(path: Path | str, error: Exception) -> UserError:
+    reason = getattr(error, "strerror", None) or error
+    return UserError(f"{path}: cannot be read ({reason}).")
+
+
+def _damaged(path: Path | str, error: Exception) -> UserError:
+    detail = " ".join(str(error).split())[:120].rstrip(".") or type(error).__name__
+    return UserError(f"{path}: is damaged or cut short ({detail}); get a whole copy of it.")

@@ -1,0 +1,30 @@
+"""Resizing batches of pictures."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from nst_lightning.imaging.header import fit as fit
+
+
+def resize(image: Tensor, height: int, width: int) -> Tensor:
+    """Bicubic with antialiasing, in float32 whatever the input, clamped to [0, 1].
+
+    At the size it already has a picture keeps its values.
+
+    Args:
+        image: (B, C, H, W), in [0, 1].
+
+    Returns:
+        (B, C, height, width), float32.
+
+    Raises:
+        ValueError: a side is below 1.
+    """
+    if height < 1 or width < 1:
+        raise ValueError(f"sides must be at least 1, not {height} x {width}")
+    image = image.float()
+    if image.shape[-2:] == (height, width):
+        return image
+    return F.interpolate(
+        image, (height, width), mode="bicubic", antialias=True, align_corners=False
+    ).clamp(0, 1)

@@ -1,0 +1,46 @@
+"""Content loss: how far features are from the content's, position by position."""
+
+import math
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from nst_lightning.losses.upcast import upcast
+
+Scale = Callable[[int, int, int], float]
+
+# F and P are features of C channels and M positions of an image of `pixels` = W·H pixels; each kind
+# is Σ(F−P)² times what stands here.
+KINDS: dict[str, Scale] = {
+    # Mean of squares: PyTorch tutorial, Gatys' code, jcjohnson/neural-style.
+    "mse": lambda channels, positions, pixels: 1 / (channels * positions),
+    # ½Σ(F−P)²: Gatys, Ecker & Bethge 2016, eq. 1.
+    "paper": lambda channels, positions, pixels: 0.5,
+    # titu1994/Neural-Style-Transfer, Network.py, content_loss_type 0, 1 and 2.
+    "type0": lambda channels, positions, pixels: 1.0,
+    "type1": lambda channels, positions, pixels: 1 / (2 * math.sqrt(channels) * math.sqrt(pixels)),
+    "type2": lambda channels, positions, pixels: 1 / (channels * pixels),
+}
+
+
+class ContentLoss(nn.Module):
+    """Squared distance between features and the content's, at one layer.
+
+    Args:
+        target: the content's features, (B, C, h, w) or (1, C, h, w).
+        kind: a key of `KINDS`.
+        pixels: W·H of the image being optimised (`type1` and `type2` count its pixels, not the
+            layer's positions).
+    """
+
+    target: Tensor
+
+    def __init__(self, target: Tensor, kind: str, pixels: int) -> None:
+        super().__init__()
+        self.register_buffer("target", upcast(target.detach()), persistent=False)
+        channels, height, width = target.shape[-3:]
+        self.scale = KINDS[kind](channels, height * width, pixels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, h, w) features → (B,) in float32 (float64 for float64 features)."""
+        return (upcast(features) - self.target).square().sum(dim=(1, 2, 3)) * self.scale

@@ -1,0 +1,1 @@
+"""Optimisers on batches of independent images."""

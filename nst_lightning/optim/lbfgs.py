@@ -1,0 +1,211 @@
+"""L-BFGS with a memory per image, so that a batch runs exactly as its images would alone."""
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+CURVATURE = 1e-10
+"""A pair enters the memory when yᵀs exceeds this times ‖y‖‖s‖. torch.optim.LBFGS uses the same
+constant without the norms, which ties it to the scale of the loss."""
+
+
+class BatchedLBFGS(torch.optim.Optimizer):
+    """Limited-memory BFGS on B independent problems, one evaluation a step, without line search.
+
+    Minimises B objectives, one per slice `image[b]`, whose gradients stand in `image.grad`. Every
+    image has its own curvature memory, step scaling, curvature check and stopping; nothing is
+    summed across images. With `first_step=None` and no bounds, B = 1 takes the steps of
+    `torch.optim.LBFGS(lr=lr, max_iter=1)`.
+
+    The direction comes from the compact form of the inverse Hessian (Byrd, Nocedal & Schnabel
+    1994, theorem 2.2), which equals the two-loop recursion: the memory is read twice per step, by
+    two batched products, and what is left are m×m matrices per image. No step waits for the device.
+
+    Args:
+        params: exactly one parameter, of shape (B, …).
+        lr: factor on the step.
+        memory: correction pairs kept per image.
+        first_step: root-mean-square displacement of the first step, which goes along −g, in the
+            parameter's units; None scales it by 1/‖g‖₁ as torch does. That is so small a step that
+            in low precision the next difference of gradients is nothing but rounding.
+        bounds: (lowest, highest) value of the parameter, or None. Each step is projected, and the
+            displacement that really happened enters the memory.
+        tolerance_grad: an image stands still while max|g| is at most this (torch: 1e-7).
+        tolerance_change: an image stands still while −gᵀd is less than this (torch: 1e-9).
+
+    Raises:
+        ValueError: for anything but one parameter.
+    """
+
+    # GradScaler then leaves unscaling to `step`, which looks at each image alone: one image whose
+    # float16 gradient overflowed must not cost the others their step.
+    _step_supports_amp_scaling = True
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1.0,
+        memory: int = 10,
+        first_step: float | None = 0.02,
+        bounds: tuple[float, float] | None = None,
+        tolerance_grad: float = 0.0,
+        tolerance_change: float = 0.0,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "memory": memory,
+            "first_step": first_step,
+            "bounds": bounds,
+            "tolerance_grad": tolerance_grad,
+            "tolerance_change": tolerance_change,
+        }
+        super().__init__(params, defaults)
+        if len(self.param_groups) != 1 or len(self.param_groups[0]["params"]) != 1:
+            raise ValueError("BatchedLBFGS takes exactly one parameter, of shape (B, ...)")
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """One step for every image, from the gradients in `.grad`.
+
+        Args:
+            closure: called first where given, with gradients enabled; Lightning passes one.
+        """
+        if closure is not None:
+            with torch.enable_grad():
+                closure()
+        image = cast(Tensor, self.param_groups[0]["params"][0])
+        if image.grad is None:
+            return
+        # Lightning's training_step runs under autocast, which must not touch these products.
+        with torch.autocast(image.device.type, enabled=False):
+            self._step(image, self._unscaled(image.grad))
+
+    def _unscaled(self, gradient: Tensor) -> Tensor:
+        scale = getattr(self, "grad_scale", None)  # set by GradScaler for the time of a step
+        return gradient if scale is None else gradient / scale
+
+    def _step(self, image: Tensor, gradient: Tensor) -> None:
+        group = self.param_groups[0]
+        x = image.detach().reshape(image.shape[0], -1)
+        g = gradient.reshape(x.shape)
+        state = self.state[image]
+        if not state:
+            state.update(empty_state(x, group["memory"]))
+
+        products_with_g = remember(state, g)
+        d = -inverse_hessian_product(state, g, products_with_g)
+        first = torch.where(state["pairs"] == 0, first_length(g, group["first_step"]), 1.0)
+        step = (group["lr"] * first)[:, None] * d
+
+        # torch.optim.LBFGS stops here too; a non-finite gradient fails both comparisons.
+        runs = (g.abs().amax(dim=1) > group["tolerance_grad"]) & (
+            dot(g, d) <= -group["tolerance_change"]
+        )
+        moved = torch.where(runs[:, None], x + step, x)
+        if group["bounds"] is not None:
+            moved = moved.clamp(*group["bounds"])
+        state["displacement"] = moved - x
+        state["gradient"] = g.clone()
+        image.copy_(moved.reshape(image.shape))
+
+
+def empty_state(x: Tensor, memory: int) -> dict[str, Tensor]:
+    """The state before the first step; every tensor has the images as its first dimension.
+
+    `basis` holds the displacements S in rows 0 … m−1 and the changes of gradient Y in rows
+    m … 2m−1, as a ring per image whose next slot is `pairs` mod m. `products` holds basis·Yᵀ.
+    """
+    batch, n = x.shape
+    return {
+        "basis": x.new_zeros(batch, 2 * memory, n),
+        "products": x.new_zeros(batch, 2 * memory, memory),
+        "pairs": torch.zeros(batch, dtype=torch.long, device=x.device),
+        "gamma": x.new_ones(batch),
+        "displacement": torch.zeros_like(x),
+        "gradient": torch.zeros_like(x),
+    }
+
+
+def dot(a: Tensor, b: Tensor) -> Tensor:
+    """(B, n), (B, n) → (B,)."""
+    return torch.bmm(a[:, None, :], b[:, :, None])[:, 0, 0]
+
+
+def first_length(g: Tensor, rms: float | None) -> Tensor:
+    """Length of the first step along −g, (B,): a given displacement, or torch's min(1, 1/‖g‖₁)."""
+    if rms is None:
+        return (1 / g.abs().sum(dim=1)).clamp(max=1.0)
+    return rms / g.square().mean(dim=1).sqrt()
+
+
+def remember(state: dict[str, Tensor], g: Tensor) -> Tensor:
+    """Put the last displacement and the change of the gradient into the memory of each image.
+
+    Skipped, image by image, where the curvature yᵀs is not clearly positive.
+
+    Returns:
+        basis·g, (B, 2m), which comes out of the same reading of the memory.
+    """
+    basis, products = state["basis"], state["products"]
+    memory = products.shape[2]
+    s, y = state["displacement"], g - state["gradient"]
+    curvature, yy = dot(y, s), dot(y, y)
+    accepted = curvature > CURVATURE * (yy * dot(s, s)).sqrt()
+    slot = state["pairs"] % memory
+
+    put(basis, 1, slot, s, accepted)
+    put(basis, 1, slot + memory, y, accepted)
+    by_s, by_y, by_g = torch.bmm(basis, torch.stack((s, y, g), dim=2)).unbind(dim=2)
+    put(products, 2, slot, by_y, accepted)
+    put(products, 1, slot, by_s[:, memory:], accepted)
+    put(products, 1, slot + memory, by_y[:, memory:], accepted)
+    state["gamma"] = torch.where(accepted, curvature / yy, state["gamma"])
+    state["pairs"] = state["pairs"] + accepted
+    return by_g
+
+
+def put(tensor: Tensor, dim: int, index: Tensor, values: Tensor, accepted: Tensor) -> None:
+    """For each image b that is `accepted`: tensor[b].select(dim−1, index[b]) = values[b]."""
+    shape = list(tensor.shape)
+    shape[dim] = 1
+    where = index[:, None, None].expand(shape)
+    new = torch.where(accepted[:, None, None], values.unsqueeze(dim), tensor.gather(dim, where))
+    tensor.scatter_(dim, where, new)
+
+
+def inverse_hessian_product(state: dict[str, Tensor], g: Tensor, by_g: Tensor) -> Tensor:
+    """H·g, (B, n), from the memory, the gradient g (B, n) and basis·g (B, 2m).
+
+    With S, Y in the order of time, R the upper triangle of SᵀY, D its diagonal, γ = yᵀs/yᵀy of the
+    newest pair, p = R⁻¹Sᵀg and q = R⁻ᵀ((D + γYᵀY)p − γYᵀg):  H·g = γg + S·q − γY·p.
+    """
+    memory = state["products"].shape[2]
+    # The m×m systems cost nothing and deserve double precision, where the device has it.
+    exact = torch.float32 if g.device.type == "mps" else torch.float64
+    slots = torch.arange(memory, device=g.device)
+    pairs = state["pairs"][:, None]
+    oldest = torch.where(pairs > memory, pairs % memory, 0)
+    order = (oldest + slots) % memory  # (B, m): the slots from the oldest pair to the newest
+    empty = (slots >= pairs).to(exact)
+
+    def in_time(matrix: Tensor) -> Tensor:
+        rows = matrix.to(exact).gather(1, order[:, :, None].expand_as(matrix))
+        return rows.gather(2, order[:, None, :].expand_as(matrix))
+
+    sy, yy = in_time(state["products"][:, :memory]), in_time(state["products"][:, memory:])
+    sg = by_g[:, :memory].to(exact).gather(1, order)[:, :, None]
+    yg = by_g[:, memory:].to(exact).gather(1, order)[:, :, None]
+    gamma = state["gamma"].to(exact)[:, None, None]
+
+    # Empty slots hold zeros; a one on the diagonal leaves them out of the solution.
+    r = sy.triu() + torch.diag_embed(empty)
+    p = torch.linalg.solve_triangular(r, sg, upper=True)
+    right = sy.diagonal(dim1=1, dim2=2)[:, :, None] * p + gamma * (yy @ p - yg)
+    q = torch.linalg.solve_triangular(r.mT, right, upper=False)
+
+    coefficients = torch.cat((q, -gamma * p), dim=1)[:, :, 0]
+    by_slot = torch.empty_like(coefficients)
+    by_slot.scatter_(1, torch.cat((order, order + memory), dim=1), coefficients)
+    combined = torch.bmm(by_slot.to(g.dtype)[:, None, :], state["basis"])[:, 0]
+    return combined + state["gamma"][:, None] * g

@@ -1,0 +1,346 @@
+"""Every knob of the project, once: name, type, bounds, default, description.
+
+The command line's options and help, the YAML files and the manifest are derived from these models.
+Imports no torch, so that bad usage fails before anything slow.
+"""
+
+import difflib
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from nst_lightning.errors import UserError
+from nst_lightning.imaging.header import MAX_PIXELS
+from nst_lightning.vgg.layers import canonical
+
+
+def layer_weights(value: Any) -> Any:
+    """`a,b=0.5`, [a, b] or {a: 1, b: 0.5} → {a: 1.0, b: 0.5}: layers and their weights."""
+    if isinstance(value, str):
+        value = [part for part in value.split(",") if part.strip()]
+    if isinstance(value, (list, tuple)):
+        named = [str(part).partition("=") for part in value]
+        twice = {name.strip() for name, _, _ in named if sum(n == name for n, _, _ in named) > 1}
+        if twice:
+            raise ValueError(f"names {', '.join(sorted(twice))} twice")
+        return {name.strip(): weight.strip() if weight else 1.0 for name, _, weight in named}
+    return value
+
+
+def scales(value: Any) -> Any:
+    """`256:150,512:60` → [{size: 256, steps: 150}, {size: 512, steps: 60}]."""
+    if not isinstance(value, str):
+        return value
+    parts = [part.partition(":") for part in value.split(",") if part.strip()]
+    return [{"size": size, "steps": steps} for size, _, steps in parts]
+
+
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Layers = Annotated[dict[str, Weight], BeforeValidator(layer_weights)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Model(BaseModel):
+    """Frozen, and strict about names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Scale(Model):
+    """One pass over the picture."""
+
+    size: Annotated[int, Field(ge=1, le=100_000)] = 512
+    """Longest side in pixels."""
+
+    steps: Annotated[int, Field(ge=1, le=10_000_000)] = 300
+    """Steps; one step is one evaluation of the loss and its gradient."""
+
+
+class TransferSettings(Model):
+    """What decides the pixels of a result (with the inputs, the weights' checksum and precision).
+
+    `size` and `steps` are the short form of a single entry in `scales`.
+    """
+
+    network: Literal["vgg19", "vgg16"] = "vgg19"
+    """Network whose features are compared."""
+
+    weights: Annotated[str, Field(min_length=1)] = "normalized"
+    """Weights of the network: normalized, imagenet, random, or a .safetensors or .pth file."""
+
+    pooling: Literal["max", "avg"] = "max"
+    """Pooling between the network's blocks."""
+
+    content_layers: Layers = {"relu4_2": 1.0}
+    """Layers that hold the content, each with a weight: relu4_2 or relu3_2=0.5,relu4_2."""
+
+    content_loss: Literal["mse", "paper", "type0", "type1", "type2"] = "mse"
+    """Content loss: mse (mean of squares), paper (half the sum of squares, Gatys et al. 2016), or
+    type0, type1, type2 (titu1994's)."""
+
+    content_weight: Weight = 1.0
+    """Weight of the content loss."""
+
+    style_layers: Layers = {
+        "relu1_1": 1.0,
+        "relu2_1": 1.0,
+        "relu3_1": 1.0,
+        "relu4_1": 1.0,
+        "relu5_1": 1.0,
+    }
+    """Layers whose Gram matrices hold the style, each with a weight."""
+
+    gram: Literal["positions", "tutorial", "paper", "jcjohnson"] = "positions"
+    """What the Gram matrices are divided by: positions (M), tutorial and jcjohnson (C·H·W), or
+    paper (4N²M² under the squares)."""
+
+    style_weight: Weight = 1.0
+    """Weight of the style loss."""
+
+    tv: Literal["anisotropic", "squared", "titu1994"] = "squared"
+    """Total variation: anisotropic (sum of |d|), squared (sum of d²), titu1994 (power 1.25)."""
+
+    tv_weight: Weight = 0.0
+    """Weight of the total variation."""
+
+    tv_reduction: Literal["mean", "sum"] = "mean"
+    """Whether the total variation is a mean over pixel values (keeps its meaning from size to size)
+    or a sum (published formulas)."""
+
+    pixel_range: Literal[1, 255] = 1
+    """Pixel range in which the total variation is measured: the one its weight is meant for."""
+
+    scales: Annotated[list[Scale], BeforeValidator(scales), Field(min_length=1)] = [Scale()]
+    """Passes over the picture, each from the one before: SIZE:STEPS,SIZE:STEPS."""
+
+    style_size: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    """Longest side of the style at the last scale (in proportion before); by default the size of
+    the content."""
+
+    upscale: bool = False
+    """Enlarge pictures that are smaller than the size asked for."""
+
+    init: Annotated[str, Field(min_length=1)] = "content"
+    """Start: content, noise, gray (the content without its colours), style, or a picture file."""
+
+    noise_std: Positive = 0.25
+    """Standard deviation of the noise start around middle grey, in [0, 1] units."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Seed of the noise start and of random weights."""
+
+    optimizer: Literal["lbfgs", "adam"] = "lbfgs"
+    """Optimiser."""
+
+    learning_rate: Positive | None = None
+    """Learning rate; by default 1 for lbfgs and 0.02 for adam."""
+
+    lbfgs_memory: Annotated[int, Field(ge=1, le=1000)] = 10
+    """Correction pairs that L-BFGS remembers."""
+
+    first_step: Literal["torch"] | Positive = 0.02
+    """First step of L-BFGS: root-mean-square displacement in [0, 1] units, or torch (1/|g|)."""
+
+    bounds: bool = True
+    """Keep the picture within [0, 1] after every step, with the memory of L-BFGS knowing it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or not ({"size", "steps"} & set(data)):
+            return data
+        short = {key: data[key] for key in ("size", "steps") if key in data}
+        if "scales" in data:
+            raise ValueError("give either scales, or size and steps")
+        return {k: v for k, v in data.items() if k not in short} | {"scales": [short]}
+
+    @field_validator("first_step", mode="before")
+    @classmethod
+    def _number_or_torch(cls, value: Any) -> Any:
+        if isinstance(value, str) and value != "torch":
+            try:
+                return float(value)
+            except ValueError:
+                raise ValueError(f"should be torch or a number above 0, not {value!r}") from None
+        return value
+
+    @field_validator("pixel_range", mode="before")
+    @classmethod
+    def _number(cls, value: Any) -> Any:
+        return int(value) if isinstance(value, str) and value.isdigit() else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "TransferSettings":
+        for field in ("content_layers", "style_layers"):
+            layers = getattr(self, field)
+            names = [canonical(name, self.network) for name in layers]
+            twice = {name for name in names if names.count(name) > 1}
+            if twice:
+                raise UserError(f"{field} names {', '.join(sorted(twice))} twice.")
+        if not self.active_content_layers and not self.active_style_layers:
+            raise UserError(
+                "nothing to optimise: give content_layers or style_layers a weight above 0."
+            )
+        return self
+
+    @property
+    def active_content_layers(self) -> dict[str, float]:
+        """Canonical name → weight, of the content layers that count."""
+        return self._active(self.content_layers, self.content_weight)
+
+    @property
+    def active_style_layers(self) -> dict[str, float]:
+        """Canonical name → weight, of the style layers that count."""
+        return self._active(self.style_layers, self.style_weight)
+
+    def _active(self, layers: dict[str, float], weight: float) -> dict[str, float]:
+        if weight == 0:
+            return {}
+        return {canonical(name, self.network): w for name, w in layers.items() if w > 0}
+
+    @property
+    def resolved_learning_rate(self) -> float:
+        """The learning rate with its default made explicit."""
+        return self.learning_rate or {"lbfgs": 1.0, "adam": 0.02}[self.optimizer]
+
+    @property
+    def total_steps(self) -> int:
+        """Steps over all scales."""
+        return sum(scale.steps for scale in self.scales)
+
+    def style_size_at(self, scale: Scale) -> int:
+        """Longest side of the style at one of the scales."""
+        if self.style_size is None:
+            return scale.size
+        return max(1, round(self.style_size * scale.size / self.scales[-1].size))
+
+
+class BatchSettings(TransferSettings):
+    """What `nst-batch` can be told: the transfer, and how it is run and saved."""
+
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
+    """Precision of the network (16-mixed needs a GPU); losses stay in float32 at least."""
+
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    """Where to run; auto takes a GPU where there is one."""
+
+    batch_size: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    """Pictures optimised together; auto is 1 on the CPU and 8 on a GPU."""
+
+    save_every: Annotated[int, Field(ge=0)] = 0
+    """Save a snapshot every N steps (0: none)."""
+
+    save_first: Annotated[int, Field(ge=0)] = 0
+    """Save a snapshot after each of the first K steps."""
+
+    recursive: bool = False
+    """Look for pictures in sub-folders too, and keep the sub-folders in the output."""
+
+    max_pixels: Annotated[int, Field(ge=1)] = MAX_PIXELS
+    """Refuse pictures of more pixels than this as decompression bombs."""
+
+    @field_validator("batch_size", mode="before")
+    @classmethod
+    def _number_or_auto(cls, value: Any) -> Any:
+        return int(value) if isinstance(value, str) and value.isdigit() else value
+
+
+def build(data: Mapping[str, Any], source: str = "") -> BatchSettings:
+    """Validated settings from a mapping.
+
+    Args:
+        data: settings by name, values as in YAML or as typed on the command line.
+        source: where they come from, for the message.
+
+    Raises:
+        UserError: one sentence that names the setting, what is wrong and what is allowed.
+    """
+    try:
+        return BatchSettings.model_validate(data)
+    except ValidationError as error:
+        prefix = f"{source}: " if source else ""
+        raise UserError(prefix + explain(error)) from None
+
+
+def explain(error: ValidationError) -> str:
+    """The first complaint of a ValidationError, as one sentence."""
+    first = error.errors()[0]
+    place = [str(part) for part in first["loc"]]
+    name = place[0] if place else ""
+    if first["type"] == "extra_forbidden":
+        known = [*BatchSettings.model_fields, "size", "steps"]
+        near = difflib.get_close_matches(place[-1], known, n=1)
+        hint = f": did you mean {near[0]!r}?" if near else "; `nst-batch presets default` shows all."
+        return f"there is no setting {place[-1]!r}{hint}"
+    if name in ("batch_size", "first_step"):
+        other = "auto" if name == "batch_size" else "torch"
+        return f"{name} should be {other} or a number above 0, not {first['input']!r}."
+    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    message = message[:1].lower() + message[1:]
+    where = ".".join(part for part in place if not part.startswith(("function-", "constrained-")))
+    got = "" if isinstance(first["input"], (dict, BaseModel)) else f", not {first['input']!r}"
+    if first["type"] == "value_error":
+        got = ""
+    return f"{where} {message}{got}." if where else f"{message}."
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The settings of a YAML file, not yet validated.
+
+    Raises:
+        UserError: absent, unreadable, not YAML, or not a mapping.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such settings file.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as a settings file ({error}).") from None
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: is not valid YAML: {reason}") from None
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: should hold settings as `name: value` lines.")
+    return {str(key): value for key, value in data.items()}
+
+
+def dump_yaml(settings: BatchSettings) -> str:
+    """Complete settings as YAML that `--config` reads back."""
+    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings from several sources; later wins, `size` and `steps` over an earlier `scales` too.
+
+    A `size` or `steps` given over several scales replaces them by one: the steps default to their
+    sum, the size to that of the last.
+    """
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        if "scales" in layer:
+            merged = {k: v for k, v in merged.items() if k not in ("size", "steps")}
+        elif {"size", "steps"} & set(layer) and "scales" in merged:
+            earlier = [Scale.model_validate(scale) for scale in scales(merged.pop("scales"))]
+            merged["size"] = earlier[-1].size
+            merged["steps"] = sum(scale.steps for scale in earlier)
+        merged.update(layer)
+    return merged
+
+
+def finite(value: float) -> float | None:
+    """A number as JSON can hold it."""
+    return value if math.isfinite(value) else None

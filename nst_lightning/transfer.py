@@ -1,0 +1,248 @@
+"""Style transfer as a LightningModule whose only parameter is the picture."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from nst_lightning.imaging.read import load_image
+from nst_lightning.imaging.resize import resize
+from nst_lightning.imaging.write import write_png
+from nst_lightning.losses.content import ContentLoss
+from nst_lightning.losses.gram import GramLoss, gram
+from nst_lightning.losses.total_variation import TotalVariationLoss
+from nst_lightning.optim.lbfgs import BatchedLBFGS
+from nst_lightning.settings import TransferSettings
+from nst_lightning.vgg.network import VGG
+from nst_lightning.vgg.weights import Weights, load_weights
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What a picture is drawn to: features of contents and Gram matrices of styles, by layer.
+
+    content: layer → (B, C, h, w); style: layer → (B, C, C).
+    """
+
+    content: Mapping[str, Tensor]
+    style: Mapping[str, Tensor]
+
+
+def build_network(settings: TransferSettings, weights: Weights | None = None) -> VGG:
+    """The extractor that the settings ask for; fetches its weights unless they are given."""
+    weights = weights or load_weights(settings.weights, settings.network)
+    layers = [*settings.active_content_layers, *settings.active_style_layers]
+    return VGG(weights, layers, settings.network, settings.pooling)
+
+
+@torch.no_grad()
+def content_targets(network: VGG, content: Tensor, settings: TransferSettings) -> dict[str, Tensor]:
+    """Features (B, C, h, w) of contents (B, 3, H, W), by layer."""
+    features = network(content)
+    return {layer: features[layer] for layer in settings.active_content_layers}
+
+
+@torch.no_grad()
+def style_targets(network: VGG, style: Tensor, settings: TransferSettings) -> dict[str, Tensor]:
+    """Gram matrices (B, C, C) of styles (B, 3, H, W), by layer."""
+    features = network(style)
+    return {layer: gram(features[layer], settings.gram) for layer in settings.active_style_layers}
+
+
+class TransferLoss(nn.Module):
+    """All loss terms on a batch of pictures.
+
+    Args:
+        targets: what each picture is drawn to.
+        settings: layers, weights, formulas.
+        pixels: H·W of the pictures.
+    """
+
+    def __init__(self, targets: Targets, settings: TransferSettings, pixels: int) -> None:
+        super().__init__()
+        self.content = nn.ModuleDict(
+            {
+                layer: ContentLoss(target, settings.content_loss, pixels)
+                for layer, target in targets.content.items()
+            }
+        )
+        self.style = nn.ModuleDict(
+            {layer: GramLoss(target, settings.gram) for layer, target in targets.style.items()}
+        )
+        self.tv = TotalVariationLoss(
+            settings.tv, settings.pixel_range, mean=settings.tv_reduction == "mean"
+        )
+        self.settings = settings
+
+    def forward(self, image: Tensor, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The weighted terms of pictures (B, 3, H, W) and their features.
+
+        Returns:
+            `content`, `style` and `tv`, each (B,) and weighted, and `total`, their sum.
+        """
+        s = self.settings
+        none = image.new_zeros(image.shape[0])
+        content = weighted_sum(self.content, features, s.active_content_layers, none)
+        style = weighted_sum(self.style, features, s.active_style_layers, none)
+        terms = {
+            "content": s.content_weight * content,
+            "style": s.style_weight * style,
+            "tv": s.tv_weight * self.tv(image) if s.tv_weight > 0 else none,
+        }
+        return {**terms, "total": terms["content"] + terms["style"] + terms["tv"]}
+
+
+def weighted_sum(
+    losses: nn.ModuleDict, features: Mapping[str, Tensor], weights: Mapping[str, float], none: Tensor
+) -> Tensor:
+    """Σ weight·loss over layers, (B,)."""
+    return sum((weights[name] * losses[name](features[name]) for name in weights), none)
+
+
+class StyleTransfer(L.LightningModule):
+    """Draws B pictures at once, each to its content and style, at one size.
+
+    `image` is the parameter, (B, 3, H, W) in [0, 1]. One `training_step` is one step of the
+    optimiser and one evaluation of the loss and its gradient; the Trainer places device and
+    precision. A picture whose loss or gradient is not finite stands still from then on, in its last
+    good state, and `failed_at` holds the step (from 1; 0 for the healthy); the others go on.
+
+    Args:
+        content: (B, 3, H, W) in [0, 1], sRGB.
+        style: (B, 3, h, w) or (1, 3, h, w) in [0, 1]; its size is free.
+        settings: what to optimise; the number of steps is that of the last scale.
+        init: the start, (B, 3, H, W) in [0, 1]; by default what `settings.init` says (noise,
+            content, gray or style).
+        network: the extractor, to share one among several transfers; by default made from settings.
+        targets: to share what was computed before; by default computed from content and style.
+        steps: another number of steps.
+
+    Raises:
+        UserError: unknown layers, missing weights, a picture too small for the network.
+    """
+
+    failed_at: Tensor
+
+    def __init__(
+        self,
+        content: Tensor,
+        style: Tensor,
+        settings: TransferSettings | None = None,
+        *,
+        init: Tensor | None = None,
+        network: VGG | None = None,
+        targets: Targets | None = None,
+        steps: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.settings = settings or TransferSettings()
+        self.steps = steps or self.settings.scales[-1].steps
+        self.network = network or build_network(self.settings)
+        if targets is None:
+            targets = Targets(
+                content_targets(self.network, content, self.settings),
+                style_targets(self.network, style, self.settings),
+            )
+        self.loss = TransferLoss(targets, self.settings, content.shape[-2] * content.shape[-1])
+        start = starting_image(content, style, self.settings) if init is None else init
+        if self.settings.bounds:
+            start = start.clamp(0, 1)
+        self.image = nn.Parameter(start.clone(memory_format=torch.contiguous_format))
+        self.register_buffer("failed_at", torch.zeros(len(start), dtype=torch.long))
+        self.losses: dict[str, Tensor] = {}
+        """The weighted terms at the last evaluation, (B,) each, on the device."""
+
+    def evaluate(self, image: Tensor) -> dict[str, Tensor]:
+        """The weighted loss terms of pictures (B, 3, H, W), and their `total`; (B,) each."""
+        return cast(dict[str, Tensor], self.loss(image, self.network(image)))
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        """One evaluation, one step."""
+        optimizer = cast(Any, self.optimizers())
+        optimizer.zero_grad()
+        losses = self.evaluate(self.image)
+        self.manual_backward(losses["total"].sum())
+        self.losses = {name: value.detach() for name, value in losses.items()}
+        before = self._stop_the_broken()
+        optimizer.step()
+        with torch.no_grad():
+            if self.settings.bounds and self.settings.optimizer == "adam":
+                self.image.clamp_(0, 1)
+            self.image.copy_(torch.where(per_image(self.failed_at > 0), before, self.image))
+        self.last_good = before
+        self.log("loss", self.losses["total"].mean(), prog_bar=True, batch_size=len(before))
+
+    def _stop_the_broken(self) -> Tensor:
+        """Find pictures whose loss or gradient just left the finite numbers, and still them.
+
+        Returns:
+            The last good state of every picture.
+        """
+        gradient = cast(Tensor, self.image.grad)
+        finite = self.losses["total"].isfinite() & gradient.isfinite().flatten(1).all(dim=1)
+        broken = ~finite & (self.failed_at == 0)
+        self.failed_at = torch.where(broken, self.trainer.global_step + 1, self.failed_at)
+        gradient.copy_(torch.where(per_image(self.failed_at > 0), 0.0, gradient))
+        now = self.image.detach().clone()
+        earlier = getattr(self, "last_good", now)
+        return torch.where(per_image(broken), earlier, now)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Batched L-BFGS, or Adam, on the picture."""
+        s = self.settings
+        if s.optimizer == "adam":
+            return torch.optim.Adam([self.image], lr=s.resolved_learning_rate)
+        return BatchedLBFGS(
+            [self.image],
+            lr=s.resolved_learning_rate,
+            memory=s.lbfgs_memory,
+            first_step=None if s.first_step == "torch" else s.first_step,
+            bounds=(0.0, 1.0) if s.bounds else None,
+        )
+
+    def train_dataloader(self) -> Iterable[int]:
+        """One item a step, so that `max_epochs=1` runs all steps and no more."""
+        return range(self.steps)
+
+    def save(self, path: Path | str, index: int = 0) -> None:
+        """Write picture `index` as an 8-bit PNG, atomically."""
+        write_png(Path(path), self.image[index].detach().float().cpu())
+
+
+def per_image(flags: Tensor) -> Tensor:
+    """(B,) → (B, 1, 1, 1)."""
+    return flags[:, None, None, None]
+
+
+def starting_image(
+    content: Tensor, style: Tensor, settings: TransferSettings, seed: int | None = None
+) -> Tensor:
+    """The start that `settings.init` names, shaped as the content.
+
+    Args:
+        content: (B, 3, H, W) in [0, 1].
+        style: (B, 3, h, w) or (1, 3, h, w) in [0, 1].
+        settings: `init`, `noise_std`, `seed`.
+        seed: of the noise, instead of `settings.seed`.
+
+    Returns:
+        (B, 3, H, W); the same noise for all B.
+    """
+    height, width = content.shape[-2:]
+    if settings.init == "content":
+        return content
+    if settings.init == "gray":
+        luma = content.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)  # ITU-R BT.601
+        return (content * luma).sum(dim=1, keepdim=True).expand_as(content)
+    if settings.init == "style":
+        return resize(style, height, width).expand_as(content)
+    if settings.init == "noise":
+        generator = torch.Generator().manual_seed(settings.seed if seed is None else seed)
+        white = torch.randn(1, 3, height, width, generator=generator)
+        return (0.5 + settings.noise_std * white).to(content).expand_as(content)
+    return resize(load_image(settings.init), height, width).to(content).expand_as(content)

@@ -1,0 +1,83 @@
+"""Names of VGG layers: three schemes in use, one canonical form. Imports no torch.
+
+`conv3_1`, `relu3_1`: block and index, before and after the ReLU (Simonyan & Zisserman's names).
+`conv_5`: running number over all convolutions, before the ReLU (the PyTorch tutorial's names).
+`pool3`: after the pooling that ends a block.
+"""
+
+import difflib
+import re
+
+from nst_lightning.errors import UserError
+
+BLOCKS: dict[str, tuple[int, ...]] = {"vgg19": (2, 2, 4, 4, 4), "vgg16": (2, 2, 3, 3, 3)}
+"""Convolutions per block (Simonyan & Zisserman 2014, configurations E and D)."""
+
+CHANNELS = (64, 128, 256, 512, 512)
+"""Channels of each block's convolutions."""
+
+
+def conv_names(network: str) -> list[str]:
+    """`conv1_1 … conv5_4` of a network, in order."""
+    return [f"conv{b}_{i}" for b, n in enumerate(BLOCKS[network], 1) for i in range(1, n + 1)]
+
+
+def conv_indices(network: str) -> dict[str, int]:
+    """Position of each convolution in torchvision's `features`, by name."""
+    indices: dict[str, int] = {}
+    position = 0
+    for block, count in enumerate(BLOCKS[network], 1):
+        for i in range(1, count + 1):
+            indices[f"conv{block}_{i}"] = position
+            position += 2  # the convolution and its ReLU
+        position += 1  # the pooling
+    return indices
+
+
+def layer_sequence(network: str) -> list[str]:
+    """Every canonical layer name in the order in which the network computes them."""
+    names: list[str] = []
+    for block, count in enumerate(BLOCKS[network], 1):
+        for i in range(1, count + 1):
+            names += [f"conv{block}_{i}", f"relu{block}_{i}"]
+        names.append(f"pool{block}")
+    return names
+
+
+def canonical(name: str, network: str) -> str:
+    """The canonical name of a layer: `conv_4` → `conv2_2`; canonical names stay as they are.
+
+    Raises UserError for a layer that the network does not have, with the nearest known name.
+    """
+    known = layer_sequence(network)
+    wanted = name.strip().lower()
+    convs = conv_names(network)
+    if wanted in known:
+        return wanted
+    running = re.fullmatch(r"conv_(\d+)", wanted)
+    if running and 1 <= int(running[1]) <= len(convs):
+        return convs[int(running[1]) - 1]
+    candidates = [*known, *(f"conv_{k}" for k in range(1, len(convs) + 1))]
+    nearest = difflib.get_close_matches(wanted, candidates, n=1, cutoff=0.0)[0]
+    raise UserError(
+        f"{network} has no layer {name!r}: did you mean {nearest!r}? Known are conv1_1 … {convs[-1]}, "
+        f"relu1_1 … relu{convs[-1][4:]}, conv_1 … conv_{len(convs)} and pool1 … pool5."
+    )
+
+
+def channels(name: str) -> int:
+    """Channels of a layer, given by its canonical name."""
+    return CHANNELS[int(name[4]) - 1]
+
+
+def poolings_before(name: str) -> int:
+    """How many poolings an image passes up to and including a layer (canonical name).
+
+    An image must measure at least 2 to this power on each side.
+    """
+    return int(name[4]) if name.startswith("pool") else int(name[4]) - 1
+
+
+def deepest(names: list[str], network: str) -> str:
+    """The layer that is computed last among canonical `names`."""
+    return max(names, key=layer_sequence(network).index)

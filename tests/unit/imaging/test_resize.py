@@ -1,0 +1,85 @@
+"""Resizing: antialiased, in bounds, the aspect kept."""
+
+import pytest
+import torch
+
+from nst_lightning.imaging.resize import fit, resize
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "upscale", "expected"),
+    [
+        ((480, 640), 320, False, (240, 320)),
+        ((640, 480), 320, False, (320, 240)),
+        ((333, 500), 256, False, (170, 256)),  # 170.496
+        ((334, 500), 256, False, (171, 256)),  # 171.008
+        ((3, 4), 2, False, (2, 2)),  # 1.5, rounded up
+        ((1, 1000), 100, False, (1, 100)),  # 0.1, but never below 1
+        ((480, 640), None, False, (480, 640)),
+        ((480, 640), 640, True, (480, 640)),
+        ((480, 640), 1280, False, (480, 640)),
+        ((480, 640), 1280, True, (960, 1280)),
+        ((1, 1), 7, True, (7, 7)),
+    ],
+)
+def test_fit(
+    shape: tuple[int, int], size: int | None, upscale: bool, expected: tuple[int, int]
+) -> None:
+    assert fit(*shape, size, upscale) == expected
+
+
+@pytest.mark.parametrize("arguments", [(0, 5, None), (5, 0, 3), (5, 5, 0)])
+def test_fit_refuses_sides_below_1(arguments: tuple[int, int, int | None]) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        fit(*arguments)
+
+
+def test_the_same_size_keeps_every_value() -> None:
+    image = torch.rand(2, 3, 7, 5, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(resize(image, 7, 5), image)
+
+
+def test_a_flat_picture_stays_flat() -> None:
+    image = torch.full((1, 3, 33, 47), 0.3)
+    for shape in ((9, 13), (90, 130), (1, 1)):
+        made = resize(image, *shape)
+        assert made.shape == (1, 3, *shape)
+        torch.testing.assert_close(made, torch.full_like(made, 0.3))
+
+
+def test_fine_stripes_average_out_when_reduced() -> None:
+    # Without antialiasing, single columns would be taken: black ones and white ones.
+    image = torch.zeros(1, 1, 64, 64)
+    image[..., ::2] = 1
+    made = resize(image, 9, 9)[..., 1:-1]
+    torch.testing.assert_close(made, torch.full_like(made, 0.5), atol=0.05, rtol=0)
+
+
+def test_overshoot_at_an_edge_is_clamped() -> None:
+    image = torch.zeros(1, 1, 8, 8)
+    image[..., 4:] = 1
+    made = resize(image, 32, 32)
+    assert made.min() == 0
+    assert made.max() == 1
+    assert ((made > 0) & (made < 1)).any()
+
+
+def test_nothing_shifts() -> None:
+    # A picture that is its own mirror image stays so.
+    half = torch.rand(1, 3, 20, 15, generator=torch.Generator().manual_seed(1))
+    image = torch.cat([half, half.flip(-1)], dim=-1)
+    made = resize(image, 11, 17)
+    torch.testing.assert_close(made, made.flip(-1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_float32_comes_out_whatever_goes_in(dtype: torch.dtype) -> None:
+    image = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(2)).to(dtype)
+    assert torch.equal(resize(image, 5, 5), resize(image.float(), 5, 5))
+    assert resize(image, 16, 16).dtype == torch.float32
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (4, -1)])
+def test_sides_below_1_are_refused(shape: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        resize(torch.rand(1, 3, 4, 4), *shape)
