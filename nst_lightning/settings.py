@@ -26,7 +26,7 @@ from nst_lightning.imaging.header import MAX_PIXELS
 from nst_lightning.vgg.layers import canonical
 
 
-def layer_weights(value: Any) -> Any:
+def parse_layers(value: Any) -> Any:
     """`a,b=0.5`, [a, b] or {a: 1, b: 0.5} → {a: 1.0, b: 0.5}: layers and their weights."""
     if isinstance(value, str):
         value = [part for part in value.split(",") if part.strip()]
@@ -39,7 +39,7 @@ def layer_weights(value: Any) -> Any:
     return value
 
 
-def scales(value: Any) -> Any:
+def parse_scales(value: Any) -> Any:
     """`256:150,512:60` → [{size: 256, steps: 150}, {size: 512, steps: 60}]."""
     if not isinstance(value, str):
         return value
@@ -48,7 +48,7 @@ def scales(value: Any) -> Any:
 
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Layers = Annotated[dict[str, Weight], BeforeValidator(layer_weights)]
+Layers = Annotated[dict[str, Weight], BeforeValidator(parse_layers)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -122,7 +122,7 @@ class TransferSettings(Model):
     pixel_range: Literal[1, 255] = 1
     """Pixel range in which the total variation is measured: the one its weight is meant for."""
 
-    scales: Annotated[list[Scale], BeforeValidator(scales), Field(min_length=1)] = [Scale()]
+    scales: Annotated[list[Scale], BeforeValidator(parse_scales), Field(min_length=1)] = [Scale()]
     """Passes over the picture, each from the one before: SIZE:STEPS,SIZE:STEPS."""
 
     style_size: Annotated[int, Field(ge=1, le=100_000)] | None = None
@@ -334,7 +334,7 @@ def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
         if "scales" in layer:
             merged = {k: v for k, v in merged.items() if k not in ("size", "steps")}
         elif {"size", "steps"} & set(layer) and "scales" in merged:
-            earlier = [Scale.model_validate(scale) for scale in scales(merged.pop("scales"))]
+            earlier = [Scale.model_validate(scale) for scale in parse_scales(merged.pop("scales"))]
             merged["size"] = earlier[-1].size
             merged["steps"] = sum(scale.steps for scale in earlier)
         merged.update(layer)

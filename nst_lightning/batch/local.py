@@ -1,7 +1,7 @@
 """Runs a plan on this machine: skip what is done, make the rest, report."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,8 +72,9 @@ def run(
     display: Display,
     stop: StopFlag,
     *,
-    ledger: Ledger,
+    ledger: Ledger | None,
     overwrite: bool = False,
+    ready: Callable[[], None] = lambda: None,
 ) -> Summary:
     """Make the pictures of pairs that are not made yet.
 
@@ -83,8 +84,9 @@ def run(
         out: the output folder.
         display: hears of the course.
         stop: looked at between steps.
-        ledger: of the output folder.
+        ledger: of the output folder, where it has one.
         overwrite: replace pictures that were made with other settings or from other inputs.
+        ready: called when nothing stands in the way, before the first picture.
 
     Raises:
         UserError: before any work, where something cannot work for any pair or is in the way.
@@ -98,10 +100,12 @@ def run(
     weights = load_weights(settings.weights, settings.network)
     jobs, broken = identify(pairs, settings, weights)
     todo, done = split(jobs, out, ledger, settings, overwrite=overwrite)
+    ready()
     summary = Summary(skipped=len(done))
 
     def finish(record: Record) -> None:
-        ledger.append(record)
+        if ledger:
+            ledger.append(record)
         (summary.done if record["status"] == "done" else summary.failed).append(record)
         display.finished(record)
 

@@ -69,7 +69,12 @@ def encode(record: Record) -> str:
 
 
 def split(
-    jobs: Sequence[Job], out: Path, ledger: Ledger, settings: BatchSettings, *, overwrite: bool
+    jobs: Sequence[Job],
+    out: Path,
+    ledger: Ledger | None,
+    settings: BatchSettings,
+    *,
+    overwrite: bool,
 ) -> tuple[list[Job], list[Job]]:
     """Jobs to run and jobs whose finished picture stands.
 
@@ -78,7 +83,7 @@ def split(
     Raises:
         UserError: a file that is not this pair's with these settings is in the way.
     """
-    records = ledger.read()
+    records = ledger.read() if ledger else {}
     to_run: list[Job] = []
     done: list[Job] = []
     for job in jobs:
@@ -90,7 +95,7 @@ def split(
         whole = known and known["status"] == "done" and known["bytes"] == path.stat().st_size
         record = known if whole else record_in_picture(path)
         if record and record["fingerprint"] == job.fingerprint:
-            if not whole:
+            if ledger and not whole:
                 ledger.append(record | {"bytes": path.stat().st_size})
             done.append(job)
         elif overwrite:
@@ -98,6 +103,29 @@ def split(
         else:
             raise UserError(refusal(path, job, record, settings))
     return to_run, done
+
+
+def check_settings(out: Path, settings: BatchSettings, *, overwrite: bool) -> None:
+    """See that the folder's finished pictures were made with the same settings.
+
+    Raises:
+        UserError: they were not, and nothing is to be overwritten; names the differences.
+    """
+    if overwrite or not (out / SETTINGS).is_file():
+        return
+    if not any(record["status"] == "done" for record in Ledger(out).read().values()):
+        return
+    before, now = pixel_settings(read_settings(out)), pixel_settings(settings)
+    reasons = [
+        f"{name} {show(before[name])} instead of {show(now[name])}"
+        for name in now
+        if before.get(name) != now[name]
+    ]
+    if reasons:
+        raise UserError(
+            f"{out}: holds pictures made with {'; '.join(reasons)}; choose another folder with "
+            "--out, or replace them with --overwrite."
+        )
 
 
 def refusal(path: Path, job: Job, record: Record | None, settings: BatchSettings) -> str:

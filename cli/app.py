@@ -1,0 +1,44 @@
+"""The Typer app and its groups of commands."""
+
+from typing import Annotated
+
+import typer
+
+from nst_lightning.cli.doctor import doctor
+from nst_lightning.cli.grid import grid
+from nst_lightning.cli.presets import presets
+from nst_lightning.cli.run import run
+from nst_lightning.cli.weights import app as weights
+
+app = typer.Typer(
+    name="nst-batch",
+    help="Neural style transfer over folders of photographs and paintings.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and leave."""
+    if wanted:
+        from nst_lightning import __version__
+
+        typer.echo(f"nst-batch {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Version.")
+    ] = False,
+) -> None:
+    """Neural style transfer over folders of photographs and paintings."""
+
+
+app.command()(grid)
+app.command()(run)
+app.command()(presets)
+app.command()(doctor)
+app.add_typer(weights, name="weights")

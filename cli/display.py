@@ -1,0 +1,129 @@
+"""The course of a run, drawn: a live display on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from nst_lightning.batch.display import Display, Silent
+from nst_lightning.batch.ledger import Record
+
+LINE_SECONDS = 30.0
+"""Between two plain lines about the same batch."""
+
+REFRESH_SECONDS = 0.2
+"""Between two readings of the loss, each of which waits for the device."""
+
+
+def describe(record: Record) -> str:
+    """A finished pair in one line."""
+    name = record["output"].removesuffix(".png")
+    if record["status"] != "done":
+        return f"{name}: failed: {record['reason']}"
+    loss = record["losses"]["total"]
+    return f"{name}: loss {loss:.4g}, {record['steps']} steps, {record['seconds']:.1f} s"
+
+
+class Lines:
+    """One plain line per pair, and one now and then in between."""
+
+    def start(self, pairs: int, skipped: int, work: int) -> None:
+        self.pairs, self.count, self.steps = pairs, 0, 0
+        self.begun = time.monotonic()
+        self.work, self.worked = work, 0
+        self.spoke = self.begun
+        if skipped:
+            self.say(f"{skipped} done before, {pairs} to make")
+
+    def batch(self, labels: Sequence[str], steps: int) -> None:
+        self.labels, self.steps = labels, steps
+
+    def step(self, step: int, pairs: int, loss: Callable[[], float]) -> None:
+        self.worked += pairs
+        now = time.monotonic()
+        if now - self.spoke >= LINE_SECONDS:
+            self.spoke = now
+            left = (self.work - self.worked) * (now - self.begun) / self.worked
+            self.say(
+                f"{', '.join(self.labels)}: step {step}/{self.steps}, loss {loss():.4g}, "
+                f"about {duration(left)} left in all"
+            )
+
+    def finished(self, record: Record) -> None:
+        self.count += 1
+        self.spoke = time.monotonic()
+        self.say(f"[{self.count}/{self.pairs}] {describe(record)}")
+
+    def stop(self) -> None:
+        pass
+
+    def say(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+
+class Live:
+    """Two bars: all pairs with the time left, and this batch's step and loss."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True)
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+        )
+        self.read = 0.0
+
+    def start(self, pairs: int, skipped: int, work: int) -> None:
+        self.pairs, self.count = pairs, 0
+        note = f"0/{pairs} pictures" + (f", {skipped} done before" if skipped else "")
+        self.all = self.progress.add_task("all steps", total=work, note=note)
+        self.now = self.progress.add_task("", total=1, note="", visible=False)
+        self.progress.start()
+
+    def batch(self, labels: Sequence[str], steps: int) -> None:
+        more = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
+        self.progress.reset(
+            self.now, total=steps, description=escape(labels[0]) + more, note="", visible=True
+        )
+
+    def step(self, step: int, pairs: int, loss: Callable[[], float]) -> None:
+        self.progress.update(self.all, advance=pairs)
+        if time.monotonic() - self.read >= REFRESH_SECONDS:
+            self.progress.update(self.now, completed=step, note=f"loss {loss():.4g}")
+            self.read = time.monotonic()
+
+    def finished(self, record: Record) -> None:
+        self.count += 1
+        self.progress.update(self.all, note=f"{self.count}/{self.pairs} pictures")
+        self.progress.console.print(describe(record), markup=False, highlight=False)
+
+    def stop(self) -> None:
+        self.progress.stop()
+
+
+def choose_display(quiet: bool) -> Display:
+    """Live on a terminal, lines elsewhere, nothing where it is to be quiet."""
+    if quiet:
+        return Silent()
+    return Live() if sys.stderr.isatty() else Lines()
+
+
+def duration(seconds: float) -> str:
+    """Seconds as `h:mm:ss`."""
+    whole = round(max(0.0, seconds))
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"

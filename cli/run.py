@@ -1,0 +1,78 @@
+"""`nst-batch run`: one content, one style, one file."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nst_lightning.batch.plan import Pair, read_source
+from nst_lightning.cli.display import choose_display
+from nst_lightning.cli.grid import DryRun, Json, Overwrite, Quiet, show_plan
+from nst_lightning.cli.options import settings_options
+from nst_lightning.errors import UserError
+from nst_lightning.settings import BatchSettings
+
+
+@settings_options
+def run(
+    content: Annotated[Path, typer.Argument(help="The photograph.")],
+    style: Annotated[Path, typer.Argument(help="The painting.")],
+    settings: BatchSettings,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="PNG file [<content>-<style>.png].")
+    ] = None,
+    dry_run: DryRun = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Stylise one picture into one PNG file."""
+    file = out or Path(f"{content.stem}-{style.stem}.png")
+    for picture in (content, style):
+        if not picture.is_file():
+            kind = "is a folder; `nst-batch grid` takes folders" if picture.is_dir() else "not found"
+            raise UserError(f"{picture}: {kind}.")
+        if file.exists() and picture.samefile(file):
+            raise UserError(f"{file}: is an input; name another file with --out.")
+    if file.is_dir():
+        raise UserError(f"{file}: is a folder; name a file with --out, such as {file / 'x.png'}.")
+    if file.suffix.lower() != ".png":
+        raise UserError(f"{file}: results are PNG files; name one that ends in .png with --out.")
+    pair = Pair(
+        read_source(content, content.stem, settings),
+        read_source(style, style.stem, settings),
+        Path(file.name),
+    )
+    for source in (pair.content, pair.style):
+        if source.problem:
+            raise UserError(source.problem)
+    if dry_run:
+        show_plan([pair], settings, file.parent, as_json)
+        return
+
+    from nst_lightning.batch.local import run as run_pairs
+    from nst_lightning.batch.output import check_folder
+    from nst_lightning.batch.stop import StopFlag
+
+    check_folder(file.parent, [])
+    stop = StopFlag()
+    with stop.listening():
+        summary = run_pairs(
+            [pair],
+            settings,
+            file.parent,
+            choose_display(quiet or as_json),
+            stop,
+            ledger=None,
+            overwrite=overwrite,
+        )
+    if as_json:
+        done = summary.done[0] if summary.done else {}
+        outcome = {"output": str(file), "skipped": summary.skipped == 1, **done}
+        typer.echo(json.dumps({**outcome, "output": str(file)}, ensure_ascii=False))
+    for record in summary.failed:
+        typer.echo(f"nst-batch: {record['reason']}", err=True)
+        raise typer.Exit(1)
+    if not quiet and not as_json:
+        typer.echo(f"{file} {'was made before' if summary.skipped else 'is made'}")
