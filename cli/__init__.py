@@ -7,8 +7,9 @@ import sys
 def main() -> None:
     """Run the command line; what the user can mend comes as one sentence, without a traceback."""
     from nst_lightning.batch.stop import Interrupted
-    from nst_lightning.cli.app import app
     from nst_lightning.errors import UserError
+
+    from .app import app
 
     try:
         app()

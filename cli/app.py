@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from nst_lightning.cli.doctor import doctor
-from nst_lightning.cli.grid import grid
-from nst_lightning.cli.presets import presets
-from nst_lightning.cli.run import run
-from nst_lightning.cli.weights import app as weights
+from .doctor import doctor
+from .grid import grid
+from .presets import presets
+from .run import run
+from .weights import app as weights
 
 app = typer.Typer(
     name="nst-batch",

@@ -16,10 +16,11 @@ from nst_lightning.batch.plan import (
     read_sources,
     shard,
 )
-from nst_lightning.cli.display import choose_display, duration
-from nst_lightning.cli.options import settings_options
 from nst_lightning.errors import UserError
 from nst_lightning.settings import BatchSettings
+
+from .display import choose_display, duration
+from .options import settings_options
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
@@ -37,7 +38,8 @@ def grid(
     settings: BatchSettings,
     out: Annotated[Path, typer.Option("--out", "-o", help="Output folder.")] = Path("out"),
     pairs_file: Annotated[
-        Path | None, typer.Option("--pairs", metavar="FILE", help="CSV of content,style: only these.")
+        Path | None,
+        typer.Option("--pairs", metavar="FILE", help="CSV of content,style: only these."),
     ] = None,
     part: Annotated[
         str | None, typer.Option("--shard", metavar="I/N", help="Only the I-th of N parts.")
@@ -86,7 +88,9 @@ def grid(
                 stop,
                 ledger=ledger,
                 overwrite=overwrite,
-                ready=lambda: write_settings(out, settings, shlex.join(["nst-batch", *sys.argv[1:]])),
+                ready=lambda: write_settings(
+                    out, settings, shlex.join(["nst-batch", *sys.argv[1:]])
+                ),
             )
         except Interrupted as interrupted:
             made = sum(record["status"] == "done" for record in ledger.read().values())
@@ -97,7 +101,7 @@ def grid(
             )
             raise interrupted
         ledger.compact()
-        sheet = draw_sheet(out, content_sources, style_sources, pairs)
+        sheet = draw_sheet(out, content_sources, style_sources, pairs, settings.max_pixels)
 
     failed = [{"output": r["output"], "reason": r["reason"]} for r in summary.failed]
     if as_json:
@@ -123,7 +127,7 @@ def grid(
 
 
 def draw_sheet(
-    out: Path, contents: list[Source], styles: list[Source], pairs: list[Pair]
+    out: Path, contents: list[Source], styles: list[Source], pairs: list[Pair], max_pixels: int
 ) -> list[Path]:
     """The contact sheet of what stands in the output folder."""
     from nst_lightning.batch.ledger import Ledger
@@ -142,10 +146,11 @@ def draw_sheet(
 
     try:
         return contact_sheet(
-            out / "grid.png",
+            out,
             [(source.name, source.path) for source in contents],
             [(source.name, source.path) for source in styles],
             cell,
+            max_pixels=max_pixels,
         )
     except OSError as error:
         raise UserError(f"{out / 'grid.png'}: cannot be written ({error.strerror}).") from None
@@ -177,7 +182,7 @@ def show_plan(pairs: list[Pair], settings: BatchSettings, out: Path, as_json: bo
         typer.echo(json.dumps(plan, ensure_ascii=False))
         return
     for pair in left:
-        typer.echo(f"{pair.content.path} × {pair.style.path} → {out / pair.output}")  # noqa: RUF001
+        typer.echo(f"{pair.content.path} × {pair.style.path} → {out / pair.output}")
     for problem in broken:
         typer.echo(f"cannot be made: {problem}")
     scales = ", ".join(f"{scale.size} px for {scale.steps} steps" for scale in settings.scales)

@@ -11,9 +11,10 @@ import typer
 import yaml
 from pydantic.fields import FieldInfo
 
-from nst_lightning.cli.presets import read_preset
 from nst_lightning.errors import UserError
 from nst_lightning.settings import BatchSettings, Scale, build, merge, read_yaml
+
+from .presets import read_preset
 
 SHORT_FORM = ("size", "steps")
 RUN_FIELDS = frozenset(BatchSettings.model_fields) - frozenset(

@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from nst_lightning.batch.plan import Pair, read_source
-from nst_lightning.cli.display import choose_display
-from nst_lightning.cli.grid import DryRun, Json, Overwrite, Quiet, show_plan
-from nst_lightning.cli.options import settings_options
 from nst_lightning.errors import UserError
 from nst_lightning.settings import BatchSettings
+
+from .display import choose_display
+from .grid import DryRun, Json, Overwrite, Quiet, show_plan
+from .options import settings_options
 
 
 @settings_options
@@ -31,7 +32,9 @@ def run(
     file = out or Path(f"{content.stem}-{style.stem}.png")
     for picture in (content, style):
         if not picture.is_file():
-            kind = "is a folder; `nst-batch grid` takes folders" if picture.is_dir() else "not found"
+            kind = (
+                "is a folder; `nst-batch grid` takes folders" if picture.is_dir() else "not found"
+            )
             raise UserError(f"{picture}: {kind}.")
         if file.exists() and picture.samefile(file):
             raise UserError(f"{file}: is an input; name another file with --out.")

@@ -1,5 +1,7 @@
 """The exceptions that reach the user as a sentence instead of a traceback."""
 
+from pathlib import Path
+
 
 class UserError(Exception):
     """Something the user can mend; its message is one sentence that says what to do."""
@@ -11,3 +13,11 @@ class OutputError(UserError):
     """Results can no longer be written, so the run ends; what is finished stays."""
 
     exit_code = 1
+
+    @classmethod
+    def at(cls, path: Path, error: OSError) -> "OutputError":
+        """The sentence for a file that could not be written."""
+        return cls(
+            f"{path}: cannot be written ({error.strerror}); what is finished stays, and the same "
+            "command goes on from there once that is mended."
+        )

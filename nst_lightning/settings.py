@@ -282,7 +282,9 @@ def explain(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         known = [*BatchSettings.model_fields, "size", "steps"]
         near = difflib.get_close_matches(place[-1], known, n=1)
-        hint = f": did you mean {near[0]!r}?" if near else "; `nst-batch presets default` shows all."
+        hint = (
+            f": did you mean {near[0]!r}?" if near else "; `nst-batch presets default` shows all."
+        )
         return f"there is no setting {place[-1]!r}{hint}"
     if name in ("batch_size", "first_step"):
         other = "auto" if name == "batch_size" else "torch"

@@ -97,7 +97,10 @@ class TransferLoss(nn.Module):
 
 
 def weighted_sum(
-    losses: nn.ModuleDict, features: Mapping[str, Tensor], weights: Mapping[str, float], none: Tensor
+    losses: nn.ModuleDict,
+    features: Mapping[str, Tensor],
+    weights: Mapping[str, float],
+    none: Tensor,
 ) -> Tensor:
     """Σ weight·loss over layers, (B,)."""
     return sum((weights[name] * losses[name](features[name]) for name in weights), none)

@@ -11,8 +11,8 @@ from nst_lightning.vgg.layers import channels, deepest, layer_sequence
 def step_flops(settings: BatchSettings, height: int, width: int) -> float:
     """Floating-point operations of one step on one picture.
 
-    Counts the convolutions forward and backward to the input (2 × 2 × multiply-adds); at 512² through
-    relu5_1 of VGG-19 that is 0.40 TFLOP.
+    Counts the convolutions forward and backward to the input, two operations a
+    multiply-add; at 512² through relu5_1 of VGG-19 that is 0.40 TFLOP.
     """
     layers = [*settings.active_content_layers, *settings.active_style_layers]
     sequence = layer_sequence(settings.network)
@@ -47,7 +47,7 @@ def flops_per_second(accelerator: str) -> float:
     device = choose_device(accelerator)
     side, width = 64, 256
     conv = torch.nn.Conv2d(width, width, 3, padding=1).to(device).requires_grad_(False)
-    conv = conv.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    conv = conv.to(memory_format=torch.channels_last)
     x = torch.randn(1, width, side, side, device=device).to(memory_format=torch.channels_last)
     x.requires_grad_(True)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ ALGORITHM = 1
 INITS = ("content", "noise", "gray", "style")
 
 
-@lru_cache(maxsize=None)
+@cache
 def file_sha256(path: Path) -> str:
     """sha256 of a file's bytes, read once a run."""
     with path.open("rb") as file:

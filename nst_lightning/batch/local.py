@@ -14,7 +14,7 @@ from nst_lightning.batch.plan import Pair, batches
 from nst_lightning.batch.record import make_record
 from nst_lightning.batch.stop import StopFlag
 from nst_lightning.batch.worker import Worker
-from nst_lightning.errors import UserError
+from nst_lightning.errors import OutputError, UserError
 from nst_lightning.imaging.read import read_picture
 from nst_lightning.settings import BatchSettings
 from nst_lightning.transfer import build_network
@@ -105,7 +105,10 @@ def run(
 
     def finish(record: Record) -> None:
         if ledger:
-            ledger.append(record)
+            try:
+                ledger.append(record)
+            except OSError as error:
+                raise OutputError.at(ledger.path, error) from None
         (summary.done if record["status"] == "done" else summary.failed).append(record)
         display.finished(record)
 

@@ -43,7 +43,7 @@ class Pair:
     @property
     def label(self) -> str:
         """How messages call it."""
-        return f"{self.content.name} × {self.style.name}"  # noqa: RUF001 (the field's sign)
+        return f"{self.content.name} × {self.style.name}"
 
     @property
     def problem(self) -> str:
@@ -146,9 +146,7 @@ def output_names(paths: Sequence[Path]) -> dict[Path, str]:
     for longer in (with_suffix, with_hash):
         taken = Counter(name.casefold() for name in names.values())
         folders = {
-            folder.as_posix().casefold()
-            for name in names.values()
-            for folder in Path(name).parents
+            folder.as_posix().casefold() for name in names.values() for folder in Path(name).parents
         }
         for path, name in names.items():
             key = name.casefold()
@@ -168,9 +166,7 @@ def pair(content: Source, style: Source) -> Pair:
     return Pair(content, style, Path(content.name) / f"{style.name}.png")
 
 
-def listed_pairs(
-    table: Path, contents: Sequence[Source], styles: Sequence[Source]
-) -> list[Pair]:
+def listed_pairs(table: Path, contents: Sequence[Source], styles: Sequence[Source]) -> list[Pair]:
     """The pairs of a CSV of content,style: file names, or names without suffix; a header may stand.
 
     Raises:
@@ -187,10 +183,10 @@ def listed_pairs(
         raise UserError(f"{table}: holds no pairs; write one `content,style` a line.")
     wrong = [row for row in rows if len(row) != 2]
     if wrong:
-        raise UserError(f"{table}: each line is `content,style`, but one is {','.join(wrong[0])!r}.")
-    chosen = {
-        (look_up(c, contents, table), look_up(s, styles, table)): None for c, s in rows
-    }
+        raise UserError(
+            f"{table}: each line is `content,style`, but one is {','.join(wrong[0])!r}."
+        )
+    chosen = {(look_up(c, contents, table), look_up(s, styles, table)): None for c, s in rows}
     return [pair(content, style) for content, style in chosen]
 
 

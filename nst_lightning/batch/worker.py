@@ -136,7 +136,9 @@ class Worker:
         styles = [self._style(job, scale) for job in jobs]
         content = torch.cat([picture.rgb for picture, _ in contents])
         if image is None:
-            image = torch.cat([self._start(job, c[0], scale) for job, c in zip(jobs, contents)])
+            image = torch.cat(
+                [self._start(job, c[0], scale) for job, c in zip(jobs, contents, strict=True)]
+            )
         targets = Targets(stack([c[1] for c in contents]), stack(styles))
         model = StyleTransfer(
             content,
@@ -178,7 +180,8 @@ class Worker:
 
     def _read(self, path: Path, size: int) -> Picture:
         picture = read_picture(path, max_pixels=self.settings.max_pixels)
-        shape = fit(*picture.rgb.shape[-2:], size, self.settings.upscale)
+        height, width = picture.rgb.shape[-2:]
+        shape = fit(height, width, size, self.settings.upscale)
         alpha = picture.alpha
         return Picture(
             resize(picture.rgb, *shape), None if alpha is None else resize(alpha, *shape)
@@ -202,6 +205,8 @@ class Worker:
             except SIGTERMException:
                 self.stop.check()
                 raise
+            except OSError as error:  # a snapshot
+                raise OutputError.at(self.out, error) from None
 
     def _trainer(self, callbacks: list[L.Callback]) -> L.Trainer:
         return L.Trainer(
@@ -237,8 +242,9 @@ class Worker:
             record = self._record(
                 job,
                 status="failed",
-                reason=f"the loss was no longer a finite number at step {made['failed_at']}; the "
-                f"last good picture is {path.relative_to(self.out).as_posix()}; try smaller weights",
+                reason=f"the loss was no longer a finite number at step {made['failed_at']}; try "
+                "smaller weights (the last good picture is "
+                f"{path.relative_to(self.out).as_posix()})",
                 **facts,
             )
         else:
@@ -246,10 +252,7 @@ class Worker:
         try:
             write_png(path, made["rgb"], made["alpha"], {RECORD_KEY: encode(record)})
         except OSError as error:
-            raise OutputError(
-                f"{path}: cannot be written ({error.strerror}); what is finished stays, and the "
-                "same command goes on from there once there is room."
-            ) from None
+            raise OutputError.at(path, error) from None
         return record | {"bytes": path.stat().st_size}
 
     def _record(self, job: Job, **facts: Any) -> Record:

@@ -60,8 +60,8 @@ def canonical(name: str, network: str) -> str:
     candidates = [*known, *(f"conv_{k}" for k in range(1, len(convs) + 1))]
     nearest = difflib.get_close_matches(wanted, candidates, n=1, cutoff=0.0)[0]
     raise UserError(
-        f"{network} has no layer {name!r}: did you mean {nearest!r}? Known are conv1_1 … {convs[-1]}, "
-        f"relu1_1 … relu{convs[-1][4:]}, conv_1 … conv_{len(convs)} and pool1 … pool5."
+        f"{network} has no layer {name!r}: did you mean {nearest!r}? Known are conv1_1 … "
+        f"{convs[-1]}, relu1_1 … relu{convs[-1][4:]}, conv_1 … conv_{len(convs)} and pool1 … pool5."
     )
 
 

@@ -1,6 +1,6 @@
 """The frozen VGG that turns pictures into features."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,7 @@ from nst_lightning.errors import UserError
 from nst_lightning.vgg.layers import canonical, deepest, layer_sequence, poolings_before
 from nst_lightning.vgg.weights import Weights
 
-POOLINGS = {"max": F.max_pool2d, "avg": F.avg_pool2d}
+POOLINGS: dict[str, Callable[[Tensor, int], Tensor]] = {"max": F.max_pool2d, "avg": F.avg_pool2d}
 
 
 class VGG(nn.Module):
@@ -25,6 +25,9 @@ class VGG(nn.Module):
     Raises:
         UserError: for a layer that the network does not have, or no layer at all.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self, weights: Weights, layers: Iterable[str], network: str = "vgg19", pooling: str = "max"

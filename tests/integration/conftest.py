@@ -1,0 +1,69 @@
+"""The real command line on real pictures with the real weights."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+# One thread count for all runs, so that results can be compared bit for bit.
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+
+Nst = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def command(*words: object) -> list[str]:
+    return [sys.executable, "-m", "nst_lightning", *map(str, words)]
+
+
+def start(*words: object) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        command(*words),
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture
+def nst() -> Nst:
+    def call(*words: object, **kwargs: object) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            command(*words),
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+            **kwargs,
+        )
+
+    return call
+
+
+def put(source: Path, folder: Path, names: list[str], size: int = 96) -> Path:
+    """Small copies of an example picture under several names, each a little different."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with Image.open(source) as picture:
+        for shift, name in enumerate(names):
+            box = (10 * shift, 0, 10 * shift + 280, 280)
+            picture.crop(box).resize((size, size)).save(folder / name)
+    return folder
+
+
+@pytest.fixture
+def contents(tmp_path: Path) -> Path:
+    folder = put(EXAMPLES / "contents" / "chelsea.jpg", tmp_path / "contents", ["cat.png"])
+    return put(EXAMPLES / "contents" / "rocket.jpg", folder, ["rocket.png"])
+
+
+@pytest.fixture
+def styles(tmp_path: Path) -> Path:
+    folder = put(EXAMPLES / "styles" / "brush_flow.jpg", tmp_path / "styles", ["brush.jpg"])
+    return put(EXAMPLES / "styles" / "woodcut.jpg", folder, ["wood cut.jpg"])
