@@ -95,10 +95,10 @@ class TransferSettings(Model):
 
     style_layers: Layers = {
         "relu1_1": 1.0,
-        "relu2_1": 1.0,
-        "relu3_1": 1.0,
-        "relu4_1": 1.0,
-        "relu5_1": 1.0,
+        "relu2_1": 0.25,
+        "relu3_1": 0.0625,
+        "relu4_1": 0.015625,
+        "relu5_1": 0.015625,
     }
     """Layers whose Gram matrices hold the style, each with a weight."""
 
@@ -106,7 +106,7 @@ class TransferSettings(Model):
     """What the Gram matrices are divided by: positions (M), tutorial and jcjohnson (C·H·W), or
     paper (4N²M² under the squares)."""
 
-    style_weight: Weight = 1.0
+    style_weight: Weight = 80.0
     """Weight of the style loss."""
 
     tv: Literal["anisotropic", "squared", "titu1994"] = "squared"
