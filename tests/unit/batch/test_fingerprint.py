@@ -1,0 +1,80 @@
+"""What is and what is not part of a result's identity."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nst_lightning.batch.fingerprint import fingerprint, pair_seed
+from nst_lightning.settings import TransferSettings, build
+
+
+def of(weights: str = "w", content: str = "c", style: str = "s", **settings: Any) -> str:
+    return fingerprint(build(settings), weights, content, style)
+
+
+OTHER: dict[str, Any] = {
+    "network": "vgg16",
+    "pooling": "avg",
+    "content_layers": "relu3_1",
+    "content_loss": "paper",
+    "content_weight": 2,
+    "style_layers": "relu1_1",
+    "gram": "paper",
+    "style_weight": 3,
+    "tv": "anisotropic",
+    "tv_weight": 4,
+    "tv_reduction": "sum",
+    "pixel_range": 255,
+    "scales": "100:5",
+    "style_size": 77,
+    "upscale": True,
+    "init": "noise",
+    "noise_std": 0.1,
+    "seed": 1,
+    "optimizer": "adam",
+    "learning_rate": 0.5,
+    "lbfgs_memory": 3,
+    "first_step": "torch",
+    "bounds": False,
+    "precision": "bf16-mixed",
+}
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_every_setting_that_affects_pixels_counts(name: str):
+    assert of(**{name: OTHER[name]}) != of()
+
+
+def test_no_pixel_setting_is_forgotten():
+    assert set(TransferSettings.model_fields) - set(OTHER) == {"weights"}
+
+
+def test_inputs_and_weights_count():
+    assert len({of(), of(weights="v"), of(content="d"), of(style="t")}) == 4
+    assert of(content="a", style="b") != of(content="b", style="a")
+
+
+def test_what_does_not_affect_pixels_does_not_count():
+    assert of(batch_size=4, save_every=2, accelerator="cpu", recursive=True) == of()
+    assert of(weights="w") == fingerprint(build({"weights": "/elsewhere.pth"}), "w", "c", "s")
+
+
+def test_other_spellings_of_the_same_thing_do_not_count():
+    assert of(style_layers="conv_4") == of(style_layers={"conv2_2": 1.0})
+    assert of(learning_rate=1.0) == of()
+    assert of(size=100, steps=5) == of(scales=[{"size": 100, "steps": 5}])
+
+
+def test_a_start_picture_counts_by_its_bytes(tmp_path: Path):
+    a, b, c = (tmp_path / name for name in "abc")
+    a.write_bytes(b"1")
+    b.write_bytes(b"1")
+    c.write_bytes(b"2")
+    assert of(init=str(a)) == of(init=str(b)) != of(init=str(c))
+
+
+def test_seed_of_the_noise():
+    seeds = {pair_seed(0, "a", "b"), pair_seed(1, "a", "b"), pair_seed(0, "b", "a")}
+    assert len(seeds) == 3
+    assert all(0 <= seed < 2**63 for seed in seeds)

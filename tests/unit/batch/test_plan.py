@@ -1,0 +1,95 @@
+"""Names, pairs, shards, batches."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from nst_lightning.batch.plan import (
+    Source,
+    all_pairs,
+    batches,
+    find_pictures,
+    listed_pairs,
+    output_names,
+    read_sources,
+    shard,
+)
+from nst_lightning.errors import UserError
+from nst_lightning.settings import build
+
+
+def names(*paths: str) -> list[str]:
+    return list(output_names([Path(path) for path in paths]).values())
+
+
+def test_names_are_stems_unless_they_collide():
+    assert names("cat.jpg", "dog.png") == ["cat", "dog"]
+    assert names("cat.jpg", "cat.png", "dog.png") == ["cat-jpg", "cat-png", "dog"]
+    upper = names("Cat.jpg", "cat.jpg")
+    assert len({name.casefold() for name in upper}) == 2
+    assert names("a.jpg", "a/b.jpg") == ["a-jpg", "a/b"]
+    mixed = names("cat.jpg", "cat.png", "cat-jpg.png")
+    assert len(set(mixed)) == 3
+    assert names("x.png.jpg") == ["x.png-jpg"]
+
+
+def sources(folder: str, *labels: str, shape: tuple[int, int] = (30, 40)) -> list[Source]:
+    return [Source(Path(folder) / f"{label}.jpg", label, shape) for label in labels]
+
+
+def test_every_pair_once_over_all_shards():
+    pairs = all_pairs(sources("c", "a", "b", "c"), sources("s", "x", "y"))
+    parts = [shard(pairs, f"{i}/4") for i in range(1, 5)]
+    assert sorted(p.output for part in parts for p in part) == sorted(p.output for p in pairs)
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@pytest.mark.parametrize("wrong", ["0/4", "5/4", "x", "1/", "/2", "-1/2"])
+def test_shards_out_of_range(wrong: str):
+    with pytest.raises(UserError, match="--shard"):
+        shard([], wrong)
+
+
+def test_a_batch_has_one_shape():
+    wide, tall = sources("c", "a", "b"), sources("c", "t", shape=(40, 30))
+    pairs = all_pairs([wide[0], *tall, wide[1]], sources("s", "x", "y", "z"))
+    made = batches(pairs, build({"size": 20}), 4)
+    assert [len(batch) for batch in made] == [4, 2, 3]
+    for batch in made:
+        assert len({pair.content.shape for pair in batch}) == 1
+
+
+def test_listed_pairs(tmp_path: Path):
+    table = tmp_path / "pairs.csv"
+    contents, styles = sources("c", "a", "b"), sources("s", "x", "y")
+    table.write_text("Content, Style\na.jpg, y\n\nb,x.jpg\na,y\n")
+    found = listed_pairs(table, contents, styles)
+    assert [p.label for p in found] == ["a × y", "b × x"]
+    for text, sentence in (("a,q\n", "'q'"), ("a\n", "content,style"), ("", "no pairs")):
+        table.write_text(text)
+        with pytest.raises(UserError, match=sentence):
+            listed_pairs(table, contents, styles)
+
+
+def test_finding(tmp_path: Path):
+    def put(name: str) -> None:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 6)).save(path)
+
+    for name in ("b.png", "a.JPG", ".hidden.png", "deep/c.webp", "out/x/y.png", "old/x/y.png"):
+        put(name)
+    (tmp_path / "old" / "manifest.jsonl").write_text("")
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "d.heic").write_bytes(b"heic")
+
+    def found(recursive: bool) -> list[str]:
+        paths = find_pictures(tmp_path, recursive=recursive, skip=tmp_path / "out")
+        return [path.relative_to(tmp_path).as_posix() for path in paths]
+
+    assert found(False) == ["a.JPG", "b.png", "d.heic"]
+    assert found(True) == ["a.JPG", "b.png", "d.heic", "deep/c.webp"]
+    read = read_sources(tmp_path, build({}), tmp_path / "out")
+    assert [source.shape for source in read] == [(6, 8), (6, 8), None]
+    assert "d.heic" in read[2].problem
