@@ -102,10 +102,15 @@ class BatchedLBFGS(torch.optim.Optimizer):
         runs = (g.abs().amax(dim=1) > group["tolerance_grad"]) & (
             dot(g, d) <= -group["tolerance_change"]
         )
-        moved = torch.where(runs[:, None], x + step, x)
+        step = torch.where(runs[:, None], step, 0.0)
+        moved = x + step
         if group["bounds"] is not None:
-            moved = moved.clamp(*group["bounds"])
-        state["displacement"] = moved - x
+            within = moved.clamp(*group["bounds"])
+            # Where nothing was cut off the step itself is remembered: moved − x would be it only to
+            # the rounding of x, which swallows a step as small as torch's first.
+            step = torch.where(within == moved, step, within - x)
+            moved = within
+        state["displacement"] = step
         state["gradient"] = g.clone()
         image.copy_(moved.reshape(image.shape))
 

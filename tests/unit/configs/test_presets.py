@@ -82,7 +82,7 @@ def test_pytorch_tutorial():
         style += float(((g - wanted) ** 2).mean())
     check(fixed, content, 1e6 * style, 0.0)
     assert (settings.weights, settings.pooling, settings.init) == ("imagenet", "max", "content")
-    assert (settings.lbfgs_memory, settings.first_step) == (100, "torch")
+    assert (settings.lbfgs_memory, settings.bounds) == (100, True)
     assert settings.total_steps == 300
 
 

@@ -1,0 +1,74 @@
+"""Settings: parsing, bounds, one sentence for what is wrong."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from nst_lightning.errors import UserError
+from nst_lightning.settings import TransferSettings, build, dump_yaml, merge
+
+
+def test_layers_in_every_form():
+    expected = {"relu1_1": 1.0, "conv_4": 0.5}
+    for form in ("relu1_1,conv_4=0.5", ["relu1_1", "conv_4=0.5"], expected):
+        assert TransferSettings(style_layers=form).style_layers == expected
+    assert TransferSettings(style_layers="conv_4=2,conv_5=0").active_style_layers == {"conv2_2": 2}
+
+
+def test_scales_and_their_short_form():
+    two = TransferSettings(scales="256:150,512:60")
+    assert [(s.size, s.steps) for s in two.scales] == [(256, 150), (512, 60)]
+    assert two.total_steps == 210
+    assert [two.style_size_at(s) for s in two.scales] == [256, 512]
+    half = TransferSettings(scales="256:150,512:60", style_size=300)
+    assert [half.style_size_at(s) for s in half.scales] == [150, 300]
+    assert TransferSettings(size=99, steps=7) == TransferSettings(scales="99:7")
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        ({"stile_weight": 1}, "did you mean 'style_weight'"),
+        ({"style_weight": -1}, "style_weight should be greater than or equal to 0, not -1"),
+        ({"style_weight": "nan"}, "style_weight"),
+        ({"steps": 0}, "steps should be greater than or equal to 1"),
+        ({"scales": []}, "scales"),
+        ({"scales": "512"}, "steps"),
+        ({"size": 1, "scales": "1:1"}, "either scales"),
+        ({"style_layers": "relu1_1,relu1_1"}, "twice"),
+        ({"style_layers": "conv_4,conv2_2"}, "conv2_2 twice"),
+        ({"content_layers": "relu4_9"}, "relu4_9"),
+        ({"network": "vgg16", "style_layers": "conv3_4"}, "vgg16 has no layer"),
+        ({"network": "vgg11"}, "network should be"),
+        ({"batch_size": "many"}, "batch_size should be auto or a number"),
+        ({"first_step": 0}, "first_step should be torch or a number"),
+        ({"first_step": "x"}, "first_step should be torch or a number"),
+        ({"content_weight": 0, "style_layers": "relu1_1=0"}, "nothing to optimise"),
+    ],
+)
+def test_one_sentence(data: dict[str, Any], sentence: str):
+    with pytest.raises(UserError, match=sentence) as error:
+        build(data)
+    assert "\n" not in str(error.value)
+
+
+def test_yaml_round_trip():
+    settings = build({"scales": "64:3,128:4", "first_step": "torch", "style_layers": "conv_1=0.5"})
+    assert build(yaml.safe_load(dump_yaml(settings))) == settings
+
+
+def test_later_wins():
+    preset = {"scales": "512:500,800:200", "style_weight": 5}
+    assert build(merge(preset, {"style_weight": 6})).style_weight == 6
+    assert build(merge(preset, {"size": 256})).scales[0].model_dump() == {
+        "size": 256,
+        "steps": 700,
+    }
+    assert build(merge(preset, {"steps": 9})).scales[0].model_dump() == {"size": 800, "steps": 9}
+    assert build(merge({"steps": 9}, preset)).total_steps == 700
+
+
+def test_every_knob_is_documented():
+    for name, field in {**type(build({})).model_fields}.items():
+        assert field.description, name
