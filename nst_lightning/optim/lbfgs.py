@@ -90,13 +90,18 @@ class BatchedLBFGS(torch.optim.Optimizer):
         x = image.detach().reshape(image.shape[0], -1)
         g = gradient.reshape(x.shape)
         state = self.state[image]
-        if not state:
+        at_start = not state
+        if at_start:
             state.update(empty_state(x, group["memory"]))
 
         products_with_g = remember(state, g)
         d = -inverse_hessian_product(state, g, products_with_g)
-        first = torch.where(state["pairs"] == 0, first_length(g, group["first_step"]), 1.0)
-        step = (group["lr"] * first)[:, None] * d
+        step = group["lr"] * d
+        # torch scales its very first step only: one too small to move the image must not be
+        # followed by others as small. A given displacement holds until a pair is remembered.
+        if at_start or group["first_step"] is not None:
+            first = torch.where(state["pairs"] == 0, first_length(g, group["first_step"]), 1.0)
+            step = first[:, None] * step
 
         # torch.optim.LBFGS stops here too; a non-finite gradient fails both comparisons.
         runs = (g.abs().amax(dim=1) > group["tolerance_grad"]) & (

@@ -1,5 +1,6 @@
 """Each preset means what its source says: literal formulas on fixed features."""
 
+from collections.abc import Callable
 from importlib.resources import files
 
 import pytest
@@ -7,7 +8,6 @@ import torch
 import yaml
 from torch import Tensor
 
-from nst_lightning.losses.gram import gram
 from nst_lightning.settings import BatchSettings, TransferSettings, build
 from nst_lightning.transfer import Targets, TransferLoss
 from nst_lightning.vgg.layers import channels
@@ -41,9 +41,16 @@ def test_default_is_the_default():
 
 
 class Fixed:
-    """Random features of an image of 20×24 px, a content and a style of another size."""
+    """Our terms on random features of a picture of 20×24 px.
 
-    def __init__(self, settings: BatchSettings) -> None:
+    The style's features are 5×6 against 4×5, so that each Gram matrix must be divided by its own
+    number of positions; equation 4 of the paper knows only one M, so they agree there.
+
+    Args:
+        divisor: what the source divides a Gram matrix of N channels and M positions by.
+    """
+
+    def __init__(self, settings: BatchSettings, divisor: Callable[[int, int], int]) -> None:
         generator = torch.Generator().manual_seed(9)
 
         def features(layer: str, side: int) -> Tensor:
@@ -51,13 +58,19 @@ class Fixed:
             return torch.rand(shape, generator=generator, dtype=torch.float64)
 
         self.image = torch.rand(1, 3, 20, 24, generator=generator, dtype=torch.float64)
+        self.image.requires_grad_()
         layers = {*settings.active_content_layers, *settings.active_style_layers}
         self.now = {layer: features(layer, 4) for layer in sorted(layers)}
         self.content = {n: features(n, 4) for n in settings.active_content_layers}
-        self.style = {n: features(n, 4) for n in settings.active_style_layers}
-        style = {n: gram(f, settings.gram) for n, f in self.style.items()}
-        loss = TransferLoss(Targets(self.content, style), settings, 20 * 24)
-        self.terms = {k: float(v) for k, v in loss(self.image, self.now).items()}
+        side = 4 if settings.gram == "paper" else 5
+        self.style = {n: features(n, side) for n in settings.active_style_layers}
+        targets = {}
+        for layer, value in self.style.items():
+            f = matrix(value)
+            targets[layer] = (f @ f.T / divisor(*f.shape))[None]
+        loss = TransferLoss(Targets(self.content, targets), settings, 20 * 24)
+        self.losses = loss(self.image, self.now)
+        self.terms = {name: value.item() for name, value in self.losses.items()}
 
 
 def matrix(features: Tensor) -> Tensor:
@@ -72,23 +85,26 @@ def check(fixed: Fixed, content: float, style: float, tv: float) -> None:
 
 def test_pytorch_tutorial():
     settings = preset("pytorch-tutorial")
-    fixed = Fixed(settings)
+    fixed = Fixed(settings, lambda n, m: n * m)
     content = float(((fixed.now["conv2_2"] - fixed.content["conv2_2"]) ** 2).mean())
     style = 0.0
     for layer in ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1"):
-        a, b, c, d = fixed.now[layer].shape
-        g = matrix(fixed.now[layer]) @ matrix(fixed.now[layer]).T / (a * b * c * d)
-        wanted = matrix(fixed.style[layer]) @ matrix(fixed.style[layer]).T / (a * b * c * d)
-        style += float(((g - wanted) ** 2).mean())
+        grams = []
+        for features in (fixed.now[layer], fixed.style[layer]):
+            a, b, c, d = features.shape
+            flat = features.view(a * b, c * d)
+            grams.append(flat @ flat.T / (a * b * c * d))
+        style += float(((grams[0] - grams[1]) ** 2).mean())
     check(fixed, content, 1e6 * style, 0.0)
     assert (settings.weights, settings.pooling, settings.init) == ("imagenet", "max", "content")
-    assert (settings.lbfgs_memory, settings.bounds) == (100, True)
-    assert settings.total_steps == 300
+    # Not the source's: projection instead of its clamp, and with it our first step.
+    assert (settings.bounds, settings.first_step) == (True, 0.02)
+    assert [(s.size, s.steps) for s in settings.scales] == [(512, 300)]
 
 
 def test_gatys_paper():
     settings = preset("gatys-paper")
-    fixed = Fixed(settings)
+    fixed = Fixed(settings, lambda n, m: m)
     difference = matrix(fixed.now["relu4_2"]) - matrix(fixed.content["relu4_2"])
     content = 0.5 * float((difference**2).sum())
     style = 0.0
@@ -97,35 +113,77 @@ def test_gatys_paper():
         n, m = f.shape
         style += 0.2 * float(((f @ f.T - p @ p.T) ** 2).sum()) / (4 * n**2 * m**2)
     check(fixed, 1e-3 * content, style, 0.0)
-    assert (settings.pooling, settings.init, settings.bounds) == ("avg", "noise", False)
+    assert (settings.weights, settings.pooling, settings.init) == ("normalized", "avg", "noise")
+    assert (settings.bounds, settings.first_step) == (False, "torch")
+    assert [(s.size, s.steps) for s in settings.scales] == [(512, 1000)]
 
 
 def test_gatys_code():
     settings = preset("gatys-code")
-    fixed = Fixed(settings)
+    fixed = Fixed(settings, lambda n, m: m)
     content = float(((fixed.now["relu4_2"] - fixed.content["relu4_2"]) ** 2).mean())
     style = 0.0
     for layer, n in zip(RELU, (64, 128, 256, 512, 512), strict=True):
         f, p = matrix(fixed.now[layer]), matrix(fixed.style[layer])
-        m = f.shape[1]
-        style += 1e3 / n**2 * float(((f @ f.T / m - p @ p.T / m) ** 2).mean())
+        style += 1e3 / n**2 * float(((f @ f.T / f.shape[1] - p @ p.T / p.shape[1]) ** 2).mean())
     check(fixed, content, style, 0.0)
+    assert (settings.weights, settings.pooling, settings.init) == ("normalized", "max", "content")
+    assert (settings.bounds, settings.first_step, settings.upscale) == (False, "torch", True)
     assert [(s.size, s.steps) for s in settings.scales] == [(512, 500), (800, 200)]
-    assert (settings.pooling, settings.init) == ("max", "content")
 
 
 def test_jcjohnson():
     settings = preset("jcjohnson")
-    fixed = Fixed(settings)
+    fixed = Fixed(settings, lambda n, m: n * m)
     content = 5 * float(((fixed.now["relu4_2"] - fixed.content["relu4_2"]) ** 2).mean())
     style = 0.0
     for layer in RELU:
         f, p = matrix(fixed.now[layer]), matrix(fixed.style[layer])
-        elements = f.numel()
-        style += 1e2 * float(((f @ f.T / elements - p @ p.T / elements) ** 2).mean())
-    x = fixed.image * 255
+        style += 1e2 * float(((f @ f.T / f.numel() - p @ p.T / p.numel()) ** 2).mean())
+    x = fixed.image.detach() * 255
     dx, dy = x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :]
     tv = 1e-3 * 0.5 * float((dx**2).sum() + (dy**2).sum())
     check(fixed, content, style, tv)
-    assert settings.total_steps == 1000
+    assert (settings.weights, settings.pooling, settings.init) == ("normalized", "max", "noise")
+    assert (settings.bounds, settings.first_step) == (False, "torch")
+    assert [(s.size, s.steps) for s in settings.scales] == [(512, 1000)]
     assert settings.noise_std == pytest.approx(0.001 / 255)
+
+
+def test_jcjohnson_total_variation_has_its_gradient():
+    """The source gives this term only a gradient, that of all but the last row and column."""
+    fixed = Fixed(preset("jcjohnson"), lambda n, m: n * m)
+    (ours,) = torch.autograd.grad(fixed.losses["tv"].sum(), fixed.image)
+    x = fixed.image.detach()[0] * 255
+    x_diff = x[:, :-1, :-1] - x[:, :-1, 1:]
+    y_diff = x[:, :-1, :-1] - x[:, 1:, :-1]
+    theirs = torch.zeros_like(x)
+    theirs[:, :-1, :-1] += x_diff + y_diff
+    theirs[:, :-1, 1:] -= x_diff
+    theirs[:, 1:, :-1] -= y_diff
+    theirs *= 1e-3
+    inside = (slice(None), slice(None, -1), slice(None, -1))
+    # Ours is by the picture in [0, 1]: 255 times that by the picture in [0, 255].
+    torch.testing.assert_close(ours[0][inside] / 255, theirs[inside], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name != "default"])
+def test_optimiser_of_the_sources(name: str):
+    settings = preset(name)
+    assert (settings.network, settings.optimizer) == ("vgg19", "lbfgs")
+    assert (settings.resolved_learning_rate, settings.lbfgs_memory) == (1.0, 100)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "style"),
+    [
+        ("pytorch-tutorial", ["conv2_2"], ["conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1"]),
+        ("gatys-paper", ["relu4_2"], RELU),
+        ("gatys-code", ["relu4_2"], RELU),
+        ("jcjohnson", ["relu4_2"], RELU),
+    ],
+)
+def test_layers(name: str, content: list[str], style: list[str]):
+    settings = preset(name)
+    assert list(settings.active_content_layers) == content
+    assert list(settings.active_style_layers) == style

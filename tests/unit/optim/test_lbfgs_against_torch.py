@@ -100,6 +100,17 @@ def test_follows_torch_in_float32():
     assert ((ours - theirs).abs() / theirs).max() < 1e-3
 
 
+def test_a_first_step_lost_in_rounding_is_followed_by_whole_ones_as_in_torch():
+    def objective(x: Tensor) -> Tensor:
+        return 0.05 * x.square().sum(-1)
+
+    start = 1e5 + torch.rand(1, 4096, generator=torch.Generator().manual_seed(0))
+    ours, theirs = by_ours(objective, start, 10, 10)[:, 0], by_torch(objective, start, 10, 10)
+    assert ours[1] == ours[0]
+    assert ours[-1] < 1e-3 * ours[0]
+    torch.testing.assert_close(ours[:3], theirs[:3], rtol=1e-5, atol=0)
+
+
 def test_the_scale_of_the_loss_does_not_matter():
     start = torch.randn(1, 50, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
