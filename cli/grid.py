@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from nst_lightning.batch.plan import (
+    Case,
     Pair,
     Source,
     all_pairs,
@@ -81,8 +82,7 @@ def grid(
         try:
             sweep(out)
             summary = run(
-                pairs,
-                settings,
+                [Case(settings, pairs)],
                 out,
                 choose_display(quiet or as_json),
                 stop,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nst_lightning.batch.plan import Pair, read_source
+from nst_lightning.batch.plan import Case, Pair, read_source
 from nst_lightning.errors import UserError
 from nst_lightning.settings import BatchSettings
 
@@ -62,8 +62,7 @@ def run(
     stop = StopFlag()
     with stop.listening():
         summary = run_pairs(
-            [pair],
-            settings,
+            [Case(settings, [pair])],
             file.parent,
             choose_display(quiet or as_json),
             stop,

@@ -6,6 +6,7 @@ Imports no torch, so that bad usage fails before anything slow.
 
 import difflib
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -47,6 +48,27 @@ def parse_scales(value: Any) -> Any:
     return [{"size": size, "steps": steps} for size, _, steps in parts]
 
 
+LARGEST_SIDE = 100_000
+
+
+def parse_size(value: Any) -> Any:
+    """`512` → 512, the longest side; `640x480` → itself, width and height."""
+    text = value.strip().lower().replace("×", "x") if isinstance(value, str) else ""
+    sides = [int(side) for side in text.split("x") if side.isdigit()]
+    if isinstance(value, int) and not isinstance(value, bool):
+        sides = [value]
+    if (
+        len(sides) != text.count("x") + 1
+        or len(sides) > 2
+        or not all(1 <= side <= LARGEST_SIDE for side in sides)
+    ):
+        raise ValueError(
+            f"should be the longest side in pixels (1 to {LARGEST_SIDE}), or WIDTHxHEIGHT such as "
+            f"224x224, not {value!r}"
+        )
+    return sides[0] if len(sides) == 1 else f"{sides[0]}x{sides[1]}"
+
+
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Layers = Annotated[dict[str, Weight], BeforeValidator(parse_layers)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -61,11 +83,24 @@ class Model(BaseModel):
 class Scale(Model):
     """One pass over the picture."""
 
-    size: Annotated[int, Field(ge=1, le=100_000)] = 512
-    """Longest side in pixels."""
+    size: Annotated[int | str, BeforeValidator(parse_size)] = 512
+    """Longest side in pixels, the aspect kept; or WIDTHxHEIGHT exactly."""
 
     steps: Annotated[int, Field(ge=1, le=10_000_000)] = 300
     """Steps; one step is one evaluation of the loss and its gradient."""
+
+    @property
+    def target(self) -> int | tuple[int, int]:
+        """The longest side, or (height, width)."""
+        if isinstance(self.size, int):
+            return self.size
+        width, height = map(int, self.size.split("x"))
+        return height, width
+
+    @property
+    def longest(self) -> int:
+        """The longest side."""
+        return self.target if isinstance(self.target, int) else max(self.target)
 
 
 class TransferSettings(Model):
@@ -102,9 +137,9 @@ class TransferSettings(Model):
     }
     """Layers whose Gram matrices hold the style, each with a weight."""
 
-    gram: Literal["positions", "tutorial", "paper", "jcjohnson"] = "positions"
-    """What the Gram matrices are divided by: positions (M), tutorial and jcjohnson (C·H·W), or
-    paper (4N²M² under the squares)."""
+    gram: Literal["positions", "tutorial", "paper", "jcjohnson", "titu1994"] = "positions"
+    """What the Gram matrices are divided by: positions (M), tutorial and jcjohnson (C·H·W),
+    paper (4N²M² under the squares), or titu1994 (36·W²·H² under the sum of squares)."""
 
     style_weight: Weight = 80.0
     """Weight of the style loss."""
@@ -128,6 +163,9 @@ class TransferSettings(Model):
     style_size: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """Longest side of the style at the last scale (in proportion before); by default the size of
     the content."""
+
+    style_fit: Literal["keep", "content"] = "keep"
+    """Whether the style keeps its own aspect, or is reshaped to the size of the content."""
 
     upscale: bool = False
     """Enlarge pictures that are smaller than the size asked for."""
@@ -223,8 +261,8 @@ class TransferSettings(Model):
     def style_size_at(self, scale: Scale) -> int:
         """Longest side of the style at one of the scales."""
         if self.style_size is None:
-            return scale.size
-        return max(1, round(self.style_size * scale.size / self.scales[-1].size))
+            return scale.longest
+        return max(1, round(self.style_size * scale.longest / self.scales[-1].longest))
 
 
 class BatchSettings(TransferSettings):
@@ -292,6 +330,7 @@ def explain(error: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     message = message[:1].lower() + message[1:]
     where = ".".join(part for part in place if not part.startswith(("function-", "constrained-")))
+    where = re.sub(r"^scales\.\d+\.", "", where)
     got = "" if isinstance(first["input"], (dict, BaseModel)) else f", not {first['input']!r}"
     if first["type"] == "value_error":
         got = ""

@@ -71,7 +71,10 @@ class TransferLoss(nn.Module):
             }
         )
         self.style = nn.ModuleDict(
-            {layer: GramLoss(target, settings.gram) for layer, target in targets.style.items()}
+            {
+                layer: GramLoss(target, settings.gram, pixels)
+                for layer, target in targets.style.items()
+            }
         )
         self.tv = TotalVariationLoss(
             settings.tv, settings.pixel_range, mean=settings.tv_reduction == "mean"
@@ -147,6 +150,8 @@ class StyleTransfer(L.LightningModule):
         self.steps = steps or self.settings.scales[-1].steps
         self.network = network or build_network(self.settings)
         if targets is None:
+            if self.settings.style_fit == "content":
+                style = resize(style, *content.shape[-2:])
             targets = Targets(
                 content_targets(self.network, content, self.settings),
                 style_targets(self.network, style, self.settings),

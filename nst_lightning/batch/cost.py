@@ -28,7 +28,7 @@ def step_flops(settings: BatchSettings, height: int, width: int) -> float:
 
 def plan_flops(pairs: Iterable[Pair], settings: BatchSettings) -> float:
     """Floating-point operations of all readable pairs."""
-    sizes = [scale.size for scale in settings.scales]
+    sizes = [scale.target for scale in settings.scales]
     total = 0.0
     for pair in pairs:
         for scale, shape in zip(
@@ -53,7 +53,7 @@ def flops_per_second(accelerator: str) -> float:
 
     def once() -> None:
         torch.autograd.grad(conv(x).sum(), x)
-        float(x[0, 0, 0, 0])  # waits for the device
+        float(x.detach()[0, 0, 0, 0])  # waits for the device
 
     once()
     started = time.perf_counter()

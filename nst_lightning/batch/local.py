@@ -1,8 +1,9 @@
 """Runs a plan on this machine: skip what is done, make the rest, report."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from nst_lightning.batch.device import batch_size, check_precision, choose_device
@@ -10,7 +11,7 @@ from nst_lightning.batch.display import Display
 from nst_lightning.batch.fingerprint import INITS, file_sha256, fingerprint
 from nst_lightning.batch.ledger import Ledger, Record
 from nst_lightning.batch.output import Job, split
-from nst_lightning.batch.plan import Pair, batches
+from nst_lightning.batch.plan import Case, batches
 from nst_lightning.batch.record import make_record
 from nst_lightning.batch.stop import StopFlag
 from nst_lightning.batch.worker import Worker
@@ -31,13 +32,11 @@ class Summary:
     seconds: float = 0.0
 
 
-def identify(
-    pairs: Sequence[Pair], settings: BatchSettings, weights: Weights
-) -> tuple[list[Job], list[tuple[Job, str]]]:
-    """Pairs as jobs, and those that cannot be made with their reason."""
+def identify(case: Case, weights: Weights) -> tuple[list[Job], list[tuple[Job, str]]]:
+    """The pairs of a case as jobs, and those that cannot be made with their reason."""
     jobs: list[Job] = []
     broken: list[tuple[Job, str]] = []
-    for pair in pairs:
+    for pair in case.pairs:
         problem, shas = pair.problem, ("", "")
         if not problem:
             try:
@@ -45,9 +44,10 @@ def identify(
             except OSError as error:
                 problem = f"{error.filename}: cannot be read ({error.strerror})."
         if problem:
-            broken.append((Job(pair, "", "", ""), problem))
+            broken.append((Job(pair, "", "", "", case.labels), problem))
         else:
-            jobs.append(Job(pair, *shas, fingerprint(settings, weights.checksum, *shas)))
+            identity = fingerprint(case.settings, weights.checksum, *shas)
+            jobs.append(Job(pair, *shas, identity, case.labels))
     return jobs, broken
 
 
@@ -65,9 +65,32 @@ def check_start(settings: BatchSettings) -> None:
         read_picture(settings.init, max_pixels=settings.max_pixels)
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A case whose finished pictures are known."""
+
+    settings: BatchSettings
+    weights: Weights
+    todo: list[Job]
+    done: list[Job]
+    broken: list[tuple[Job, str]]
+
+
+def prepare(
+    case: Case, weights: Weights, out: Path, ledger: Ledger | None, overwrite: bool
+) -> Prepared:
+    """See what a case has finished and what is left.
+
+    Raises:
+        UserError: something is in the way.
+    """
+    jobs, broken = identify(case, weights)
+    todo, done = split(jobs, out, ledger, case.settings, overwrite=overwrite)
+    return Prepared(case.settings, weights, todo, done, broken)
+
+
 def run(
-    pairs: Sequence[Pair],
-    settings: BatchSettings,
+    cases: Sequence[Case],
     out: Path,
     display: Display,
     stop: StopFlag,
@@ -76,11 +99,10 @@ def run(
     overwrite: bool = False,
     ready: Callable[[], None] = lambda: None,
 ) -> Summary:
-    """Make the pictures of pairs that are not made yet.
+    """Make the pictures of all cases that are not made yet.
 
     Args:
-        pairs: what is wanted.
-        settings: all of them.
+        cases: what is wanted.
         out: the output folder.
         display: hears of the course.
         stop: looked at between steps.
@@ -94,14 +116,15 @@ def run(
         Interrupted: the stop flag was raised; what is finished stays.
     """
     started = time.monotonic()
-    device = choose_device(settings.accelerator)
-    check_precision(settings, device)
-    check_start(settings)
-    weights = load_weights(settings.weights, settings.network)
-    jobs, broken = identify(pairs, settings, weights)
-    todo, done = split(jobs, out, ledger, settings, overwrite=overwrite)
+    loaded = cache(load_weights)
+    prepared = []
+    for case in cases:
+        check_precision(case.settings, choose_device(case.settings.accelerator))
+        check_start(case.settings)
+        weights = loaded(case.settings.weights, case.settings.network)
+        prepared.append(prepare(case, weights, out, ledger, overwrite))
     ready()
-    summary = Summary(skipped=len(done))
+    summary = Summary(skipped=sum(len(one.done) for one in prepared))
 
     def finish(record: Record) -> None:
         if ledger:
@@ -112,20 +135,31 @@ def run(
         (summary.done if record["status"] == "done" else summary.failed).append(record)
         display.finished(record)
 
-    display.start(len(todo) + len(broken), len(done), len(todo) * settings.total_steps)
+    pairs = sum(len(one.todo) + len(one.broken) for one in prepared)
+    steps = sum(len(one.todo) * one.settings.total_steps for one in prepared)
+    display.start(pairs, summary.skipped, steps)
     try:
-        for job, problem in broken:
-            finish(make_record(job, out, settings, status="failed", reason=problem))
-        by_pair = {job.pair: job for job in todo}
-        if todo:
-            network = build_network(settings, weights)
-            worker = Worker(network, weights.checksum, settings, out, display, stop)
-        for batch in batches(by_pair, settings, batch_size(settings, device)):
-            stop.check()
-            for record in worker.run([by_pair[pair] for pair in batch]):
+        for one in prepared:
+            for record in work(one, out, display, stop):
                 finish(record)
         stop.check()
     finally:
         summary.seconds = time.monotonic() - started
         display.stop()
     return summary
+
+
+def work(case: Prepared, out: Path, display: Display, stop: StopFlag) -> Iterator[Record]:
+    """Make the pictures of one case, batch by batch."""
+    for job, problem in case.broken:
+        yield make_record(job, out, case.settings, status="failed", reason=problem)
+    if not case.todo:
+        return
+    stop.check()
+    network = build_network(case.settings, case.weights)
+    worker = Worker(network, case.weights.checksum, case.settings, out, display, stop)
+    by_pair = {job.pair: job for job in case.todo}
+    device = choose_device(case.settings.accelerator)
+    for batch in batches(by_pair, case.settings, batch_size(case.settings, device)):
+        stop.check()
+        yield from worker.run([by_pair[pair] for pair in batch])

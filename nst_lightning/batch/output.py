@@ -4,7 +4,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ class Job:
     content_sha256: str
     style_sha256: str
     fingerprint: str
+    case: Mapping[str, str] = field(default_factory=dict)
+    """In a sweep: axis → what it is here."""
 
 
 def check_folder(out: Path, inputs: Sequence[Path]) -> None:

@@ -5,8 +5,8 @@ import difflib
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nst_lightning.batch.ledger import MANIFEST
@@ -54,6 +54,16 @@ class Pair:
     def extras(self) -> Path:
         """Folder of its snapshots, relative to the output folder."""
         return self.output.with_suffix("")
+
+
+@dataclass(frozen=True)
+class Case:
+    """Pairs that are made with the same settings: a grid is one case, a sweep many."""
+
+    settings: BatchSettings
+    pairs: Sequence[Pair]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """In a sweep: axis → what it is here."""
 
 
 def find_pictures(where: Path, *, recursive: bool, skip: Path) -> list[Path]:
@@ -216,15 +226,15 @@ def shard(pairs: Sequence[Pair], which: str) -> list[Pair]:
     return list(pairs[int(first) - 1 :: int(count)])
 
 
-def shapes(source: Source, sizes: Iterable[int], upscale: bool) -> tuple[Shape, ...]:
-    """The (height, width) of a readable source at each size."""
+def shapes(source: Source, sizes: Iterable[int | Shape], upscale: bool) -> tuple[Shape, ...]:
+    """The (height, width) of a readable source at each size (see `fit`)."""
     assert source.shape is not None
     return tuple(fit(*source.shape, size, upscale) for size in sizes)
 
 
 def batches(pairs: Iterable[Pair], settings: BatchSettings, size: int) -> list[list[Pair]]:
     """Readable pairs in batches of at most `size`, each of one shape at every scale."""
-    sizes = [scale.size for scale in settings.scales]
+    sizes = [scale.target for scale in settings.scales]
     groups: dict[tuple[Shape, ...], list[Pair]] = {}
     for one in pairs:
         groups.setdefault(shapes(one.content, sizes, settings.upscale), []).append(one)

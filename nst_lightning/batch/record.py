@@ -35,6 +35,7 @@ def make_record(
         "style_sha256": job.style_sha256,
         "fingerprint": job.fingerprint,
         "algorithm": ALGORITHM,
+        **({"case": dict(job.case)} if job.case else {}),
         **facts,
         "settings": settings.model_dump(mode="json"),
         "versions": versions(),

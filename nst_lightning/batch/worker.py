@@ -18,6 +18,7 @@ from nst_lightning.batch.display import Display
 from nst_lightning.batch.fingerprint import pair_seed
 from nst_lightning.batch.ledger import Record
 from nst_lightning.batch.output import RECORD_KEY, Job, encode
+from nst_lightning.batch.plan import Shape, shapes
 from nst_lightning.batch.record import make_record
 from nst_lightning.batch.stop import StopFlag
 from nst_lightning.callbacks.progress import Progress
@@ -153,21 +154,28 @@ class Worker:
 
     def _content(self, job: Job, scale: Scale) -> tuple[Picture, dict[str, Tensor]]:
         def make() -> tuple[Picture, dict[str, Tensor]]:
-            picture = self._read(job.pair.content.path, scale.size)
+            picture = self._read(job.pair.content.path, scale.target)
             image = picture.rgb.to(self.device, self.dtype)
             return picture, content_targets(self._network(), image, self.settings)
 
-        return self.cache.get(("content", job.pair.content.path, scale.size), make)
+        return self.cache.get(("content", job.pair.content.path, scale.target), make)
 
     def _style(self, job: Job, scale: Scale) -> dict[str, Tensor]:
         def make() -> dict[str, Tensor]:
             image = self._style_image(job, scale).to(self.device, self.dtype)
             return style_targets(self._network(), image, self.settings)
 
-        return self.cache.get(("style", job.pair.style.path, scale.size), make)
+        key = ("style", job.pair.style.path, scale.target, self._style_shape(job, scale))
+        return self.cache.get(key, make)
 
     def _style_image(self, job: Job, scale: Scale) -> Tensor:
-        return self._read(job.pair.style.path, self.settings.style_size_at(scale)).rgb
+        return self._read(job.pair.style.path, self._style_shape(job, scale)).rgb
+
+    def _style_shape(self, job: Job, scale: Scale) -> int | Shape:
+        """Longest side of the style, or its (height, width)."""
+        if self.settings.style_fit == "keep":
+            return self.settings.style_size_at(scale)
+        return shapes(job.pair.content, [scale.target], self.settings.upscale)[0]
 
     def _start(self, job: Job, picture: Picture, scale: Scale) -> Tensor:
         style = self._style_image(job, scale) if self.settings.init == "style" else picture.rgb
@@ -178,7 +186,7 @@ class Worker:
         """The extractor on this device: a finished fit leaves it on the CPU."""
         return self.network.to(self.device, self.dtype)
 
-    def _read(self, path: Path, size: int) -> Picture:
+    def _read(self, path: Path, size: int | Shape) -> Picture:
         picture = read_picture(path, max_pixels=self.settings.max_pixels)
         height, width = picture.rgb.shape[-2:]
         shape = fit(height, width, size, self.settings.upscale)

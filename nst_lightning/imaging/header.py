@@ -47,15 +47,20 @@ def picture_size(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> tuple[int
     return (width, height) if turned else (height, width)
 
 
-def fit(height: int, width: int, size: int | None, upscale: bool = False) -> tuple[int, int]:
+def fit(
+    height: int, width: int, size: int | tuple[int, int] | None, upscale: bool = False
+) -> tuple[int, int]:
     """(height, width) with the longest side brought to `size`, the aspect kept.
 
     The other side is rounded to the nearest whole number, at least 1. None leaves a picture as
-    it is, and so does a `size` beyond the longest side unless `upscale` is asked for.
+    it is, and so does a `size` beyond the longest side unless `upscale` is asked for. A `size` of
+    two numbers is (height, width) itself, whatever the aspect.
 
     Raises:
         ValueError: a side or `size` is below 1.
     """
+    if isinstance(size, tuple):
+        return size
     if height < 1 or width < 1 or (size is not None and size < 1):
         raise ValueError(f"sides must be at least 1, not {height} x {width} to {size}")
     longest = max(height, width)

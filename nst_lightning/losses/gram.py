@@ -8,16 +8,20 @@ from torch import Tensor, nn
 from nst_lightning.losses.upcast import upcast
 
 # With F the N×M matrix of a layer's features and G = F·Fᵀ: what G is divided by, and the factor on
-# mean((G/d − A/d)²), the mean being over the N² entries.
-NORMALISATIONS: dict[str, tuple[Callable[[int, int], float], float]] = {
+# mean((G/d − A/d)²), the mean being over the N² entries; `pixels` = W·H of the picture.
+Divisor = Callable[[int, int], float]
+Factor = Callable[[int, int], float]
+NORMALISATIONS: dict[str, tuple[Divisor, Factor]] = {
     # PyTorch tutorial: gram_matrix divides by a·b·c·d, a (the batch) being 1 there.
-    "tutorial": (lambda n, m: n * m, 1.0),
+    "tutorial": (lambda n, m: n * m, lambda n, pixels: 1.0),
     # Gatys' code (PytorchNeuralStyleTransfer): GramMatrix divides by h·w.
-    "positions": (lambda n, m: m, 1.0),
+    "positions": (lambda n, m: m, lambda n, pixels: 1.0),
     # Gatys et al. 2016, eq. 4: Σ(G−A)²/(4N²M²) = ¼·mean((G/M − A/M)²).
-    "paper": (lambda n, m: m, 0.25),
+    "paper": (lambda n, m: m, lambda n, pixels: 0.25),
     # jcjohnson/neural-style: StyleLoss divides by nElement, C·H·W: the tutorial's formula.
-    "jcjohnson": (lambda n, m: n * m, 1.0),
+    "jcjohnson": (lambda n, m: n * m, lambda n, pixels: 1.0),
+    # titu1994/Neural-Style-Transfer, Network.py: Σ(G−A)²/(4·3²·(W·H)²), W·H of the picture.
+    "titu1994": (lambda n, m: 1.0, lambda n, pixels: n**2 / (4 * 3**2 * pixels**2)),
 }
 
 
@@ -46,15 +50,16 @@ class GramLoss(nn.Module):
     Args:
         target: the style's Gram matrix, (B, C, C) or (1, C, C), made with the same normalisation.
         normalisation: a key of `NORMALISATIONS`.
+        pixels: W·H of the picture being optimised, which only `titu1994` wants to know.
     """
 
     target: Tensor
 
-    def __init__(self, target: Tensor, normalisation: str) -> None:
+    def __init__(self, target: Tensor, normalisation: str, pixels: int) -> None:
         super().__init__()
         self.register_buffer("target", target.detach(), persistent=False)
         self.normalisation = normalisation
-        self.factor = NORMALISATIONS[normalisation][1]
+        self.factor = NORMALISATIONS[normalisation][1](target.shape[-1], pixels)
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, h, w) features → (B,) in float32 (float64 for float64 features)."""

@@ -26,6 +26,15 @@ def test_scales_and_their_short_form():
     assert TransferSettings(size=99, steps=7) == TransferSettings(scales="99:7")
 
 
+def test_a_size_of_width_and_height():
+    scale = TransferSettings(size="640x480").scales[0]
+    assert (scale.size, scale.target, scale.longest) == ("640x480", (480, 640), 640)
+    assert TransferSettings(size="224").scales[0].target == 224
+    for wrong in ("640x", "x480", "0x10", "6x4x2", "big", "1.5", 0, 100_001, True):
+        with pytest.raises(UserError, match="size should be the longest side"):
+            build({"size": wrong})
+
+
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [

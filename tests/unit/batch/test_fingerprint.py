@@ -28,6 +28,7 @@ OTHER: dict[str, Any] = {
     "pixel_range": 255,
     "scales": "100:5",
     "style_size": 77,
+    "style_fit": "content",
     "upscale": True,
     "init": "noise",
     "noise_std": 0.1,

@@ -39,7 +39,7 @@ def test_content(kind: str):
     assert ContentLoss(p, kind, pixels)(f).tolist() == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("name", ["tutorial", "positions", "paper", "jcjohnson"])
+@pytest.mark.parametrize("name", ["tutorial", "positions", "paper", "jcjohnson", "titu1994"])
 @pytest.mark.parametrize("style_shape", [(3, 4), (6, 5)])
 def test_gram(name: str, style_shape: tuple[int, int]):
     f, a = features(2, 4, 3, 4), features(1, 4, *style_shape)
@@ -54,9 +54,11 @@ def test_gram(name: str, style_shape: tuple[int, int]):
             expected.append(((g / m - wanted / m_style) ** 2).sum() / (4 * n**2))
         elif name == "positions":
             expected.append(np.mean((g / m - wanted / m_style) ** 2))
+        elif name == "titu1994":  # Σ(A−G)²/(4·3²·(W·H)²), W·H = 77 pixels of the picture
+            expected.append(((g - wanted) ** 2).sum() / (4 * 3**2 * 77**2))
         else:
             expected.append(np.mean((g / (n * m) - wanted / (n * m_style)) ** 2))
-    loss = GramLoss(gram(a, name), name)(f)
+    loss = GramLoss(gram(a, name), name, 77)(f)
     assert loss.tolist() == pytest.approx(expected, rel=1e-12)
 
 
