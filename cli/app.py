@@ -8,6 +8,7 @@ from .doctor import doctor
 from .grid import grid
 from .presets import presets
 from .run import run
+from .studies import compare_init, reconstruct, sweep, texture
 from .weights import app as weights
 
 app = typer.Typer(
@@ -39,6 +40,10 @@ def common(
 
 app.command()(grid)
 app.command()(run)
+app.command()(reconstruct)
+app.command()(texture)
+app.command("compare-init")(compare_init)
+app.command()(sweep)
 app.command()(presets)
 app.command()(doctor)
 app.add_typer(weights, name="weights")

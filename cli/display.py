@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,11 +15,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from nst_lightning.batch.display import Display, Silent
+from nst_lightning.batch.display import Display, Losses, Silent
 from nst_lightning.batch.ledger import Record
-
-LINE_SECONDS = 30.0
-"""Between two plain lines about the same batch."""
 
 REFRESH_SECONDS = 0.2
 """Between two readings of the loss, each of which waits for the device."""
@@ -35,33 +32,32 @@ def describe(record: Record) -> str:
 
 
 class Lines:
-    """One plain line per pair, and one now and then in between."""
+    """One plain line per pair, and one with the losses every `every` steps in between."""
+
+    def __init__(self, every: int) -> None:
+        self.every = every
 
     def start(self, pairs: int, skipped: int, work: int) -> None:
         self.pairs, self.count, self.steps = pairs, 0, 0
         self.begun = time.monotonic()
         self.work, self.worked = work, 0
-        self.spoke = self.begun
         if skipped:
             self.say(f"{skipped} done before, {pairs} to make")
 
-    def batch(self, labels: Sequence[str], steps: int) -> None:
-        self.labels, self.steps = labels, steps
+    def batch(self, labels: Sequence[str], steps: int, weights: Mapping[str, float]) -> None:
+        self.labels, self.steps, self.weights = labels, steps, weights
 
-    def step(self, step: int, pairs: int, loss: Callable[[], float]) -> None:
+    def step(self, step: int, pairs: int, losses: Losses) -> None:
         self.worked += pairs
-        now = time.monotonic()
-        if now - self.spoke >= LINE_SECONDS:
-            self.spoke = now
-            left = (self.work - self.worked) * (now - self.begun) / self.worked
+        if step % self.every == 0 and step < self.steps:
+            left = (self.work - self.worked) * (time.monotonic() - self.begun) / self.worked
             self.say(
-                f"{', '.join(self.labels)}: step {step}/{self.steps}, loss {loss():.4g}, "
-                f"about {duration(left)} left in all"
+                f"{', '.join(self.labels)}: step {step}/{self.steps}, "
+                f"{spell(losses(), self.weights)}, about {duration(left)} left in all"
             )
 
     def finished(self, record: Record) -> None:
         self.count += 1
-        self.spoke = time.monotonic()
         self.say(f"[{self.count}/{self.pairs}] {describe(record)}")
 
     def stop(self) -> None:
@@ -95,16 +91,17 @@ class Live:
         self.now = self.progress.add_task("", total=1, note="", visible=False)
         self.progress.start()
 
-    def batch(self, labels: Sequence[str], steps: int) -> None:
+    def batch(self, labels: Sequence[str], steps: int, weights: Mapping[str, float]) -> None:
+        self.weights = weights
         more = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
         self.progress.reset(
             self.now, total=steps, description=escape(labels[0]) + more, note="", visible=True
         )
 
-    def step(self, step: int, pairs: int, loss: Callable[[], float]) -> None:
+    def step(self, step: int, pairs: int, losses: Losses) -> None:
         self.progress.update(self.all, advance=pairs)
         if time.monotonic() - self.read >= REFRESH_SECONDS:
-            self.progress.update(self.now, completed=step, note=f"loss {loss():.4g}")
+            self.progress.update(self.now, completed=step, note=spell(losses(), self.weights))
             self.read = time.monotonic()
 
     def finished(self, record: Record) -> None:
@@ -116,11 +113,21 @@ class Live:
         self.progress.stop()
 
 
-def choose_display(quiet: bool) -> Display:
+def spell(losses: Mapping[str, float], weights: Mapping[str, float]) -> str:
+    """The total and its terms, each as weight × unweighted loss."""
+    terms = [
+        f"{name} {weight:g} × {losses[name] / weight:.4g}"
+        for name, weight in weights.items()
+        if weight > 0
+    ]
+    return f"loss {losses['total']:.4g} = {' + '.join(terms)}"
+
+
+def choose_display(quiet: bool, log_every: int) -> Display:
     """Live on a terminal, lines elsewhere, nothing where it is to be quiet."""
     if quiet:
         return Silent()
-    return Live() if sys.stderr.isatty() else Lines()
+    return Live() if sys.stderr.isatty() else Lines(log_every)
 
 
 def duration(seconds: float) -> str:

@@ -25,8 +25,10 @@ RUN_FIELDS = frozenset(BatchSettings.model_fields) - frozenset(
 def settings_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command one option per setting, and hand it the validated `settings`.
 
-    Later wins: defaults < preset < config file < options (`--set` among them).
+    Later wins: defaults < preset < config file < options (`--set` among them). A command that asks
+    for `given` instead gets what was said, not yet validated and without the defaults.
     """
+    wanted = inspect.signature(command).parameters
 
     @functools.wraps(command)
     def wrapper(**given: Any) -> None:
@@ -36,16 +38,15 @@ def settings_options(command: Callable[..., None]) -> Callable[..., None]:
         options = {
             name: value for name in names if (value := given.pop(name, None)) is not None
         } | dict(assignment(text) for text in assignments)
-        settings = build(
-            merge(
-                read_preset(preset) if preset else {},
-                read_yaml(config) if config else {},
-                options,
-            )
+        said = merge(
+            read_preset(preset) if preset else {},
+            read_yaml(config) if config else {},
+            options,
         )
-        command(settings=settings, **given)
+        settings = {"given": said} if "given" in wanted else {"settings": build(said)}
+        command(**settings, **given)
 
-    own = [p for p in inspect.signature(command).parameters.values() if p.name != "settings"]
+    own = [p for p in wanted.values() if p.name not in ("settings", "given")]
     parameters = [
         *own,
         parameter("preset", str | None, "Settings by name; see `nst-batch presets`.", "NAME"),

@@ -11,8 +11,8 @@ from nst_lightning.errors import UserError
 from nst_lightning.settings import BatchSettings
 
 from .display import choose_display
-from .grid import DryRun, Json, Overwrite, Quiet, show_plan
 from .options import settings_options
+from .work import DryRun, Json, Overwrite, Quiet, show_plan
 
 
 @settings_options
@@ -51,7 +51,7 @@ def run(
         if source.problem:
             raise UserError(source.problem)
     if dry_run:
-        show_plan([pair], settings, file.parent, as_json)
+        show_plan([Case(settings, [pair])], file.parent, as_json)
         return
 
     from nst_lightning.batch.local import run as run_pairs
@@ -64,7 +64,7 @@ def run(
         summary = run_pairs(
             [Case(settings, [pair])],
             file.parent,
-            choose_display(quiet or as_json),
+            choose_display(quiet or as_json, settings.log_every),
             stop,
             ledger=None,
             overwrite=overwrite,

@@ -48,6 +48,15 @@ def parse_scales(value: Any) -> Any:
     return [{"size": size, "steps": steps} for size, _, steps in parts]
 
 
+def parse_numbers(value: Any) -> Any:
+    """`1,2,5` → [1, 2, 5]."""
+    return (
+        [part.strip() for part in value.split(",") if part.strip()]
+        if isinstance(value, str)
+        else value
+    )
+
+
 LARGEST_SIDE = 100_000
 
 
@@ -249,6 +258,15 @@ class TransferSettings(Model):
         return {canonical(name, self.network): w for name, w in layers.items() if w > 0}
 
     @property
+    def term_weights(self) -> dict[str, float]:
+        """Term of the loss → its weight; 0 for a term without layers."""
+        return {
+            "content": self.content_weight if self.active_content_layers else 0.0,
+            "style": self.style_weight if self.active_style_layers else 0.0,
+            "tv": self.tv_weight,
+        }
+
+    @property
     def resolved_learning_rate(self) -> float:
         """The learning rate with its default made explicit."""
         return self.learning_rate or {"lbfgs": 1.0, "adam": 0.02}[self.optimizer]
@@ -282,6 +300,12 @@ class BatchSettings(TransferSettings):
 
     save_first: Annotated[int, Field(ge=0)] = 0
     """Save a snapshot after each of the first K steps."""
+
+    save_at: Annotated[list[Annotated[int, Field(ge=1)]], BeforeValidator(parse_numbers)] = []
+    """Save a snapshot after these steps too: 1,2,5,10."""
+
+    log_every: Annotated[int, Field(ge=1)] = 10
+    """Where plain lines are printed: one with the losses every N steps."""
 
     recursive: bool = False
     """Look for pictures in sub-folders too, and keep the sub-folders in the output."""

@@ -1,9 +1,12 @@
 """What the work tells whoever watches. Imports no torch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from nst_lightning.batch.ledger import Record
+
+Losses = Callable[[], Mapping[str, float]]
+"""The batch's mean of each weighted term and of their `total`."""
 
 
 class Display(Protocol):
@@ -12,11 +15,11 @@ class Display(Protocol):
     def start(self, pairs: int, skipped: int, work: int) -> None:
         """Before the first batch: pairs to make, pairs already done, steps in all."""
 
-    def batch(self, labels: Sequence[str], steps: int) -> None:
-        """A batch of pairs begins that will take this many steps."""
+    def batch(self, labels: Sequence[str], steps: int, weights: Mapping[str, float]) -> None:
+        """A batch of pairs begins that takes this many steps; the weight of each loss term."""
 
-    def step(self, step: int, pairs: int, loss: Callable[[], float]) -> None:
-        """A step of the batch is done; `loss` waits for the device, so call it sparingly."""
+    def step(self, step: int, pairs: int, losses: Losses) -> None:
+        """A step of the batch is done; `losses` waits for the device, so call it sparingly."""
 
     def finished(self, record: Record) -> None:
         """A pair is done or has failed."""
@@ -29,7 +32,7 @@ class Silent:
     """Watches nothing."""
 
     def start(self, pairs: int, skipped: int, work: int) -> None: ...
-    def batch(self, labels: Sequence[str], steps: int) -> None: ...
-    def step(self, step: int, pairs: int, loss: Callable[[], float]) -> None: ...
+    def batch(self, labels: Sequence[str], steps: int, weights: Mapping[str, float]) -> None: ...
+    def step(self, step: int, pairs: int, losses: Losses) -> None: ...
     def finished(self, record: Record) -> None: ...
     def stop(self) -> None: ...

@@ -23,7 +23,8 @@ def make_record(
         out: the output folder; paths are written relative to it.
         settings: what was asked, complete.
         status: `done` or `failed`.
-        facts: `losses`, `steps`, `seconds`, `device`, `resolved` (what each `auto` became),
+        facts: `losses` (weighted), `unweighted`, `steps`, `seconds`, `device`, `resolved` (what
+            each `auto` became),
             `weights_checksum`, `reason`.
     """
     return {

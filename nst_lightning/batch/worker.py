@@ -14,7 +14,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from nst_lightning.batch.cache import TensorCache
-from nst_lightning.batch.display import Display
+from nst_lightning.batch.display import Display, Losses
 from nst_lightning.batch.fingerprint import pair_seed
 from nst_lightning.batch.ledger import Record
 from nst_lightning.batch.output import RECORD_KEY, Job, encode
@@ -85,7 +85,8 @@ class Worker:
             OutputError: the output folder can no longer be written.
             Interrupted: the stop flag was raised.
         """
-        self.display.batch([job.pair.label for job in jobs], self.settings.total_steps)
+        labels = [job.pair.label for job in jobs]
+        self.display.batch(labels, self.settings.total_steps, self.settings.term_weights)
         started = time.monotonic()
         try:
             made = self._make(jobs)
@@ -113,6 +114,7 @@ class Worker:
             offset += scale.steps
             if (model.failed_at > 0).any():
                 break
+        weights = self.settings.term_weights
         rgb = to_uint8(model.image.detach().cpu())
         with torch.no_grad():
             saved = (rgb.to(self.dtype) / 255).to(self.device)
@@ -122,6 +124,11 @@ class Worker:
                 "rgb": rgb[i],
                 "alpha": alphas[i],
                 "losses": {name: finite(values[i]) for name, values in losses.items()},
+                "unweighted": {
+                    name: finite(values[i] / weight)
+                    for name, values in losses.items()
+                    if (weight := weights.get(name, 0.0)) > 0
+                },
                 "failed_at": int(model.failed_at[i]) + (offset - model.steps),
                 "failed": bool(model.failed_at[i] > 0),
                 "steps": offset,
@@ -196,14 +203,15 @@ class Worker:
         )
 
     def _fit(self, model: StyleTransfer, jobs: Sequence[Job], offset: int) -> None:
-        def report(step: int, loss: Any) -> None:
-            self.display.step(step, len(jobs), loss)
+        def report(step: int, losses: Losses) -> None:
+            self.display.step(step, len(jobs), losses)
             self.stop.check()
 
         snapshots = Snapshots(
             [self.out / job.pair.extras for job in jobs],
             self.settings.save_every,
             self.settings.save_first,
+            self.settings.save_at,
             offset,
         )
         with warnings.catch_warnings():
@@ -234,6 +242,7 @@ class Worker:
         """Write the picture with its record inside."""
         facts = {
             "losses": made["losses"],
+            "unweighted": made["unweighted"],
             "steps": made["steps"],
             "seconds": seconds,
             "device": device_name(self.device),

@@ -9,15 +9,17 @@ from nst_lightning.transfer import StyleTransfer
 
 
 class Progress(L.Callback):
-    """Calls `report(step, loss)` after each step.
+    """Calls `report(step, losses)` after each step.
 
     Args:
-        report: gets the number of steps done and a function that returns the batch's mean loss;
-            that function waits for the device. An exception that it raises ends the fit.
+        report: gets the number of steps done and a function that returns the batch's mean of each
+            loss term; that function waits for the device. An exception that it raises ends the fit.
         offset: steps of earlier scales.
     """
 
-    def __init__(self, report: Callable[[int, Callable[[], float]], None], offset: int = 0) -> None:
+    def __init__(
+        self, report: Callable[[int, Callable[[], dict[str, float]]], None], offset: int = 0
+    ) -> None:
         self.report = report
         self.offset = offset
 
@@ -25,4 +27,8 @@ class Progress(L.Callback):
         self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
         model = cast(StyleTransfer, module)
-        self.report(self.offset + index + 1, lambda: float(model.losses["total"].mean()))
+
+        def losses() -> dict[str, float]:
+            return {name: float(values.mean()) for name, values in model.losses.items()}
+
+        self.report(self.offset + index + 1, losses)

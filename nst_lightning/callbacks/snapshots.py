@@ -1,6 +1,6 @@
 """Saves the picture as it is after some of the steps."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,26 +10,34 @@ from nst_lightning.transfer import StyleTransfer
 
 
 class Snapshots(L.Callback):
-    """`step-0010.png` after every N-th step and each of the first K.
+    """`step-0010.png` after every N-th step and each of the first K, and after further ones.
 
     Args:
         folders: one folder per picture of the batch.
         every: N; 0 saves none.
         first: K; 0 saves none.
+        at: further steps.
         offset: steps of earlier scales.
     """
 
     def __init__(
-        self, folders: Sequence[Path], every: int = 0, first: int = 0, offset: int = 0
+        self,
+        folders: Sequence[Path],
+        every: int = 0,
+        first: int = 0,
+        at: Collection[int] = (),
+        offset: int = 0,
     ) -> None:
         self.folders = folders
         self.every = every
         self.first = first
+        self.at = at
         self.offset = offset
 
     def due(self, step: int) -> bool:
         """Whether the picture after this step (from 1) is saved."""
-        return step <= self.first or (self.every > 0 and step % self.every == 0)
+        every = self.every > 0 and step % self.every == 0
+        return every or step <= self.first or step in self.at
 
     def on_train_batch_end(
         self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, index: int

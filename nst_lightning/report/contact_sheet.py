@@ -7,12 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from nst_lightning.errors import UserError
 from nst_lightning.imaging.atomic import atomic_file
 from nst_lightning.imaging.decode import decode
 from nst_lightning.imaging.header import picture_size
+from nst_lightning.report.font import Font, line_height, load_font
 
 PAGE_CELLS = 600
 """Results on one page at most."""
@@ -30,7 +31,6 @@ _INK = (40, 40, 44)
 _MUTED = (120, 120, 126)
 _FAILED, _FAILED_EDGE, _FAILED_INK = (250, 226, 222), (196, 92, 80), (140, 36, 28)
 
-_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _Box = tuple[int, int, int, int]
 """Left, top, right, bottom."""
 
@@ -137,8 +137,8 @@ class _Sheet:
         least, greatest = _CELL_SIDES
         self.side = min(max(_PAGE_SIDE // most, least), greatest)
         self.gap = max(4, self.side // 24)
-        self.font = ImageFont.load_default(max(13, min(20, self.side // 9)))
-        self.label = _line_height(self.font) + 4
+        self.font = load_font(max(12, min(18, self.side // 10)))
+        self.label = line_height(self.font) + 4
 
     def draw(self, cell: Callable[[int, int], Cell]) -> Image.Image:
         notes = {(i, j): cell(i, j) for i in self.page.rows for j in self.page.columns}
@@ -177,7 +177,7 @@ class _Sheet:
 
     def _corner(self, box: _Box) -> None:
         left, top, right, bottom = box
-        inset, line = self.gap, _line_height(self.font)
+        inset, line = self.gap, line_height(self.font)
         self.pen.line((left, top, right, bottom), fill=_CELL, width=2)
         self.pen.text((right - inset, top + inset), "styles", _MUTED, self.font, anchor="ra")
         place = (left + inset, bottom - inset - line)
@@ -215,7 +215,7 @@ class _Sheet:
     def _failure(self, box: _Box, note: str) -> None:
         left, top, right, bottom = box
         self.pen.rectangle((left, top, right - 1, bottom - 1), _FAILED, _FAILED_EDGE, width=2)
-        inset, line = self.gap + 2, _line_height(self.font)
+        inset, line = self.gap + 2, line_height(self.font)
         most = max(1, (bottom - top - 2 * inset) // line)
         lines = _wrapped(_drawable(note), self.font, right - left - 2 * inset, most)
         y = (top + bottom - line * len(lines)) // 2
@@ -243,16 +243,12 @@ def _thumbnail(path: Path, room: tuple[int, int], max_pixels: int) -> Image.Imag
     return picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
 
 
-def _line_height(font: _Font) -> int:
-    return round(font.getbbox("Ågjy")[3]) + 3
-
-
 def _drawable(text: str) -> str:
     """Text without the lone surrogates of a file name that is not UTF-8, which no font takes."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _elided(text: str, font: _Font, width: int) -> str:
+def _elided(text: str, font: Font, width: int) -> str:
     """Text that fits the width: the middle gives way, for names differ at their ends."""
     if font.getlength(text) <= width:
         return text
@@ -263,7 +259,7 @@ def _elided(text: str, font: _Font, width: int) -> str:
     return "…"
 
 
-def _wrapped(text: str, font: _Font, width: int, most: int) -> list[str]:
+def _wrapped(text: str, font: Font, width: int, most: int) -> list[str]:
     """Text in lines that fit the width, at most so many of them."""
     lines: list[str] = []
     for word in text.split():

@@ -65,6 +65,45 @@ def canonical(name: str, network: str) -> str:
     )
 
 
+def layer_sets(text: str, network: str) -> dict[str, list[str]]:
+    """Sets of layers, by what was typed: `conv_1,conv_1+conv_2,conv_5..conv_8,all`.
+
+    `a..b` stands for every layer of a's scheme from a to b, `all` for every convolution.
+
+    Raises:
+        UserError: an unknown layer, an empty set, or a range that runs backwards.
+    """
+    sets: dict[str, list[str]] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        layers = [layer for term in part.split("+") for layer in layer_range(term, network)]
+        sets[part] = list(dict.fromkeys(layers))
+    if not sets:
+        raise UserError("--layers names no layer; give some, such as conv_1,conv_2,conv_1+conv_2.")
+    return sets
+
+
+def layer_range(term: str, network: str) -> list[str]:
+    """The layers of one term of a set: a name, `a..b`, or `all`."""
+    first, dots, last = (part.strip() for part in term.partition(".."))
+    running = [f"conv_{k}" for k in range(1, len(conv_names(network)) + 1)]
+    if first == "all" and not dots:
+        return running
+    ends = [canonical(name, network) for name in (first, last) if name or dots]
+    if not dots:
+        return [first] if ends else [canonical(first, network)]
+    if first.startswith("conv_"):
+        scheme = {canonical(name, network): name for name in running}
+    else:
+        kind = ends[0].rstrip("0123456789_")
+        scheme = {name: name for name in layer_sequence(network) if name.startswith(kind)}
+    if any(end not in scheme for end in ends):
+        raise UserError(f"{term}: a range needs two layers of one kind, such as conv_5..conv_8.")
+    start, end = (list(scheme).index(end) for end in ends)
+    if start > end:
+        raise UserError(f"{term}: the range runs backwards; write {last}..{first}.")
+    return list(scheme.values())[start : end + 1]
+
+
 def channels(name: str) -> int:
     """Channels of a layer, given by its canonical name."""
     return CHANNELS[int(name[4]) - 1]

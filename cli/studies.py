@@ -1,0 +1,199 @@
+"""`nst-batch reconstruct`, `texture`, `compare-init` and `sweep`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nst_lightning.batch.plan import Case, all_pairs, read_sources
+from nst_lightning.errors import UserError
+from nst_lightning.settings import build, merge
+from nst_lightning.studies.single import Kind, axes_of, cases_of
+from nst_lightning.studies.sweep import Axes, Sweep, dump_sweep, expand, read_sweep, with_pairs
+from nst_lightning.vgg.layers import layer_sets
+
+from .options import settings_options
+from .presets import read_preset
+from .sweeps import sweep_file
+from .work import DryRun, Json, Out, Overwrite, Quiet, carry_out, show_plan
+
+Layers = Annotated[
+    str,
+    typer.Option(
+        "--layers",
+        help="Layers and sets of layers, one result each: conv_1,conv_1+conv_2,conv_5..conv_8,all.",
+    ),
+]
+Seeds = Annotated[int, typer.Option("--seeds", min=1, help="Noise starts of each set.")]
+Images = Annotated[Path, typer.Argument(help="Folder of pictures, or one picture.")]
+
+Given = Mapping[str, Any]
+
+
+@settings_options
+def reconstruct(
+    images: Images,
+    given: Given,
+    layers: Layers = "conv_1,conv_2,conv_3,conv_4,conv_5",
+    seeds: Seeds = 2,
+    out: Out = Path("reconstruct"),
+    dry_run: DryRun = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Rebuild pictures from noise by their content alone, layer by layer: what a layer keeps."""
+    study("reconstruct", images, given, layers, seeds, out, dry_run, overwrite, quiet, as_json)
+
+
+@settings_options
+def texture(
+    images: Images,
+    given: Given,
+    layers: Layers = "conv_1,conv_1..conv_2,conv_1..conv_3,conv_1..conv_4,conv_1..conv_5",
+    seeds: Seeds = 2,
+    out: Out = Path("texture"),
+    dry_run: DryRun = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Draw textures from noise by the Gram matrices alone, set by set of layers.
+
+    --size WIDTHxHEIGHT makes them of any size; --style-size is that of the picture they come from.
+    """
+    study("texture", images, given, layers, seeds, out, dry_run, overwrite, quiet, as_json)
+
+
+def study(
+    kind: Kind,
+    images: Path,
+    given: Given,
+    layers: str,
+    seeds: int,
+    out: Path,
+    dry_run: bool,
+    overwrite: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Content reconstruction or texture synthesis."""
+    settings = build(given)
+    axes = axes_of(kind, layer_sets(layers, settings.network), seeds, given)
+    cases = cases_of(kind, axes, given, read_sources(images, settings, out))
+
+    def report() -> list[Path]:
+        from nst_lightning.studies.single_report import report
+
+        return report(kind, cases, out)
+
+    perform(cases, axes, given, out, [images], dry_run, overwrite, quiet, as_json, report)
+
+
+@settings_options
+def compare_init(
+    contents: Annotated[Path, typer.Argument(help="Photograph, or folder of photographs.")],
+    styles: Annotated[Path, typer.Argument(help="Painting, or folder of paintings.")],
+    given: Given,
+    out: Out = Path("compare-init"),
+    dry_run: DryRun = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Start from noise, from the content and from gray, and compare at equal steps."""
+    from nst_lightning.studies.compare import INITS, milestones, report_starts
+
+    settings = build(given)
+    axes = {"init": INITS}
+    base = merge({"save_at": milestones(settings.total_steps)}, given)
+    pairs = all_pairs(
+        read_sources(contents, settings, out),
+        read_sources(styles, settings, out),
+    )
+    cases = with_pairs(expand(axes, base), pairs)
+    inputs = [contents, styles]
+    perform(
+        cases,
+        axes,
+        base,
+        out,
+        inputs,
+        dry_run,
+        overwrite,
+        quiet,
+        as_json,
+        lambda: report_starts(cases, out),
+    )
+
+
+@settings_options
+def sweep(
+    file: Annotated[str, typer.Argument(help="YAML file of base settings and axes, or a name.")],
+    given: Given,
+    contents: Annotated[
+        Path | None, typer.Argument(help="Photographs, instead of the file's.")
+    ] = None,
+    styles: Annotated[Path | None, typer.Argument(help="Paintings, instead of the file's.")] = None,
+    out: Out = Path("sweep"),
+    dry_run: DryRun = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Run every combination of the axes of FILE on every content and style.
+
+    FILE is a path, or the name of one of the sweeps that come along: seed-004, say.
+    """
+    path = sweep_file(file)
+    plan = read_sweep(path)
+    base = merge(read_preset(plan.preset) if plan.preset else {}, plan.base, given)
+    where = [contents or plan.contents, styles or plan.styles]
+    if where[0] is None or where[1] is None:
+        raise UserError(
+            f"{file}: names no pictures; write `nst-batch sweep {file} CONTENTS STYLES`."
+        )
+    cases = expand(plan.axes, base)
+    settings = cases[0].settings
+    pairs = all_pairs(*(read_sources(side, settings, out) for side in where if side))
+    cases = with_pairs(cases, pairs)
+
+    def report() -> list[Path]:
+        from nst_lightning.studies.compare import report
+
+        return report(cases, out)
+
+    inputs = [side for side in where if side]
+    perform(cases, plan.axes, base, out, inputs, dry_run, overwrite, quiet, as_json, report)
+
+
+def perform(
+    cases: Sequence[Case],
+    axes: Axes,
+    base: Given,
+    out: Path,
+    inputs: Sequence[Path],
+    dry_run: bool,
+    overwrite: bool,
+    quiet: bool,
+    as_json: bool,
+    report: Callable[[], list[Path]],
+) -> None:
+    """Run a study's cases; leaves `sweep.yaml`, which repeats it."""
+    if dry_run:
+        show_plan(cases, out, as_json)
+        return
+    from nst_lightning.batch.output import check_folder
+    from nst_lightning.imaging.atomic import write_text
+
+    check_folder(out, inputs)
+    carry_out(
+        cases,
+        out,
+        overwrite=overwrite,
+        quiet=quiet,
+        as_json=as_json,
+        ready=lambda: write_text(out / "sweep.yaml", dump_sweep(Sweep(base=base, axes=axes))),
+        report=report,
+    )

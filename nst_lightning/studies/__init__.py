@@ -1,0 +1,1 @@
+"""Experiments: many cases over the same pictures, and what they show."""

@@ -1,0 +1,148 @@
+"""Pairs under many cases side by side: starts, and sweeps."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nst_lightning.batch.plan import Case
+from nst_lightning.report.figure import Panel, Row, draw_figure
+from nst_lightning.studies.measure import colour_distance, picture, psnr, ssim
+from nst_lightning.studies.results import Result, finished, write_table
+
+COLUMNS = 8
+"""Of a figure whose cases have one axis only."""
+
+INITS = {"noise": {"init": "noise"}, "content": {"init": "content"}, "gray": {"init": "gray"}}
+"""The starts that `compare-init` compares."""
+
+
+def milestones(steps: int) -> list[int]:
+    """Steps at which starts are compared: 1, 2, 5, 10, 20, 50 … and the last."""
+    marks = {m * 10**k for k in range(len(str(steps))) for m in (1, 2, 5)}
+    return sorted({mark for mark in marks if mark < steps} | {steps})
+
+
+def report(cases: Sequence[Case], out: Path) -> list[Path]:
+    """figure.png, and results.csv with every result's labels, losses and distances.
+
+    Returns:
+        The files written; none where nothing is finished.
+    """
+    results = list(finished(cases, out))
+    if not results:
+        return []
+    rows = [measured(result) for result in results]
+    write_table(out / "results.csv", rows)
+    draw_figure(out / "figure.png", figure(results))
+    return [out / "figure.png", out / "results.csv"]
+
+
+def measured(result: Result) -> dict[str, Any]:
+    """A result's labels, losses, and how it compares with its content and style."""
+    made = picture(result.path)
+    content = picture(result.pair.content.path, like=made)
+    return {
+        **result.labels,
+        "content": result.pair.content.name,
+        "style": result.pair.style.name,
+        "total": result.loss("total"),
+        "content_loss": result.loss("content"),
+        "style_loss": result.loss("style"),
+        "tv_loss": result.loss("tv"),
+        "psnr_content": psnr(made, content),
+        "ssim_content": ssim(made, content),
+        "colour_distance_content": colour_distance(made, content),
+        "colour_distance_style": colour_distance(made, picture(result.pair.style.path)),
+        "steps": result.record["steps"],
+        "seconds": result.record["seconds"],
+    }
+
+
+def figure(results: Sequence[Result]) -> list[Row]:
+    """The last axis across and the others down, pair by pair; a single axis in lines of 8."""
+    axes = list(results[0].labels)
+    pairs = list(dict.fromkeys(result.pair.label for result in results))
+    rows = []
+    for pair in pairs:
+        mine = [result for result in results if result.pair.label == pair]
+        source = mine[0].pair
+        heads = [Panel(source.content.path, "content"), Panel(source.style.path, "style")]
+        label = pair if len(pairs) > 1 else ""
+        if len(axes) == 1:
+            panels = [*heads, *(panel(result, result.labels) for result in mine)]
+            width = COLUMNS if len(panels) > COLUMNS + 2 else len(panels)
+            for start in range(0, len(panels), width):
+                rows.append(Row(label if start == 0 else "", panels[start : start + width]))
+            continue
+        rows.append(Row(label, heads))
+        across = axes[-1]
+        lines: dict[str, list[Result]] = {}
+        for result in mine:
+            name = ", ".join(f"{axis} {result.labels[axis]}" for axis in axes[:-1])
+            lines.setdefault(name, []).append(result)
+        rows += [
+            Row(name, [panel(r, {across: r.labels[across]}) for r in line])
+            for name, line in lines.items()
+        ]
+    return rows
+
+
+def panel(result: Result, labels: Mapping[str, str]) -> Panel:
+    """A result under its labels."""
+    name = ", ".join(
+        value if axis == "case" else f"{axis} {value}" for axis, value in labels.items()
+    )
+    return Panel(result.path, name, losses(result))
+
+
+def losses(result: Result) -> str:
+    """The unweighted losses in a line."""
+    terms = [(term, result.loss(term)) for term in ("content", "style")]
+    return ", ".join(f"{term} {value:.3g}" for term, value in terms if value is not None)
+
+
+def report_starts(cases: Sequence[Case], out: Path) -> list[Path]:
+    """For each pair figure.png: a start down, the same step counts across, with the seconds; and
+    results.csv.
+
+    Returns:
+        The files written.
+    """
+    results = list(finished(cases, out))
+    by_pair: dict[str, list[Result]] = {}
+    for result in results:
+        by_pair.setdefault(result.pair.label, []).append(result)
+    written = []
+    for label, mine in by_pair.items():
+        source = mine[0].pair
+        rows = [Row("", [Panel(source.content.path, "content"), Panel(source.style.path, "style")])]
+        for result in mine:
+            seconds = result.record["seconds"]
+            start = (
+                f"from {result.labels['init']}: {seconds:.0f} s, loss {result.loss('total'):.4g}"
+            )
+            rows.append(Row(start, snapshots(result, out)))
+        name = f"figure-{source.content.name}-{source.style.name}".replace("/", "-")
+        path = out / (f"{name}.png" if len(by_pair) > 1 else "figure.png")
+        draw_figure(path, rows, f"{label}: starts compared at equal steps")
+        written.append(path)
+    if results:
+        write_table(out / "results.csv", [measured(result) for result in results])
+        written.append(out / "results.csv")
+    return written
+
+
+def snapshots(result: Result, out: Path) -> list[Panel]:
+    """The pictures of one result at its milestones."""
+    steps = result.record["steps"]
+    folder = out / result.pair.extras
+    marks = milestones(steps)
+    every = max(1, math.ceil(len(marks) / COLUMNS))
+    shown = [mark for i, mark in enumerate(reversed(marks)) if i % every == 0][::-1]
+    panels = []
+    for mark in shown:
+        path = result.path if mark == steps else folder / f"step-{mark:04d}.png"
+        name = f"{mark} step" + ("s" if mark > 1 else "")
+        panels.append(Panel(path if path.is_file() else None, name))
+    return panels

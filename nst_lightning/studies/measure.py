@@ -1,0 +1,53 @@
+"""How alike two pictures are, as numbers."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.image import (
+    peak_signal_noise_ratio,
+    structural_similarity_index_measure,
+)
+
+from nst_lightning.imaging.read import load_image
+from nst_lightning.imaging.resize import resize
+
+BINS = 8
+"""Of each channel in a colour histogram."""
+
+
+def picture(path: Path, like: Tensor | None = None) -> Tensor:
+    """A picture file, (1, 3, H, W) in [0, 1], brought to the size of another."""
+    image = load_image(path)
+    return image if like is None else resize(image, *like.shape[-2:])
+
+
+def psnr(a: Tensor, b: Tensor) -> float:
+    """Peak signal-to-noise ratio in dB of two (1, 3, H, W) in [0, 1]; infinite where equal."""
+    return float(peak_signal_noise_ratio(a, b, data_range=1.0))
+
+
+def ssim(a: Tensor, b: Tensor) -> float:
+    """Structural similarity of two (1, 3, H, W) in [0, 1], at most 1; nan below 11 pixels."""
+    if min(a.shape[-2:]) < 11:  # the window of Wang et al. 2004
+        return float("nan")
+    return float(structural_similarity_index_measure(a, b, data_range=1.0))  # type: ignore[arg-type]
+
+
+def rms(a: Tensor, b: Tensor) -> float:
+    """Root mean square of the difference, in [0, 1] units."""
+    return float((a - b).square().mean().sqrt())
+
+
+def colour_distance(a: Tensor, b: Tensor) -> float:
+    """Total-variation distance of the joint RGB histograms, 8 bins a channel: 0 (the same colours)
+    to 1 (none in common); sizes may differ."""
+    return float((colours(a) - colours(b)).abs().sum() / 2)
+
+
+def colours(image: Tensor) -> Tensor:
+    """The share of each of the 512 colours of a (1, 3, H, W) in [0, 1]."""
+    level = (image[0] * BINS).long().clamp(0, BINS - 1)
+    index = (level[0] * BINS + level[1]) * BINS + level[2]
+    counts = torch.bincount(index.flatten(), minlength=BINS**3).double()
+    return counts / counts.sum()

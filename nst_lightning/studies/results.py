@@ -1,0 +1,61 @@
+"""What a study has made: its finished pictures, and tables of numbers. Imports no torch."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nst_lightning.batch.ledger import Ledger, Record
+from nst_lightning.batch.plan import Case, Pair
+from nst_lightning.imaging.atomic import write_text
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished picture of a study."""
+
+    labels: Mapping[str, str]
+    pair: Pair
+    path: Path
+    record: Record
+
+    def loss(self, term: str) -> float | None:
+        """An unweighted term, or the weighted `total`; None where it had no weight."""
+        if term == "total":
+            return _number(self.record["losses"].get(term))
+        return _number(self.record["unweighted"].get(term))
+
+
+def finished(cases: Sequence[Case], out: Path) -> Iterator[Result]:
+    """The pictures of the cases that are done, in order."""
+    records = Ledger(out).read()
+    for case in cases:
+        for pair in case.pairs:
+            record = records.get(pair.output.as_posix(), {})
+            if record.get("status") == "done" and (out / pair.output).is_file():
+                yield Result(case.labels, pair, out / pair.output, record)
+
+
+def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Rows as CSV, atomically; numbers with six digits.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: short(value) for key, value in row.items()})
+    write_text(path, text.getvalue())
+
+
+def short(value: Any) -> Any:
+    """A number with six digits; nothing for None."""
+    return f"{value:.6g}" if isinstance(value, float) else "" if value is None else value
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)

@@ -1,0 +1,159 @@
+"""Figures and tables of content reconstruction and texture synthesis."""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from nst_lightning.batch.plan import Case
+from nst_lightning.imaging.write import to_uint8
+from nst_lightning.report.figure import Panel, Row, draw_figure
+from nst_lightning.studies.measure import colour_distance, picture, psnr, rms, ssim
+from nst_lightning.studies.results import Result, finished, write_table
+from nst_lightning.studies.single import LAYERS, SEED, Kind
+
+FACTORS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+"""By which a difference image may be scaled."""
+
+
+def report(kind: Kind, cases: Sequence[Case], out: Path) -> list[Path]:
+    """figure.png of each picture, results.csv (each result against its original) and seeds.csv
+    (results of two seeds against each other).
+
+    Returns:
+        The files written.
+    """
+    by_image: dict[str, list[Result]] = {}
+    for result in finished(cases, out):
+        by_image.setdefault(result.pair.content.name, []).append(result)
+    written, rows, pairs = [], [], []
+    for name, results in by_image.items():
+        rows += [measured(kind, result) for result in results]
+        pairs += [between(a, b) for a, b in seed_pairs(results)]
+        path = out / name / "figure.png"
+        draw_figure(path, figure(kind, results))
+        written.append(path)
+    for file, table in (("results.csv", rows), ("seeds.csv", pairs)):
+        if table:
+            write_table(out / file, table)
+            written.append(out / file)
+    return written
+
+
+def measured(kind: Kind, result: Result) -> dict[str, Any]:
+    """A result's losses, and how it compares with its original."""
+    made = picture(result.path)
+    original = picture(result.pair.content.path)
+    row: dict[str, Any] = {
+        "image": result.pair.content.name,
+        "layers": result.labels[LAYERS],
+        "seed": result.labels[SEED],
+        "loss": result.loss("content" if kind == "reconstruct" else "style"),
+        "steps": result.record["steps"],
+        "seconds": result.record["seconds"],
+    }
+    if kind == "reconstruct":
+        original = picture(result.pair.content.path, like=made)
+        row |= {"psnr": psnr(made, original), "ssim": ssim(made, original)}
+    return row | {"colour_distance": colour_distance(made, original)}
+
+
+def between(a: Result, b: Result) -> dict[str, Any]:
+    """How two seeds of one set differ."""
+    first, second = picture(a.path), picture(b.path)
+    return {
+        "image": a.pair.content.name,
+        "layers": a.labels[LAYERS],
+        "seed_a": a.labels[SEED],
+        "seed_b": b.labels[SEED],
+        "rms": rms(first, second),
+        "psnr": psnr(first, second),
+        "ssim": ssim(first, second),
+        "colour_distance": colour_distance(first, second),
+    }
+
+
+def seed_pairs(results: Sequence[Result]) -> list[tuple[Result, Result]]:
+    """Every two results of one set of layers."""
+    return [
+        (a, b)
+        for a, b in itertools.combinations(results, 2)
+        if a.labels[LAYERS] == b.labels[LAYERS]
+    ]
+
+
+def figure(kind: Kind, results: Sequence[Result]) -> list[Row]:
+    """The original and each set of layers across, seeds down, then differences."""
+    sets = list(dict.fromkeys(result.labels[LAYERS] for result in results))
+    seeds = list(dict.fromkeys(result.labels[SEED] for result in results))
+    at = {(result.labels[LAYERS], result.labels[SEED]): result for result in results}
+    original = Panel(results[0].pair.content.path, "original")
+    empty = Panel(None)
+    rows = [
+        Row(
+            f"seed {seed}",
+            [
+                original if seed == seeds[0] else empty,
+                *(
+                    Panel(at[s, seed].path, s, note(kind, at[s, seed]))
+                    if (s, seed) in at
+                    else empty
+                    for s in sets
+                ),
+            ],
+        )
+        for seed in seeds
+    ]
+    if kind == "reconstruct":
+        rows.append(
+            Row(
+                f"seed {seeds[0]} − original",
+                [empty, *(against_original(at.get((s, seeds[0]))) for s in sets)],
+            )
+        )
+    if len(seeds) > 1:
+        rows.append(
+            Row(
+                f"seed {seeds[0]} − seed {seeds[1]}",
+                [empty, *(against(at.get((s, seeds[0])), at.get((s, seeds[1]))) for s in sets)],
+            )
+        )
+    return rows
+
+
+def note(kind: Kind, result: Result) -> str:
+    """What stands below a result."""
+    row = measured(kind, result)
+    loss = f"loss {row['loss']:.3g}"
+    return f"{loss}, {row['psnr']:.1f} dB" if kind == "reconstruct" else loss
+
+
+def against_original(result: Result | None) -> Panel:
+    """A result minus its original."""
+    if result is None:
+        return Panel(None)
+    made = picture(result.path)
+    return difference(made, picture(result.pair.content.path, like=made))
+
+
+def against(a: Result | None, b: Result | None) -> Panel:
+    """One seed minus another."""
+    if a is None or b is None:
+        return Panel(None)
+    return difference(picture(a.path), picture(b.path))
+
+
+def difference(a: Tensor, b: Tensor) -> Panel:
+    """a − b of (1, 3, H, W) in [0, 1] around middle grey, scaled as far as 99 % of it allow."""
+    delta = a - b
+    top = max(
+        float(torch.quantile(delta.abs().flatten()[:: max(1, delta.numel() // 10**6)], 0.99)), 1e-9
+    )
+    factor = max((k for k in FACTORS if k * top <= 0.5), default=1)
+    shown = to_uint8((0.5 + factor * delta).clamp(0, 1))[0]
+    image = Image.fromarray(shown.permute(1, 2, 0).numpy())
+    return Panel(image, f"× {factor}", f"{psnr(a, b):.1f} dB, rms {rms(a, b):.3g}")

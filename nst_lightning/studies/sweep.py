@@ -1,0 +1,172 @@
+"""Sweeps: base settings and axes, multiplied into cases. Imports no torch."""
+
+import hashlib
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nst_lightning.batch.plan import Case, Pair
+from nst_lightning.errors import UserError
+from nst_lightning.settings import BatchSettings, Scale, build, merge, read_yaml
+
+Settings = Mapping[str, Any]
+Axes = Mapping[str, Mapping[str, Settings]]
+"""Axis → label → the settings that this label stands for."""
+
+KEYS = ("preset", "base", "axes", "cases", "contents", "styles")
+CASE = "case"
+"""The axis that `cases` of a sweep file make."""
+
+LONGEST_NAME = 120  # characters of a case's folder; file systems take 255 bytes
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep file says."""
+
+    preset: str | None = None
+    base: Settings = field(default_factory=dict)
+    axes: Axes = field(default_factory=dict)
+    contents: Path | None = None
+    styles: Path | None = None
+
+
+def read_sweep(path: Path) -> Sweep:
+    """A sweep file.
+
+    `base` holds settings, `preset` names more beneath them. `axes` maps a setting to its values, or
+    a free name to labels with settings; `cases` maps labels to settings and is one more axis. All
+    axes are multiplied. `contents` and `styles` are folders or files, from the sweep file's place.
+
+    Raises:
+        UserError: unreadable, an unknown key, or an axis of another form.
+    """
+    data = read_yaml(path)
+    unknown = [key for key in data if key not in KEYS]
+    if unknown:
+        raise UserError(
+            f"{path}: there is no {unknown[0]!r} in a sweep; known are {', '.join(KEYS)}."
+        )
+    axes = {
+        name: read_axis(name, values, path) for name, values in mapping(data, "axes", path).items()
+    }
+    if "cases" in data:
+        axes[CASE] = read_axis(CASE, mapping(data, "cases", path), path)
+    if not axes:
+        raise UserError(f"{path}: holds neither axes nor cases, so there is nothing to sweep.")
+    folders = {
+        key: path.parent / Path(data[key]).expanduser() if data.get(key) else None
+        for key in ("contents", "styles")
+    }
+    return Sweep(data.get("preset"), mapping(data, "base", path), axes, **folders)
+
+
+def mapping(data: Settings, key: str, path: Path) -> dict[str, Any]:
+    """The `name: value` lines under a key; none where it is absent."""
+    value = data.get(key) or {}
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: {key} should hold `name: value` lines.")
+    return {str(name): item for name, item in value.items()}
+
+
+def read_axis(name: str, values: Any, path: Path) -> dict[str, Settings]:
+    """One axis: the values of a setting, or labels with settings."""
+    known = {*BatchSettings.model_fields, *Scale.model_fields}
+    if isinstance(values, list) and name in known:
+        values = {label(value): value for value in values}
+    if not isinstance(values, dict) or not values:
+        raise UserError(
+            f"{path}: the axis {name!r} should list values of a setting, or map labels to settings."
+        )
+    axis: dict[str, Settings] = {}
+    for key, value in values.items():
+        if name in known:
+            axis[str(key)] = {name: value}
+        elif value is None or isinstance(value, dict):
+            axis[str(key)] = value or {}
+        else:
+            raise UserError(
+                f"{path}: {key!r} of the axis {name!r} should hold settings, since {name!r} is not "
+                "a setting itself."
+            )
+    return axis
+
+
+def label(value: Any) -> str:
+    """A setting's value as a short text."""
+    if isinstance(value, (list, tuple)):
+        return "+".join(map(str, value))
+    if isinstance(value, dict):
+        return "+".join(f"{key}={weight:g}" for key, weight in value.items())
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def expand(axes: Axes, *below: Settings) -> list[Case]:
+    """Every combination of the axes as a case without pairs yet.
+
+    Args:
+        axes: at least one.
+        below: settings beneath those of the axes; later wins.
+
+    Raises:
+        UserError: a combination that cannot be; says which.
+    """
+    cases = []
+    for labels in itertools.product(*axes.values()):
+        chosen = dict(zip(axes, labels, strict=True))
+        parts = [axes[axis][name] for axis, name in chosen.items()]
+        name = ", ".join(f"{axis} {value}" for axis, value in chosen.items())
+        cases.append(Case(build(merge(*below, *parts), name), [], chosen))
+    return cases
+
+
+def folder_names(cases: Sequence[Case]) -> list[str]:
+    """A folder for each case: its labels, fit for any file system, all distinct."""
+    names = [
+        slug(
+            next(iter(case.labels.values()))
+            if len(case.labels) == 1
+            else ",".join(f"{axis}={value}" for axis, value in case.labels.items())
+        )
+        for case in cases
+    ]
+    folded = [name.casefold() for name in names]
+    return [
+        f"{name}-{hashlib.sha256(repr(case.labels).encode()).hexdigest()[:8]}"
+        if folded.count(name.casefold()) > 1
+        else name
+        for name, case in zip(names, cases, strict=True)
+    ]
+
+
+def slug(text: str) -> str:
+    """Text as a file name: letters, digits and `._=+,-`, not too long, not hidden."""
+    clean = re.sub(r"[^\w.=+,-]+", "-", text).strip("-.") or "case"
+    if len(clean) > LONGEST_NAME:
+        clean = f"{clean[: LONGEST_NAME - 9]}-{hashlib.sha256(clean.encode()).hexdigest()[:8]}"
+    return clean
+
+
+def with_pairs(cases: Sequence[Case], pairs: Sequence[Pair]) -> list[Case]:
+    """Every case on every pair, each in the case's folder."""
+    return [
+        replace(case, pairs=[replace(pair, output=folder / pair.output) for pair in pairs])
+        for case, folder in zip(cases, map(Path, folder_names(cases)), strict=True)
+    ]
+
+
+def dump_sweep(sweep: Sweep) -> str:
+    """A sweep as YAML that `nst-batch sweep` reads back."""
+    data = {
+        **({"preset": sweep.preset} if sweep.preset else {}),
+        "base": dict(sweep.base),
+        "axes": {
+            axis: {k: dict(v) for k, v in values.items()} for axis, values in sweep.axes.items()
+        },
+    }
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
