@@ -4,16 +4,18 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live as RichLive
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
+from rich.text import Text
 
 from nst_lightning.batch.display import Display, Losses, Silent
 from nst_lightning.batch.ledger import Record
@@ -68,32 +70,34 @@ class Lines:
 
 
 class Live:
-    """Two bars: all pairs with the time left, and this batch's step and loss."""
+    """Two bars, all steps with the time left and this batch's; below them the batch's losses."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True)
         self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=self.console,
-            transient=True,
+            TextColumn("{task.description}", table_column=Column(ratio=2, no_wrap=True)),
+            BarColumn(bar_width=None, table_column=Column(ratio=1)),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
+            expand=True,
+        )
+        self.losses = Text(no_wrap=True, overflow="ellipsis")
+        self.live = RichLive(
+            Group(self.progress, self.losses), console=Console(stderr=True), transient=True
         )
         self.read = 0.0
 
     def start(self, pairs: int, skipped: int, work: int) -> None:
         self.pairs, self.count = pairs, 0
-        note = f"0/{pairs} pictures" + (f", {skipped} done before" if skipped else "")
-        self.all = self.progress.add_task("all steps", total=work, note=note)
+        name = "all steps" + (f", {skipped} done before" if skipped else "")
+        self.all = self.progress.add_task(name, total=work, note=f"0/{pairs} done")
         self.now = self.progress.add_task("", total=1, note="", visible=False)
-        self.progress.start()
+        self.live.start()
 
     def batch(self, labels: Sequence[str], steps: int, weights: Mapping[str, float]) -> None:
         self.weights = weights
         more = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
+        self.losses.plain = ""
         self.progress.reset(
             self.now, total=steps, description=escape(labels[0]) + more, note="", visible=True
         )
@@ -101,16 +105,17 @@ class Live:
     def step(self, step: int, pairs: int, losses: Losses) -> None:
         self.progress.update(self.all, advance=pairs)
         if time.monotonic() - self.read >= REFRESH_SECONDS:
-            self.progress.update(self.now, completed=step, note=spell(losses(), self.weights))
+            self.progress.update(self.now, completed=step)
+            self.losses.plain = spell(losses(), self.weights)
             self.read = time.monotonic()
 
     def finished(self, record: Record) -> None:
         self.count += 1
-        self.progress.update(self.all, note=f"{self.count}/{self.pairs} pictures")
-        self.progress.console.print(describe(record), markup=False, highlight=False)
+        self.progress.update(self.all, note=f"{self.count}/{self.pairs} done")
+        self.live.console.print(describe(record), markup=False, highlight=False)
 
     def stop(self) -> None:
-        self.progress.stop()
+        self.live.stop()
 
 
 def spell(losses: Mapping[str, float], weights: Mapping[str, float]) -> str:

@@ -107,7 +107,7 @@ def compare_init(
 
     settings = build(given)
     axes = {"init": INITS}
-    base = merge({"save_at": milestones(settings.total_steps)}, given)
+    base = merge({"save_at": milestones(settings.total_steps), "curves": True}, given)
     pairs = all_pairs(
         read_sources(contents, settings, out),
         read_sources(styles, settings, out),
@@ -148,7 +148,8 @@ def sweep(
     """
     path = sweep_file(file)
     plan = read_sweep(path)
-    base = merge(read_preset(plan.preset) if plan.preset else {}, plan.base, given)
+    preset = read_preset(plan.preset) if plan.preset else {}
+    base = merge({"curves": True}, preset, plan.base, given)
     where = [contents or plan.contents, styles or plan.styles]
     if where[0] is None or where[1] is None:
         raise UserError(

@@ -304,6 +304,12 @@ class BatchSettings(TransferSettings):
     save_at: Annotated[list[Annotated[int, Field(ge=1)]], BeforeValidator(parse_numbers)] = []
     """Save a snapshot after these steps too: 1,2,5,10."""
 
+    curves: bool = False
+    """Write history.csv, the losses of each step, and curves.png beside each result."""
+
+    animate: Literal["none", "gif", "mp4", "webp"] = "none"
+    """Film of the optimisation beside each result, its frames those of the snapshots asked for."""
+
     log_every: Annotated[int, Field(ge=1)] = 10
     """Where plain lines are printed: one with the losses every N steps."""
 

@@ -140,7 +140,7 @@ def run(
     display.start(pairs, summary.skipped, steps)
     try:
         for one in prepared:
-            for record in work(one, out, display, stop):
+            for record in work(one, out, display, stop, parameters=ledger is not None):
                 finish(record)
         stop.check()
     finally:
@@ -149,7 +149,9 @@ def run(
     return summary
 
 
-def work(case: Prepared, out: Path, display: Display, stop: StopFlag) -> Iterator[Record]:
+def work(
+    case: Prepared, out: Path, display: Display, stop: StopFlag, *, parameters: bool
+) -> Iterator[Record]:
     """Make the pictures of one case, batch by batch."""
     for job, problem in case.broken:
         yield make_record(job, out, case.settings, status="failed", reason=problem)
@@ -157,7 +159,9 @@ def work(case: Prepared, out: Path, display: Display, stop: StopFlag) -> Iterato
         return
     stop.check()
     network = build_network(case.settings, case.weights)
-    worker = Worker(network, case.weights.checksum, case.settings, out, display, stop)
+    worker = Worker(
+        network, case.weights.checksum, case.settings, out, display, stop, parameters=parameters
+    )
     by_pair = {job.pair: job for job in case.todo}
     device = choose_device(case.settings.accelerator)
     for batch in batches(by_pair, case.settings, batch_size(case.settings, device)):

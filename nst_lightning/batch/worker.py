@@ -11,6 +11,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from PIL import Image
 from torch import Tensor
 
 from nst_lightning.batch.cache import TensorCache
@@ -21,14 +22,20 @@ from nst_lightning.batch.output import RECORD_KEY, Job, encode
 from nst_lightning.batch.plan import Shape, shapes
 from nst_lightning.batch.record import make_record
 from nst_lightning.batch.stop import StopFlag
+from nst_lightning.callbacks.film import Film, frame_steps
+from nst_lightning.callbacks.history import History
 from nst_lightning.callbacks.progress import Progress
 from nst_lightning.callbacks.snapshots import Snapshots
 from nst_lightning.errors import OutputError, UserError
+from nst_lightning.imaging.atomic import write_text
 from nst_lightning.imaging.header import fit
 from nst_lightning.imaging.read import Picture, read_picture
 from nst_lightning.imaging.resize import resize
 from nst_lightning.imaging.write import to_uint8, write_png
-from nst_lightning.settings import BatchSettings, Scale, finite
+from nst_lightning.report.curves import draw_curves
+from nst_lightning.report.film import write_film
+from nst_lightning.report.history_file import write_history
+from nst_lightning.settings import BatchSettings, Scale, dump_yaml, finite
 from nst_lightning.transfer import (
     StyleTransfer,
     Targets,
@@ -52,6 +59,7 @@ class Worker:
         out: the output folder.
         display: hears of every step.
         stop: looked at after every step.
+        parameters: leave a YAML file of the complete settings beside each picture.
     """
 
     def __init__(
@@ -62,12 +70,15 @@ class Worker:
         out: Path,
         display: Display,
         stop: StopFlag,
+        *,
+        parameters: bool = True,
     ) -> None:
         self.settings = settings
         self.weights_checksum = weights_checksum
         self.out = out
         self.display = display
         self.stop = stop
+        self.parameters = parameters
         self.cache = TensorCache(CACHE_BYTES)
         for name in ("lightning.pytorch", "lightning.fabric"):
             logging.getLogger(name).setLevel(logging.ERROR)
@@ -107,14 +118,18 @@ class Worker:
         """All scales of a batch; per pair its `rgb`, `alpha`, `losses`, `failed_at`."""
         image: Tensor | None = None
         offset = 0
+        s = self.settings
+        history = History()
+        film = Film(frame_steps(s.total_steps, s.save_every, s.save_first))
+        watching = [*([history] if s.curves else []), *([film] if s.animate != "none" else [])]
         for scale in self.settings.scales:
             model, alphas = self._model(jobs, scale, image)
-            self._fit(model, jobs, offset)
+            self._fit(model, jobs, offset, watching)
             image = model.image.detach()
             offset += scale.steps
             if (model.failed_at > 0).any():
                 break
-        weights = self.settings.term_weights
+        weights = s.term_weights
         rgb = to_uint8(model.image.detach().cpu())
         with torch.no_grad():
             saved = (rgb.to(self.dtype) / 255).to(self.device)
@@ -129,6 +144,8 @@ class Worker:
                     for name, values in losses.items()
                     if (weight := weights.get(name, 0.0)) > 0
                 },
+                "history": history.of(i),
+                "frames": film.of(i),
                 "failed_at": int(model.failed_at[i]) + (offset - model.steps),
                 "failed": bool(model.failed_at[i] > 0),
                 "steps": offset,
@@ -202,7 +219,13 @@ class Worker:
             resize(picture.rgb, *shape), None if alpha is None else resize(alpha, *shape)
         )
 
-    def _fit(self, model: StyleTransfer, jobs: Sequence[Job], offset: int) -> None:
+    def _fit(
+        self,
+        model: StyleTransfer,
+        jobs: Sequence[Job],
+        offset: int,
+        watching: Sequence[L.Callback],
+    ) -> None:
         def report(step: int, losses: Losses) -> None:
             self.display.step(step, len(jobs), losses)
             self.stop.check()
@@ -217,7 +240,7 @@ class Worker:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")
             try:
-                self._trainer([snapshots, Progress(report, offset)]).fit(model)
+                self._trainer([*watching, snapshots, Progress(report, offset)]).fit(model)
             except SIGTERMException:
                 self.stop.check()
                 raise
@@ -267,10 +290,23 @@ class Worker:
         else:
             record = self._record(job, status="done", **facts)
         try:
+            self._write_course(job, made)
+            if self.parameters:
+                write_text(path.with_suffix(".yaml"), dump_yaml(self.settings))
             write_png(path, made["rgb"], made["alpha"], {RECORD_KEY: encode(record)})
         except OSError as error:
             raise OutputError.at(path, error) from None
         return record | {"bytes": path.stat().st_size}
+
+    def _write_course(self, job: Job, made: dict[str, Any]) -> None:
+        """The curves and the film, where asked for."""
+        folder = self.out / job.pair.extras
+        if made["history"]:
+            write_history(folder / "history.csv", made["history"])
+            draw_curves(folder / "curves.png", {job.pair.label: made["history"]}, job.pair.label)
+        if made["frames"]:
+            frames = [Image.fromarray(frame.permute(1, 2, 0).numpy()) for frame in made["frames"]]
+            write_film(folder / f"progress.{self.settings.animate}", frames)
 
     def _record(self, job: Job, **facts: Any) -> Record:
         return make_record(

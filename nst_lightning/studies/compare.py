@@ -8,7 +8,7 @@ from typing import Any
 from nst_lightning.batch.plan import Case
 from nst_lightning.report.figure import Panel, Row, draw_figure
 from nst_lightning.studies.measure import colour_distance, picture, psnr, ssim
-from nst_lightning.studies.results import Result, finished, write_table
+from nst_lightning.studies.results import Result, finished, overlay, write_table
 
 COLUMNS = 8
 """Of a figure whose cases have one axis only."""
@@ -35,7 +35,24 @@ def report(cases: Sequence[Case], out: Path) -> list[Path]:
     rows = [measured(result) for result in results]
     write_table(out / "results.csv", rows)
     draw_figure(out / "figure.png", figure(results))
-    return [out / "figure.png", out / "results.csv"]
+    return [out / "figure.png", out / "results.csv", *curves(results, out)]
+
+
+def curves(results: Sequence[Result], out: Path) -> list[Path]:
+    """The loss curves of each pair over all cases."""
+    by_pair: dict[str, list[Result]] = {}
+    for result in results:
+        by_pair.setdefault(result.pair.label, []).append(result)
+    written = []
+    for mine in by_pair.values():
+        name = "curves.png" if len(by_pair) == 1 else f"curves-{pair_name(mine[0])}.png"
+        written += overlay(mine, out, out / name)
+    return written
+
+
+def pair_name(result: Result) -> str:
+    """A pair as part of a file name."""
+    return f"{result.pair.content.name}-{result.pair.style.name}".replace("/", "-")
 
 
 def measured(result: Result) -> dict[str, Any]:
@@ -123,13 +140,13 @@ def report_starts(cases: Sequence[Case], out: Path) -> list[Path]:
                 f"from {result.labels['init']}: {seconds:.0f} s, loss {result.loss('total'):.4g}"
             )
             rows.append(Row(start, snapshots(result, out)))
-        name = f"figure-{source.content.name}-{source.style.name}".replace("/", "-")
-        path = out / (f"{name}.png" if len(by_pair) > 1 else "figure.png")
+        name = "figure.png" if len(by_pair) == 1 else f"figure-{pair_name(mine[0])}.png"
+        path = out / name
         draw_figure(path, rows, f"{label}: starts compared at equal steps")
         written.append(path)
     if results:
         write_table(out / "results.csv", [measured(result) for result in results])
-        written.append(out / "results.csv")
+        written += [out / "results.csv", *curves(results, out)]
     return written
 
 

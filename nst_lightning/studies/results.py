@@ -10,6 +10,8 @@ from typing import Any
 from nst_lightning.batch.ledger import Ledger, Record
 from nst_lightning.batch.plan import Case, Pair
 from nst_lightning.imaging.atomic import write_text
+from nst_lightning.report.curves import draw_curves
+from nst_lightning.report.history_file import read_history
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,20 @@ def finished(cases: Sequence[Case], out: Path) -> Iterator[Result]:
             record = records.get(pair.output.as_posix(), {})
             if record.get("status") == "done" and (out / pair.output).is_file():
                 yield Result(case.labels, pair, out / pair.output, record)
+
+
+def overlay(results: Sequence[Result], out: Path, path: Path) -> list[Path]:
+    """curves.png of all results that have a history, by their labels; [] where none has."""
+    histories = {}
+    for result in results:
+        file = out / result.pair.extras / "history.csv"
+        if file.is_file():
+            values = [v if axis == "case" else f"{axis} {v}" for axis, v in result.labels.items()]
+            histories[", ".join(values)] = read_history(file)
+    if not histories:
+        return []
+    draw_curves(path, histories, results[0].pair.label)
+    return [path]
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -13,7 +13,7 @@ from nst_lightning.batch.plan import Case
 from nst_lightning.imaging.write import to_uint8
 from nst_lightning.report.figure import Panel, Row, draw_figure
 from nst_lightning.studies.measure import colour_distance, picture, psnr, rms, ssim
-from nst_lightning.studies.results import Result, finished, write_table
+from nst_lightning.studies.results import Result, finished, overlay, write_table
 from nst_lightning.studies.single import LAYERS, SEED, Kind
 
 FACTORS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
@@ -36,7 +36,7 @@ def report(kind: Kind, cases: Sequence[Case], out: Path) -> list[Path]:
         pairs += [between(a, b) for a, b in seed_pairs(results)]
         path = out / name / "figure.png"
         draw_figure(path, figure(kind, results))
-        written.append(path)
+        written += [path, *overlay(results, out, path.with_name("curves.png"))]
     for file, table in (("results.csv", rows), ("seeds.csv", pairs)):
         if table:
             write_table(out / file, table)

@@ -1,0 +1,49 @@
+"""Keeps pictures of the optimisation for a film."""
+
+from typing import Any, cast
+
+import lightning as L
+from torch import Tensor
+
+from nst_lightning.imaging.write import to_uint8
+from nst_lightning.transfer import StyleTransfer
+
+FRAMES = 60
+"""Of a film, about: at 1024² they take 190 MB until the film is written."""
+
+
+class Film(L.Callback):
+    """8-bit frames of each picture of a batch, over all its scales: give it to every fit.
+
+    Args:
+        steps: after which a frame is taken.
+    """
+
+    def __init__(self, steps: set[int]) -> None:
+        self.steps = steps
+        self.step = 0
+        self.frames: list[Tensor] = []
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, index: int
+    ) -> None:
+        self.step += 1
+        if self.step in self.steps:
+            image = cast(StyleTransfer, module).image.detach()
+            self.frames.append(to_uint8(image.nan_to_num()).cpu())
+
+    def of(self, index: int) -> list[Tensor]:
+        """The frames of picture `index`, (3, H, W) of 0 … 255 each."""
+        return [frame[index] for frame in self.frames]
+
+
+def frame_steps(total: int, every: int, first: int) -> set[int]:
+    """After which of `total` steps a frame is taken.
+
+    With neither `every` nor `first`, about `FRAMES` of them, denser early (by the square of time),
+    because most changes there.
+    """
+    if every == 0 and first == 0:
+        return {max(1, round(total * (k / FRAMES) ** 2)) for k in range(1, FRAMES + 1)}
+    regular = range(every, total + 1, every) if every else range(0)
+    return {*range(1, min(first, total) + 1), *regular, total}

@@ -1,0 +1,38 @@
+"""Records the losses of every step."""
+
+import time
+from typing import Any, cast
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from nst_lightning.report.history_file import TERMS, Row, rows
+from nst_lightning.transfer import StyleTransfer
+
+
+class History(L.Callback):
+    """The losses of each step of a batch, over all its scales: give it to every fit.
+
+    The losses stay on the device until `of` is called, so no step waits for it; on a GPU, which
+    runs behind, the seconds are therefore when a step was asked for, not when it was done.
+    """
+
+    def __init__(self) -> None:
+        self.begun = time.perf_counter()
+        self.seconds: list[float] = []
+        self.losses: list[Tensor] = []
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, index: int
+    ) -> None:
+        losses = cast(StyleTransfer, module).losses
+        self.seconds.append(time.perf_counter() - self.begun)
+        self.losses.append(torch.stack([losses[term] for term in TERMS]))
+
+    def of(self, index: int) -> list[Row]:
+        """The rows of picture `index` of the batch."""
+        if not self.losses:
+            return []
+        values = torch.stack(self.losses)[:, :, index].tolist()
+        return rows(self.seconds, values)
