@@ -200,6 +200,10 @@ class TransferSettings(Model):
     first_step: Literal["torch"] | Positive = 0.02
     """First step of L-BFGS: root-mean-square displacement in [0, 1] units, or torch (1/|g|)."""
 
+    longest_step: Positive | None = 0.05
+    """No step of L-BFGS displaces the picture by more than this (root mean square, in [0, 1]
+    units); none: as far as it likes, as torch does."""
+
     bounds: bool = True
     """Keep the picture within [0, 1] after every step, with the memory of L-BFGS knowing it."""
 
@@ -222,6 +226,11 @@ class TransferSettings(Model):
             except ValueError:
                 raise ValueError(f"should be torch or a number above 0, not {value!r}") from None
         return value
+
+    @field_validator("longest_step", "learning_rate", "style_size", mode="before")
+    @classmethod
+    def _none(cls, value: Any) -> Any:
+        return None if value in ("none", "null") else value
 
     @field_validator("pixel_range", mode="before")
     @classmethod

@@ -210,6 +210,7 @@ class StyleTransfer(L.LightningModule):
             lr=s.resolved_learning_rate,
             memory=s.lbfgs_memory,
             first_step=None if s.first_step == "torch" else s.first_step,
+            longest_step=s.longest_step,
             bounds=(0.0, 1.0) if s.bounds else None,
         )
 

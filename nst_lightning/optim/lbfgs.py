@@ -29,6 +29,9 @@ class BatchedLBFGS(torch.optim.Optimizer):
         first_step: root-mean-square displacement of the first step, which goes along −g, in the
             parameter's units; None scales it by 1/‖g‖₁ as torch does. That is so small a step that
             in low precision the next difference of gradients is nothing but rounding.
+        longest_step: root-mean-square displacement that no step exceeds, in the parameter's units;
+            None lets them be as long as they come, as torch does. Without a line search, a step
+            from a memory of one or two pairs can throw the image far off.
         bounds: (lowest, highest) value of the parameter, or None. Each step is projected, and the
             displacement that really happened enters the memory.
         tolerance_grad: an image stands still while max|g| is at most this (torch: 1e-7).
@@ -48,6 +51,7 @@ class BatchedLBFGS(torch.optim.Optimizer):
         lr: float = 1.0,
         memory: int = 10,
         first_step: float | None = 0.02,
+        longest_step: float | None = None,
         bounds: tuple[float, float] | None = None,
         tolerance_grad: float = 0.0,
         tolerance_change: float = 0.0,
@@ -56,6 +60,7 @@ class BatchedLBFGS(torch.optim.Optimizer):
             "lr": lr,
             "memory": memory,
             "first_step": first_step,
+            "longest_step": longest_step,
             "bounds": bounds,
             "tolerance_grad": tolerance_grad,
             "tolerance_change": tolerance_change,
@@ -102,6 +107,10 @@ class BatchedLBFGS(torch.optim.Optimizer):
         if at_start or group["first_step"] is not None:
             first = torch.where(state["pairs"] == 0, first_length(g, group["first_step"]), 1.0)
             step = first[:, None] * step
+
+        if group["longest_step"] is not None:
+            rms = step.square().mean(dim=1).sqrt()
+            step = (group["longest_step"] / rms).clamp(max=1.0)[:, None] * step
 
         # torch.optim.LBFGS stops here too; a non-finite gradient fails both comparisons.
         runs = (g.abs().amax(dim=1) > group["tolerance_grad"]) & (

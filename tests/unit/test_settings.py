@@ -26,6 +26,13 @@ def test_scales_and_their_short_form():
     assert TransferSettings(size=99, steps=7) == TransferSettings(scales="99:7")
 
 
+def test_none_can_be_typed():
+    assert build({"longest_step": "none"}).longest_step is None
+    assert build({"longest_step": "0.5"}).longest_step == 0.5
+    with pytest.raises(UserError, match="longest_step"):
+        build({"longest_step": 0})
+
+
 def test_a_size_of_width_and_height():
     scale = TransferSettings(size="640x480").scales[0]
     assert (scale.size, scale.target, scale.longest) == ("640x480", (480, 640), 640)

@@ -37,6 +37,7 @@ OTHER: dict[str, Any] = {
     "learning_rate": 0.5,
     "lbfgs_memory": 3,
     "first_step": "torch",
+    "longest_step": 0.5,
     "bounds": False,
     "precision": "bf16-mixed",
 }

@@ -172,6 +172,7 @@ def test_optimiser_of_the_sources(name: str):
     settings = preset(name)
     assert (settings.network, settings.optimizer) == ("vgg19", "lbfgs")
     assert (settings.resolved_learning_rate, settings.lbfgs_memory) == (1.0, 100)
+    assert settings.longest_step is None
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,24 @@ def test_the_first_step_has_the_given_length():
     assert (moved * x.grad <= 0).all()
 
 
+def test_no_step_is_longer_than_the_longest():
+    def run(longest: float | None) -> list[float]:
+        x = torch.nn.Parameter(torch.full((1, 2), 5.0, dtype=torch.float64))
+        optimizer = BatchedLBFGS([x], first_step=0.01, longest_step=longest)
+        lengths = []
+        for _ in range(20):
+            before = x.detach().clone()
+            x.grad = 1e3 * torch.tensor([[1.0, 30.0]], dtype=torch.float64) * (x.detach() - 1)
+            optimizer.step()
+            lengths.append(float((x.detach() - before).square().mean().sqrt()))
+        return lengths
+
+    assert max(run(None)) > 1
+    capped = run(0.5)
+    assert max(capped) == pytest.approx(0.5)
+    assert capped[-1] < 1e-3  # it arrived all the same
+
+
 def test_the_displacement_within_bounds_enters_the_memory():
     x = torch.nn.Parameter(torch.full((1, 4), 0.99))
     optimizer = BatchedLBFGS([x], first_step=0.5, bounds=(0.0, 1.0))
