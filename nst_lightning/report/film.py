@@ -15,6 +15,8 @@ Format = Literal["gif", "webp", "mp4"]
 FRAME_SECONDS = 0.1
 HOLD_SECONDS = 2.0
 """The final picture stands this long."""
+SAMPLE = 64
+"""Side of each frame, in pixels, when the palette of a GIF is chosen."""
 
 
 def write_film(path: Path, frames: Sequence[Image.Image]) -> None:
@@ -37,11 +39,11 @@ def write_film(path: Path, frames: Sequence[Image.Image]) -> None:
 def animation(frames: Sequence[Image.Image], kind: str) -> memoryview:
     """A looping GIF or WebP."""
     if kind == "gif":
-        # One palette for all, from the last frame and the first, keeps still areas still.
-        both = Image.new("RGB", (frames[-1].width, 2 * frames[-1].height))
-        both.paste(frames[-1], (0, 0))
-        both.paste(frames[0], (0, frames[-1].height))
-        palette = both.quantize(256)
+        # One palette for all frames keeps still areas still.
+        samples = Image.new("RGB", (SAMPLE, SAMPLE * len(frames)))
+        for i, frame in enumerate(frames):
+            samples.paste(frame.resize((SAMPLE, SAMPLE)), (0, i * SAMPLE))
+        palette = samples.quantize(256)
         frames = [frame.quantize(palette=palette) for frame in frames]
     durations = [round(1000 * FRAME_SECONDS)] * (len(frames) - 1) + [round(1000 * HOLD_SECONDS)]
     data = io.BytesIO()

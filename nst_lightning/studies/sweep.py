@@ -162,11 +162,16 @@ def with_pairs(cases: Sequence[Case], pairs: Sequence[Pair]) -> list[Case]:
 
 def dump_sweep(sweep: Sweep) -> str:
     """A sweep as YAML that `nst-batch sweep` reads back."""
+
+    def written(axis: str, settings: Settings) -> Any:
+        return settings[axis] if set(settings) == {axis} else dict(settings)
+
     data = {
         **({"preset": sweep.preset} if sweep.preset else {}),
         "base": dict(sweep.base),
         "axes": {
-            axis: {k: dict(v) for k, v in values.items()} for axis, values in sweep.axes.items()
+            axis: {label: written(axis, settings) for label, settings in values.items()}
+            for axis, values in sweep.axes.items()
         },
     }
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)

@@ -1,0 +1,40 @@
+"""Distances between pictures, against formulas written here."""
+
+import math
+
+import pytest
+import torch
+
+from nst_lightning.studies.compare import milestones
+from nst_lightning.studies.measure import colour_distance, psnr, rms, ssim
+
+
+def test_psnr_and_rms():
+    a = torch.rand(1, 3, 16, 20, generator=torch.Generator().manual_seed(0)) * 0.5
+    b = a + 0.1
+    assert rms(a, b) == pytest.approx(0.1, rel=1e-5)
+    assert psnr(a, b) == pytest.approx(20.0, abs=1e-3)  # 10·log10(1/0.1²)
+    assert psnr(a, a) == math.inf
+
+
+def test_ssim():
+    a = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    assert ssim(a, a) == pytest.approx(1.0, abs=1e-5)
+    assert ssim(a, 1 - a) < 0
+    assert math.isnan(ssim(a[..., :8, :8], a[..., :8, :8]))
+
+
+def test_colour_distance():
+    red = torch.zeros(1, 3, 4, 4)
+    red[:, 0] = 1
+    half = red.clone()
+    half[:, :, :2] = 0  # the upper half black, of another size below
+    assert colour_distance(red, red[..., :2]) == 0
+    assert colour_distance(red, 1 - red) == 1
+    assert colour_distance(red, half) == pytest.approx(0.5)
+
+
+def test_milestones():
+    assert milestones(1) == [1]
+    assert milestones(30) == [1, 2, 5, 10, 20, 30]
+    assert milestones(100) == [1, 2, 5, 10, 20, 50, 100]

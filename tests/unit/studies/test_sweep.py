@@ -1,0 +1,102 @@
+"""Sweep files: axes multiplied into cases, each in a folder of its own."""
+
+from pathlib import Path
+
+import pytest
+
+from nst_lightning.batch.plan import Pair, Source
+from nst_lightning.errors import UserError
+from nst_lightning.studies.sweep import (
+    Sweep,
+    dump_sweep,
+    expand,
+    folder_names,
+    read_sweep,
+    with_pairs,
+)
+
+
+def sweep(tmp_path: Path, text: str) -> Sweep:
+    file = tmp_path / "sweep.yaml"
+    file.write_text(text)
+    return read_sweep(file)
+
+
+def test_values_labels_and_cases_are_multiplied(tmp_path: Path):
+    read = sweep(
+        tmp_path,
+        "base: {size: 64}\n"
+        "axes:\n"
+        "  style_weight: [1, 1.0e+5]\n"
+        "  layers: {low: {style_layers: conv_1}, high: {style_layers: [conv_5, conv_6]}}\n"
+        "cases: {plain: {}, noise: {init: noise}}\n"
+        "contents: photos\n",
+    )
+    assert read.contents == tmp_path / "photos"
+    assert read.styles is None
+    cases = expand(read.axes, read.base, {"steps": 7})
+    assert len(cases) == 8
+    last = cases[-1]
+    assert last.labels == {"style_weight": "100000", "layers": "high", "case": "noise"}
+    assert (last.settings.style_weight, last.settings.init) == (1e5, "noise")
+    assert list(last.settings.style_layers) == ["conv_5", "conv_6"]
+    assert (last.settings.scales[0].size, last.settings.scales[0].steps) == (64, 7)
+    assert folder_names(cases)[0] == "style_weight=1,layers=low,case=plain"
+
+
+def test_an_axis_wins_over_what_is_beneath(tmp_path: Path):
+    read = sweep(tmp_path, "base: {seed: 1}\naxes: {seed: [2, 3]}\n")
+    assert [case.settings.seed for case in expand(read.axes, read.base, {"seed": 9})] == [2, 3]
+
+
+def test_a_size_in_a_case_keeps_the_steps(tmp_path: Path):
+    read = sweep(tmp_path, "base: {scales: '224x224:90'}\ncases: {small: {size: 112x112}}\n")
+    scale = expand(read.axes, read.base)[0].settings.scales[0]
+    assert (scale.size, scale.steps) == ("112x112", 90)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("axis: {seed: [1]}", "there is no 'axis'"),
+        ("base: {seed: 1}", "neither axes nor cases"),
+        ("axes: {sead: [1, 2]}", "'sead' should list values of a setting"),
+        ("axes: {mine: {a: 3}}", "'a' of the axis 'mine' should hold settings"),
+        ("axes: [seed]", "axes should hold"),
+        ("cases: {}", "should list values"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(tmp_path: Path, text: str, sentence: str):
+    with pytest.raises(UserError, match=sentence):
+        sweep(tmp_path, text)
+
+
+def test_an_impossible_combination_is_named(tmp_path: Path):
+    read = sweep(tmp_path, "axes: {steps: [5, 0]}")
+    with pytest.raises(UserError, match="steps 0: steps should be"):
+        expand(read.axes)
+
+
+def test_folders_are_distinct_and_fit_any_file_system():
+    labels = ["a b", "a:b", "A/B", "x" * 300, "..", "größe 1×2"]
+    names = folder_names(expand({"case": {label: {} for label in labels}}))
+    assert len({name.casefold() for name in names}) == len(labels)
+    for name in names:
+        assert len(name.encode()) < 200
+        assert not name.startswith(".")
+        assert not set(name) & set('/\\:*?"<>| ')
+
+
+def test_what_was_dumped_reads_back_the_same(tmp_path: Path):
+    read = sweep(tmp_path, "base: {size: 9}\naxes: {seed: [1, 2]}\ncases: {a: {init: noise}}\n")
+    (tmp_path / "again.yaml").write_text(dump_sweep(read))
+    assert expand(read_sweep(tmp_path / "again.yaml").axes) == expand(read.axes)
+
+
+def test_every_pair_goes_into_the_folder_of_its_case():
+    source = Source(Path("a.png"), "a", (4, 4))
+    cases = with_pairs(
+        expand({"seed": {"1": {"seed": 1}, "2": {"seed": 2}}}),
+        [Pair(source, source, Path("a/a.png"))],
+    )
+    assert [case.pairs[0].output for case in cases] == [Path("1/a/a.png"), Path("2/a/a.png")]
