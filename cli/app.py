@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from .doctor import doctor
+from .folder import archive, clean
 from .grid import grid
 from .presets import presets
 from .run import run
@@ -44,6 +45,8 @@ app.command()(reconstruct)
 app.command()(texture)
 app.command("compare-init")(compare_init)
 app.command()(sweep)
+app.command()(archive)
+app.command()(clean)
 app.command()(presets)
 app.command()(doctor)
 app.add_typer(weights, name="weights")

@@ -1,0 +1,134 @@
+"""`nst-batch archive` and `nst-batch clean`: what to do with a folder of results."""
+
+import hashlib
+import io
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+
+from nst_lightning.errors import OutputError, UserError
+
+Folder = Annotated[Path, typer.Argument(help="Output folder of an earlier command.")]
+CHECKSUMS = "SHA256SUMS"
+"""Member of an archive that lists the others; `sha256sum -c` reads it."""
+
+
+def archive(
+    out: Folder,
+    file: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Archive: .tar.gz, .tgz or .zip. [OUT.tar.gz]"),
+    ] = None,
+) -> None:
+    """Pack a folder of results into one file, with a list of checksums."""
+    from nst_lightning.imaging.atomic import atomic_file
+
+    if not out.is_dir():
+        raise UserError(f"{out}: is not a folder of results.")
+    file = file or out.resolve().with_name(out.resolve().name + ".tar.gz")
+    pack = packer(file)
+    if file.is_dir():
+        raise UserError(f"{file}: is a folder; name a file with --out.")
+    members = [
+        path
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and not path.name.startswith(".") and path.resolve() != file.resolve()
+    ]
+    if not members:
+        raise UserError(f"{out}: is empty, so there is nothing to archive.")
+    try:
+        with atomic_file(file) as target:
+            pack(target, out, members)
+    except OSError as error:
+        raise OutputError.at(file, error) from None
+    typer.echo(f"{file}: {len(members)} files, {file.stat().st_size / 1e6:.1f} MB")
+
+
+def packer(file: Path) -> Callable[[BinaryIO, Path, Sequence[Path]], None]:
+    """What writes an archive of this name.
+
+    Raises:
+        UserError: no known suffix.
+    """
+    if file.name.endswith((".tar.gz", ".tgz")):
+        return pack_tar
+    if file.suffix == ".zip":
+        return pack_zip
+    raise UserError(f"{file}: name an archive that ends in .tar.gz, .tgz or .zip with --out.")
+
+
+def pack_tar(target: BinaryIO, out: Path, members: Sequence[Path]) -> None:
+    """A .tar.gz, one file in memory at a time."""
+    sums = []
+    with tarfile.open(fileobj=target, mode="w:gz") as tar:
+        for path, name, data in contents(out, members):
+            info = tar.gettarinfo(path, name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+            sums.append(f"{hashlib.sha256(data).hexdigest()}  {inside(path, out)}\n")
+        text = "".join(sums).encode()
+        info = tarfile.TarInfo(f"{out.resolve().name}/{CHECKSUMS}")
+        info.size = len(text)
+        tar.addfile(info, io.BytesIO(text))
+
+
+def pack_zip(target: BinaryIO, out: Path, members: Sequence[Path]) -> None:
+    """A .zip, one file in memory at a time."""
+    sums = []
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as pack:
+        for path, name, data in contents(out, members):
+            pack.writestr(zipfile.ZipInfo.from_file(path, name, strict_timestamps=False), data)
+            sums.append(f"{hashlib.sha256(data).hexdigest()}  {inside(path, out)}\n")
+        pack.writestr(f"{out.resolve().name}/{CHECKSUMS}", "".join(sums))
+
+
+def contents(out: Path, members: Sequence[Path]) -> Iterator[tuple[Path, str, bytes]]:
+    """Path, name in the archive and bytes of each member."""
+    for path in members:
+        yield path, f"{out.resolve().name}/{inside(path, out)}", path.read_bytes()
+
+
+def inside(path: Path, out: Path) -> str:
+    """A path as seen from the folder."""
+    return path.relative_to(out).as_posix()
+
+
+def clean(
+    out: Folder,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Remove what nst-batch made in a folder, and nothing else, after showing it and asking."""
+    from nst_lightning.batch.made import made_files
+
+    files = made_files(out)
+    for path in files:
+        typer.echo(str(path))
+    size = sum(path.stat().st_size for path in files)
+    typer.echo(f"{len(files)} files, {size / 1e6:.1f} MB")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UserError("nothing was removed: nobody is there to ask; add --yes.")
+        if not typer.confirm("Remove them?"):
+            typer.echo("Nothing was removed.")
+            return
+    try:
+        for path in files:
+            path.unlink(missing_ok=True)
+        remove_empty(out)
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be removed ({error.strerror}).") from None
+    left = sum(path.is_file() for path in out.rglob("*")) if out.is_dir() else 0
+    typer.echo("Removed." + (f" {left} files that nst-batch did not make stay." if left else ""))
+
+
+def remove_empty(out: Path) -> None:
+    """Remove folders without anything in them, the deepest first, and then the folder itself."""
+    folders = [path for path in out.rglob("*") if path.is_dir() and not path.is_symlink()]
+    for folder in (*sorted(folders, key=lambda path: -len(path.parts)), out):
+        if not any(folder.iterdir()):
+            folder.rmdir()
