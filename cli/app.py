@@ -7,6 +7,7 @@ import typer
 from .doctor import doctor
 from .grid import grid
 from .presets import presets
+from .report import report
 from .run import run
 from .studies import compare_init, reconstruct, sweep, texture
 from .weights import app as weights
@@ -44,6 +45,7 @@ app.command()(reconstruct)
 app.command()(texture)
 app.command("compare-init")(compare_init)
 app.command()(sweep)
+app.command()(report)
 app.command()(presets)
 app.command()(doctor)
 app.add_typer(weights, name="weights")
