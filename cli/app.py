@@ -8,6 +8,7 @@ from .doctor import doctor
 from .folder import archive, clean
 from .grid import grid
 from .presets import presets
+from .report import report
 from .run import run
 from .studies import compare_init, reconstruct, sweep, texture
 from .weights import app as weights
@@ -47,6 +48,7 @@ app.command("compare-init")(compare_init)
 app.command()(sweep)
 app.command()(archive)
 app.command()(clean)
+app.command()(report)
 app.command()(presets)
 app.command()(doctor)
 app.add_typer(weights, name="weights")

@@ -1,0 +1,42 @@
+"""`nst-batch report`: the gallery of a results folder."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nst_lightning.errors import OutputError
+
+from .work import Json, Quiet
+
+
+def report(
+    out: Annotated[Path, typer.Argument(help="Results folder, the --out of a run.")],
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Write OUT/index.html, a gallery that opens from disk without a network.
+
+    Its thumbnails are in OUT/gallery. Run it again after more pictures were made.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from nst_lightning.report.gallery import PAGE, write_gallery
+
+    hidden = quiet or as_json or not sys.stderr.isatty()
+    with Progress(console=Console(stderr=True), transient=True, disable=hidden) as progress:
+        task = progress.add_task("thumbnails", total=None)
+        try:
+            page, counts = write_gallery(
+                out, lambda done, of: progress.update(task, completed=done, total=of)
+            )
+        except OSError as error:
+            raise OutputError.at(out / PAGE, error) from None
+    if as_json:
+        typer.echo(json.dumps({"page": str(page), **counts}, ensure_ascii=False))
+    elif not quiet:
+        more = "".join(f", {n} {state}" for state, n in counts.items() if n and state != "done")
+        typer.echo(f"{counts['done']} pictures{more}: open {page} in a browser")

@@ -1,0 +1,153 @@
+"""The gallery: `index.html`, which shows a results folder without a network. Imports no torch."""
+
+import hashlib
+import html
+import json
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
+from importlib.resources import files
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from nst_lightning.batch.ledger import MANIFEST, Ledger, Record
+from nst_lightning.errors import UserError
+from nst_lightning.imaging.atomic import write_text
+from nst_lightning.imaging.header import MAX_PIXELS
+from nst_lightning.report.gallery_data import ROLES, Source, gallery_data
+from nst_lightning.report.thumbnails import Size, small_copy
+
+PAGE = "index.html"
+FOLDER = "gallery"
+"""Holds the small copies: `results/<content>/<style>.jpg`, `thumbs/` and `views/` of inputs."""
+
+THUMBNAIL = 256
+"""Longest side in pixels: the page's cells are 92 to 238 wide."""
+
+VIEW = 1280
+"""Longest side of the inputs' larger copies, so that the page can do without the originals."""
+
+_THREADS = 4  # Pillow frees the interpreter while it works; each may hold a large photograph
+_TITLE, _DATA = "<!-- title -->", "<!-- data -->"
+
+Watch = Callable[[int, int], None]
+
+
+def write_gallery(out: Path, watch: Watch = lambda done, of: None) -> tuple[Path, dict[str, int]]:
+    """Writes OUT/index.html and its thumbnails; what is up to date is not made again.
+
+    Args:
+        out: a results folder.
+        watch: hears how many of how many pictures have been seen to.
+
+    Returns:
+        The page, and how many results it shows by state: `done`, `failed`, `missing`.
+
+    Raises:
+        UserError: the folder holds no manifest or no results.
+        OSError: something cannot be written.
+    """
+    records = read_records(out)
+    thumbnails, sources = make_copies(out, records, watch)
+    data = gallery_data(
+        out, records, lambda record: thumbnails.get(record["output"]), sources.__getitem__
+    )
+    page = out / PAGE
+    write_text(page, render(out.resolve().name, data))
+    states = [result["state"] for result in data["results"]]
+    return page, {state: states.count(state) for state in ("done", "failed", "missing")}
+
+
+def read_records(out: Path) -> list[Record]:
+    """The manifest's records, by output.
+
+    Raises:
+        UserError: there is no such folder, no manifest, or nothing in it.
+    """
+    if not out.is_dir():
+        raise UserError(f"{out}: there is no such folder; name one that nst-batch has written.")
+    if not (out / MANIFEST).is_file():
+        raise UserError(
+            f"{out}: holds no {MANIFEST}, so it is no results folder; name the --out of a run."
+        )
+    found = Ledger(out).read()
+    records = [found[output] for output in sorted(found) if inside(output)]
+    if not records:
+        raise UserError(f"{out}: its {MANIFEST} names no results yet; run the grid first.")
+    return records
+
+
+def inside(output: str) -> bool:
+    """Whether a recorded result lies in the results folder, as all that nst-batch wrote do."""
+    path = PurePosixPath(output)
+    return not path.is_absolute() and ".." not in path.parts and path.suffix == ".png"
+
+
+def make_copies(
+    out: Path, records: list[Record], watch: Watch
+) -> tuple[dict[str, Size | None], dict[str, Source]]:
+    """Thumbnails of all results by output, and copies of all inputs by path."""
+    paths = {str(record.get(role) or ""): record for record in records for role in ROLES}
+    tasks: dict[tuple[str, str], Callable[[], Any]] = {
+        ("source", path): partial(copy_source, out, path, pixel_limit(record))
+        for path, record in paths.items()
+    }
+    for record in records:
+        if record.get("status") == "done" and (out / record["output"]).is_file():
+            key = ("result", record["output"])
+            tasks[key] = partial(copy_result, out, record["output"], pixel_limit(record))
+    made = {}
+    with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
+        waiting = {pool.submit(task): key for key, task in tasks.items()}
+        try:
+            for count, future in enumerate(as_completed(waiting), start=1):
+                made[waiting[future]] = future.result()
+                watch(count, len(tasks))
+        except BaseException:  # a full disk, Ctrl-C: the others need not be tried
+            pool.shutdown(cancel_futures=True)
+            raise
+    thumbnails = {name: size for (kind, name), size in made.items() if kind == "result"}
+    return thumbnails, {name: copy for (kind, name), copy in made.items() if kind == "source"}
+
+
+def copy_result(out: Path, output: str, max_pixels: int) -> Size | None:
+    """The thumbnail of a result."""
+    copy = out / FOLDER / "results" / f"{output.removesuffix('.png')}.jpg"
+    return small_copy(out / output, copy, THUMBNAIL, max_pixels=max_pixels)
+
+
+def copy_source(out: Path, path: str, max_pixels: int) -> Source:
+    """Both copies of an input. They outlast the original, and move with the folder."""
+    name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16] + ".jpg"
+    if not path:
+        return Source(name, None, None, False)
+    picture, view = out / path, out / FOLDER / "views" / name
+    size = small_copy(picture, view, VIEW, max_pixels=max_pixels)
+    thumbnail = None
+    if size is not None:
+        thumb = out / FOLDER / "thumbs" / name
+        thumbnail = small_copy(view, thumb, THUMBNAIL, max_pixels=max_pixels)
+    return Source(name, thumbnail, size, picture.is_file())
+
+
+def pixel_limit(record: Record) -> int:
+    """The largest picture that the run was told to open."""
+    settings = record.get("settings")
+    limit = settings.get("max_pixels") if isinstance(settings, dict) else None
+    return limit if isinstance(limit, int) and limit > 0 else MAX_PIXELS
+
+
+def render(title: str, data: dict[str, Any]) -> str:
+    """The page with its data inside.
+
+    The data is plain ASCII and holds no `<`, `>` or `&`, so nothing in it can end the script that
+    carries it.
+    """
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    template = (files("nst_lightning.report") / "gallery.html").read_text(encoding="utf-8")
+    before, after = template.split(_DATA)
+    name = html.escape(title.encode("utf-8", "replace").decode("utf-8"))
+    return before.replace(_TITLE, name) + text + after

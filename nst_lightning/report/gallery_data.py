@@ -1,0 +1,306 @@
+"""What the gallery's page knows of a results folder, as plain data. Imports no torch."""
+
+import math
+import os
+import posixpath
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import quote
+
+from nst_lightning.batch.ledger import Record
+from nst_lightning.report.thumbnails import Size
+
+ROLES = ("content", "style")
+_FIRST_LOSSES = ("total", "content", "style", "tv")
+_EXTRAS = re.compile(
+    r"history\.csv|curves\.png|progress\.(gif|mp4|webp)|last-good\.png|step-\d+\.png"
+)
+
+
+@dataclass
+class Axis:
+    """Something in which results differ: their content, their style, or a key of their `case`."""
+
+    name: str
+    values: list[str] = field(default_factory=list)
+    """As recorded, in the order in which they are shown."""
+
+    labels: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Source:
+    """The copies of an input picture: sizes, None where there is no copy."""
+
+    name: str
+    """File name of both copies, without their folder."""
+
+    thumbnail: Size | None
+    view: Size | None
+    original: bool
+    """Whether the picture itself is where it was."""
+
+
+def gallery_data(
+    out: Path,
+    records: Sequence[Record],
+    thumbnail: Callable[[Record], Size | None],
+    source: Callable[[str], Source],
+) -> dict[str, Any]:
+    """Everything that the page shows, ready for JSON.
+
+    Args:
+        out: the results folder, which is looked through for the files beside the results.
+        records: its manifest's.
+        thumbnail: the size of a result's thumbnail; None where there is none.
+        source: the copies of an input, by its path as recorded.
+
+    Returns:
+        `axes` with their values and, for content and style, their pictures; `rows` and `columns`,
+        the axes shown first (-1: none); `losses`, the names; `settings` (`common` to all, names of
+        `differing` ones, and their values in each of `variants`); `results`.
+    """
+    axes = find_axes(records)
+    places = [{value: i for i, value in enumerate(axis.values)} for axis in axes]
+    losses = loss_names(records)
+    common, differing, variants, chosen = settings_table(records)
+    rows, columns = first_axes(axes)
+    return {
+        "axes": [axis_data(axis, source) for axis in axes],
+        "rows": rows,
+        "columns": columns,
+        "losses": losses,
+        "settings": {"common": common, "differing": differing, "variants": variants},
+        "results": [
+            result_data(out, record, thumbnail(record), losses)
+            | {
+                "at": [
+                    place[value_on(axis.name, record)]
+                    for axis, place in zip(axes, places, strict=True)
+                ],
+                "settings": variant,
+            }
+            for record, variant in zip(records, chosen, strict=True)
+        ],
+    }
+
+
+def find_axes(records: Sequence[Record]) -> list[Axis]:
+    """Content, style, then the keys of the records' `case` in order of their appearance.
+
+    Where every content is its own style, as in reconstruction, there is no axis for the style.
+    """
+    keys = dict.fromkeys(key for record in records for key in case_of(record))
+    alone = all(value_on("content", record) == value_on("style", record) for record in records)
+    roles = ROLES[:1] if alone else ROLES
+    axes = [Axis(role) for role in roles] + [Axis(f"case:{key}") for key in keys]
+    for axis in axes:
+        found = list(dict.fromkeys(value_on(axis.name, record) for record in records))
+        if axis.name in ROLES:
+            labels = short_labels(found)
+        else:
+            labels = {value: value or "–" for value in found}
+        axis.values = sorted(found, key=in_order([labels[value] for value in found], labels))
+        axis.labels = [labels[value] for value in axis.values]
+    return axes
+
+
+def value_on(name: str, record: Record) -> str:
+    """A record's value on an axis; "" where it has none."""
+    if name in ROLES:
+        return str(record.get(name) or "")
+    return case_of(record).get(name.removeprefix("case:"), "")
+
+
+def case_of(record: Record) -> dict[str, str]:
+    """Axis → value of a sweep's record; {} for any other."""
+    case = record.get("case")
+    if not isinstance(case, dict):
+        return {}
+    return {str(key): as_text(value) for key, value in case.items()}
+
+
+def in_order(labels: Sequence[str], label_of: Mapping[str, str]) -> Callable[[str], Any]:
+    """A sorting key for values: as numbers where all are, else by name with its numbers as such."""
+
+    def number(value: str) -> float:
+        return float(label_of[value])
+
+    def natural(value: str) -> list[tuple[bool, int, str]]:
+        parts = re.findall(r"[0-9]+|[^0-9]+", label_of[value].casefold())
+        return [(not p[0].isdigit(), int(p) if p[0].isdigit() else 0, p) for p in parts]
+
+    try:
+        if not any(math.isnan(float(label)) for label in labels):
+            return number
+    except ValueError:
+        pass
+    return natural
+
+
+def short_labels(paths: Sequence[str]) -> dict[str, str]:
+    """The shortest ends of paths that tell them apart: `cat`; `cat.jpg`; `holiday/cat`."""
+    labels: dict[str, str] = {}
+    deepest = max((len(PurePosixPath(path).parts) for path in paths), default=0)
+    for depth in range(1, deepest + 1):
+        for shorten in (lambda path: posixpath.splitext(path)[0], str):
+            ends = {p: shorten("/".join(PurePosixPath(p).parts[-depth:])) for p in paths}
+            count = Counter(ends.values())
+            labels = {p: end for p, end in ends.items() if count[end] == 1} | labels
+    return {path: labels.get(path) or path or "–" for path in paths}
+
+
+def first_axes(axes: Sequence[Axis]) -> tuple[int, int]:
+    """The axes that are rows and columns when the page opens; -1 for none."""
+    varying = [i for i, axis in enumerate(axes) if len(axis.values) > 1]
+    swept = [i for i in varying if axes[i].name not in ROLES]
+    inputs = [i for i in varying if axes[i].name in ROLES]
+    if not swept:
+        return 0, 1 if len(axes) > 1 and axes[1].name in ROLES else -1
+    if len(swept) > 1:
+        return swept[0], swept[1]
+    return (inputs[0], swept[0]) if inputs else (swept[0], -1)
+
+
+def axis_data(axis: Axis, source: Callable[[str], Source]) -> dict[str, Any]:
+    """An axis for the page; that of content or style with its pictures."""
+    data: dict[str, Any] = {
+        "name": axis.name.removeprefix("case:"),
+        "swept": axis.name not in ROLES,
+        "values": axis.labels,
+    }
+    if axis.name in ROLES:
+        data["pictures"] = [picture_data(value, source(value)) for value in axis.values]
+    return data
+
+
+def picture_data(path: str, source: Source) -> dict[str, Any]:
+    """An input for the page."""
+    return {
+        "path": path,
+        "href": href(path) if source.original else None,
+        "copy": source.name,
+        "thumb": source.thumbnail,
+        "view": source.view,
+    }
+
+
+def result_data(
+    out: Path, record: Record, thumbnail: Size | None, losses: Sequence[str]
+) -> dict[str, Any]:
+    """A result for the page, without its place and settings."""
+    there = (out / record["output"]).is_file()
+    if record.get("status") != "done":
+        state, reason = "failed", str(record.get("reason") or "no reason was recorded")
+    elif not there:
+        state, reason = "missing", "the picture is no longer in the folder"
+    elif thumbnail is None:
+        state, reason = "missing", "the picture cannot be read"
+    else:
+        state, reason = "done", ""
+    resolved = record.get("resolved")
+    resolved = resolved if isinstance(resolved, dict) else {}
+    weighted, unweighted = (
+        terms if isinstance(terms, dict) else {}
+        for terms in (record.get("losses"), record.get("unweighted"))
+    )
+    stem = record["output"].removesuffix(".png")
+    return {
+        "href": href(record["output"]),
+        "state": state,
+        "reason": reason,
+        "thumb": thumbnail if state == "done" else None,
+        "size": [resolved.get("width"), resolved.get("height")] if "width" in resolved else None,
+        "losses": [number(weighted.get(name)) for name in losses],
+        "unweighted": [number(unweighted.get(name)) for name in losses],
+        "steps": number(record.get("steps")),
+        "seconds": number(record.get("seconds")),
+        "device": str(record.get("device") or ""),
+        "files": extras(out / stem),
+        "yaml": (out / f"{stem}.yaml").is_file(),
+    }
+
+
+def extras(folder: Path) -> list[str]:
+    """The files of a result's own folder that the page shows or links, in order."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if _EXTRAS.fullmatch(entry.name))
+    except OSError:
+        return []
+
+
+def loss_names(records: Sequence[Record]) -> list[str]:
+    """Every loss that is recorded, the total first."""
+    found = dict.fromkeys(
+        str(name)
+        for record in records
+        if isinstance(record.get("losses"), dict)
+        for name in record["losses"]
+    )
+    return [name for name in _FIRST_LOSSES if name in found] + [
+        name for name in found if name not in _FIRST_LOSSES
+    ]
+
+
+def settings_table(
+    records: Sequence[Record],
+) -> tuple[dict[str, str], list[str], list[list[str]], list[int]]:
+    """The settings of all records, each said once.
+
+    Returns:
+        Settings that are the same everywhere; names of the others; their values in each distinct
+        combination; which combination each record has.
+    """
+    texts = []
+    for record in records:
+        settings = record.get("settings")
+        items = settings.items() if isinstance(settings, dict) else ()
+        texts.append({str(name): as_text(value) for name, value in items})
+    names = list(dict.fromkeys(name for text in texts for name in text))
+    different = [name for name in names if len({text.get(name) for text in texts}) > 1]
+    common = {name: texts[0][name] for name in names if name not in set(different)}
+    variants: dict[tuple[str, ...], int] = {}
+    chosen = []
+    for text in texts:
+        key = tuple(text.get(name, "") for name in different)
+        chosen.append(variants.setdefault(key, len(variants)))
+    return common, different, [list(key) for key in variants], chosen
+
+
+def as_text(value: Any) -> str:
+    """A setting as it is typed on the command line, or nearly."""
+    if value is None:
+        return "default"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, dict):
+        if {"size", "steps"} <= value.keys():
+            return f"{value['size']}:{value['steps']}"
+        return ",".join(
+            str(k) if v == 1 and v is not True else f"{k}={as_text(v)}" for k, v in value.items()
+        )
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(as_text, value))
+    return str(value)
+
+
+def number(value: Any) -> float | None:
+    """A finite number in six digits; None for anything else, which JSON cannot hold."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    return float(f"{value:.6g}")
+
+
+def href(path: str) -> str:
+    """A recorded path as a link from the page."""
+    drive = re.match(r"[A-Za-z]:/", path)
+    if drive:
+        return "file:///" + drive[0] + quote(os.fsencode(path[3:]))
+    return quote(os.fsencode(path))
