@@ -13,7 +13,7 @@ from typing import Any
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 MISSING = (
     "no Chromium is installed, in which the gallery is tested: install it (on Debian "
-    "`apt-get install chromium`), or leave these tests out with NST_NO_BROWSER=1"
+    "`apt-get install chromium`), or unset NST_BROWSER to leave these tests out"
 )
 SECONDS = 30.0
 """To wait for anything."""
