@@ -5,6 +5,10 @@ import shutil
 
 import pytest
 
+# One thread for each of the processes that share the tests: two that each take every core wait for
+# one another. Set before anything imports torch.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 

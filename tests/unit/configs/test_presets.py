@@ -12,7 +12,9 @@ from nst_lightning.settings import BatchSettings, TransferSettings, build
 from nst_lightning.transfer import Targets, TransferLoss
 from nst_lightning.vgg.layers import channels
 
-PRESETS = ["default", "gatys-code", "gatys-paper", "jcjohnson", "pytorch-tutorial"]
+SEEDS = ["seed-000", "seed-001", "seed-002", "seed-003"]
+TITU = ["seed-004", "seed-004-normalized"]
+PRESETS = ["default", "gatys-code", "gatys-paper", "jcjohnson", "pytorch-tutorial", *SEEDS, *TITU]
 RELU = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
 
 
@@ -102,6 +104,90 @@ def test_pytorch_tutorial():
     assert [(s.size, s.steps) for s in settings.scales] == [(512, 300)]
 
 
+CONVS = {
+    "conv_1": "conv1_1",
+    "conv_2": "conv1_2",
+    "conv_3": "conv2_1",
+    "conv_4": "conv2_2",
+    "conv_5": "conv3_1",
+    "conv_8": "conv3_4",
+    "conv_9": "conv4_1",
+    "conv_16": "conv5_4",
+}
+FIVE = ["conv_1", "conv_2", "conv_3", "conv_4", "conv_5"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "style", "per_element", "weight", "start", "steps"),
+    [
+        ("seed-000", "conv_1", FIVE, True, 1e6, "content", 300),
+        ("seed-001", "conv_2", ["conv_1", "conv_2"], True, 1e6, "noise", 1500),
+        (
+            "seed-002",
+            "conv_9",
+            ["conv_2", "conv_4", "conv_8", "conv_16"],
+            False,
+            0.5,
+            "content",
+            300,
+        ),
+        ("seed-003", "conv_4", FIVE, True, 1e5, "content", 300),
+    ],
+)
+def test_course_reports(
+    name: str,
+    content: str,
+    style: list[str],
+    per_element: bool,
+    weight: float,
+    start: str,
+    steps: int,
+):
+    settings = preset(name)
+    fixed = Fixed(settings, lambda n, m: n * m if per_element else m)
+    assert list(fixed.content) == [CONVS[content]]
+    assert list(fixed.style) == [CONVS[layer] for layer in style]
+    wanted = ((fixed.now[CONVS[content]] - fixed.content[CONVS[content]]) ** 2).mean().item()
+    total = 0.0
+    for layer in style:
+        g, a = (
+            matrix(f) @ matrix(f).T / (f.numel() if per_element else f[0, 0].numel())
+            for f in (fixed.now[CONVS[layer]], fixed.style[CONVS[layer]])
+        )
+        total += ((g - a) ** 2).mean().item()
+    check(fixed, wanted, weight * total, 0.0)
+    assert (settings.weights, settings.network, settings.init) == ("imagenet", "vgg19", start)
+    assert (settings.pooling, settings.style_fit, settings.total_steps) == ("max", "content", steps)
+
+
+@pytest.mark.parametrize(("name", "a_squared"), [("seed-004", 1), ("seed-004-normalized", 1e4)])
+@pytest.mark.parametrize("kind", ["type0", "type1", "type2"])
+def test_titu1994(name: str, a_squared: float, kind: str):
+    settings = preset(name).model_copy(update={"content_loss": kind})
+    fixed = Fixed(settings, lambda n, m: 1)
+    rows, columns = 20, 24
+    s = ((fixed.now["relu5_2"] - fixed.content["relu5_2"]) ** 2).sum().item()
+    multiplier = {
+        "type0": 1.0,
+        "type1": 1 / (2 * 512**0.5 * (rows * columns) ** 0.5),
+        "type2": 1 / (512 * rows * columns),
+    }[kind]
+    style = 0.0
+    for layer in RELU:
+        g, a = (matrix(f) @ matrix(f).T for f in (fixed.now[layer], fixed.style[layer]))
+        style += (1 / 5) * ((a - g) ** 2).sum().item() / (4 * 3**2 * (rows * columns) ** 2)
+    x = fixed.image.detach()[0] * 255
+    across = (x[:, :-1, :-1] - x[:, :-1, 1:]) ** 2
+    down = (x[:, :-1, :-1] - x[:, 1:, :-1]) ** 2
+    tv = ((across + down) ** 1.25).sum().item()
+    check(fixed, 0.25 * multiplier * s, a_squared * style, 8.5e-5 / a_squared * tv)
+    network, weights = ("vgg16", "imagenet") if name == "seed-004" else ("vgg19", "normalized")
+    assert (settings.network, settings.weights) == (network, weights)
+    assert (settings.init, settings.pooling, settings.style_fit) == ("noise", "max", "content")
+    assert [(s.size, s.steps) for s in settings.scales] == [("224x224", 2000)]
+    assert settings.pixel_range == 255
+
+
 def test_gatys_paper():
     settings = preset("gatys-paper")
     fixed = Fixed(settings, lambda n, m: m)
@@ -167,7 +253,9 @@ def test_jcjohnson_total_variation_has_its_gradient():
     torch.testing.assert_close(ours[0][inside] / 255, theirs[inside], rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", [name for name in PRESETS if name != "default"])
+@pytest.mark.parametrize(
+    "name", ["gatys-code", "gatys-paper", "jcjohnson", "pytorch-tutorial", *SEEDS]
+)
 def test_optimiser_of_the_sources(name: str):
     settings = preset(name)
     assert (settings.network, settings.optimizer) == ("vgg19", "lbfgs")
