@@ -67,8 +67,29 @@ def grid(
         quiet=quiet,
         as_json=as_json,
         ready=lambda: write_settings(out, settings, command),
-        report=lambda: draw_sheet(out, content_sources, style_sources, pairs, settings.max_pixels),
+        report=lambda: [
+            *draw_sheet(out, content_sources, style_sources, pairs, settings.max_pixels),
+            *draw_rows(out, pairs),
+        ],
     )
+
+
+def draw_rows(out: Path, pairs: list[Pair]) -> list[Path]:
+    """curves-<content>.png for each row of the grid that has histories: its styles overlaid."""
+    from nst_lightning.report.curves import draw_curves
+    from nst_lightning.report.history_file import read_history
+
+    rows: dict[str, dict[str, Path]] = {}
+    for one in pairs:
+        file = out / one.extras / "history.csv"
+        if file.is_file():
+            rows.setdefault(one.content.name, {})[one.style.name] = file
+    written = []
+    for content, files in rows.items():
+        path = out / f"curves-{content.replace('/', '-')}.png"
+        draw_curves(path, {name: read_history(file) for name, file in files.items()}, content)
+        written.append(path)
+    return written
 
 
 def draw_sheet(

@@ -37,7 +37,7 @@ def made_files(out: Path) -> list[Path]:
     for folder in sorted({out, *folders}):
         if folder.is_dir():
             found |= dict.fromkeys(sorted(p for p in folder.iterdir() if REPORTS.fullmatch(p.name)))
-    found |= dict.fromkeys(sorted((out / "gallery").glob("*")))
+    found |= dict.fromkeys(sorted((out / "gallery").rglob("*.jpg")))
     found |= dict.fromkeys(out / name for name in OWN)
     return [path for path in found if path.is_file()]
 

@@ -18,6 +18,8 @@ def out(nst: Nst, tmp_path: Path) -> Path:
         "grid", EXAMPLES / "contents" / "chelsea.jpg", EXAMPLES / "styles", "--out", folder, *words
     )
     assert made.returncode == 0, made.stderr
+    assert (folder / "curves-chelsea.png").is_file()  # one row, its styles overlaid
+    assert nst("report", folder).returncode == 0
     return folder
 
 
