@@ -112,7 +112,12 @@ class Worker:
             return
         seconds = round((time.monotonic() - started) / len(jobs), 3)
         for job, facts in zip(jobs, made, strict=True):
-            yield self._save(job, facts, seconds)
+            try:
+                yield self._save(job, facts, seconds)
+            except OutputError:
+                raise
+            except Exception as error:
+                yield self._record(job, status="failed", reason=reason(error))
 
     def _make(self, jobs: Sequence[Job]) -> list[dict[str, Any]]:
         """All scales of a batch; per pair its `rgb`, `alpha`, `losses`, `failed_at`."""

@@ -36,7 +36,9 @@ def draw_curves(path: Path, histories: Mapping[str, Sequence[Row]], title: str =
     loss, speed, gain = figure.subplots(1, 3)
     many = len(histories) > 1
     palette = colormaps["tab10" if len(histories) <= 10 else "turbo"]
-    for i, (label, history) in enumerate(histories.items()):
+    named = {literal(label): history for label, history in histories.items()}
+    title = literal(title)
+    for i, (label, history) in enumerate(named.items()):
         colour: Any = palette(i) if len(histories) <= 10 else palette(i / (len(histories) - 1))
         steps = [row["step"] for row in history]
         curve(loss, steps, [row["total"] for row in history], colour, label if many else "total")
@@ -61,7 +63,7 @@ def draw_curves(path: Path, histories: Mapping[str, Sequence[Row]], title: str =
     if many and len(histories) <= NAMED:
         figure.legend(*loss.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     elif many:
-        first, last = next(iter(histories)), list(histories)[-1]
+        first, last = next(iter(named)), list(named)[-1]
         figure.suptitle(f"{title}  (from violet, {first}, to red, {last})".strip(), fontsize=10)
     else:
         loss.legend(fontsize=8)
@@ -79,6 +81,12 @@ def curve(axes: "Axes", x: Sequence[float], y: Sequence[float], colour: Any, lab
     marker = "o" if len(points) == 1 else ""
     xs, ys = [a for a, _ in points], [b for _, b in points]
     axes.plot(xs, ys, color=colour, label=label, linewidth=1.3, marker=marker)
+
+
+def literal(text: str) -> str:
+    """A name as matplotlib shows it unchanged: no mathematics between dollars, and no leading
+    underscore, which would keep it out of the legend."""
+    return text.replace("$", r"\$").replace("_", " _", 1 if text.startswith("_") else 0)
 
 
 def ceiling(histories: Mapping[str, Sequence[Row]]) -> float | None:

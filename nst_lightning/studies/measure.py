@@ -51,3 +51,29 @@ def colours(image: Tensor) -> Tensor:
     index = (level[0] * BINS + level[1]) * BINS + level[2]
     counts = torch.bincount(index.flatten(), minlength=BINS**3).double()
     return counts / counts.sum()
+
+
+def grain(image: Tensor) -> float:
+    """Size of what a (1, 3, H, W) shows, in pixels: how far it must be shifted, across or down,
+    until the correlation with itself, all channels together, falls to 1/2; nan for one colour.
+
+    The autocorrelation of the picture repeated endlessly, by the Wiener-Khinchin theorem.
+    """
+    flat = image.double() - image.double().mean(dim=(2, 3), keepdim=True)
+    power = torch.fft.rfft2(flat).abs().square()
+    correlation = torch.fft.irfft2(power, s=flat.shape[-2:]).sum(dim=(0, 1))
+    if correlation[0, 0] <= 0:
+        return float("nan")
+    correlation = correlation / correlation[0, 0]
+    across = fall(correlation[0, : max(2, image.shape[3] // 2)])
+    return (across + fall(correlation[: max(2, image.shape[2] // 2), 0])) / 2
+
+
+def fall(correlation: Tensor) -> float:
+    """Where a curve that starts at 1 first falls to 1/2, between samples; its end if nowhere."""
+    below = (correlation <= 0.5).nonzero()
+    if not len(below):
+        return float(len(correlation))
+    k = int(below[0])
+    before, after = float(correlation[k - 1]), float(correlation[k])
+    return k - 1 + (before - 0.5) / (before - after)

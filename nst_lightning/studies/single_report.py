@@ -12,7 +12,7 @@ from torch import Tensor
 from nst_lightning.batch.plan import Case
 from nst_lightning.imaging.write import to_uint8
 from nst_lightning.report.figure import Panel, Row, draw_figure
-from nst_lightning.studies.measure import colour_distance, picture, psnr, rms, ssim
+from nst_lightning.studies.measure import colour_distance, grain, picture, psnr, rms, ssim
 from nst_lightning.studies.results import Result, finished, overlay, write_table
 from nst_lightning.studies.single import LAYERS, SEED, Kind
 
@@ -59,7 +59,7 @@ def measured(kind: Kind, result: Result) -> dict[str, Any]:
     if kind == "reconstruct":
         original = picture(result.pair.content.path, like=made)
         row |= {"psnr": psnr(made, original), "ssim": ssim(made, original)}
-    return row | {"colour_distance": colour_distance(made, original)}
+    return row | {"colour_distance": colour_distance(made, original), "grain": grain(made)}
 
 
 def between(a: Result, b: Result) -> dict[str, Any]:

@@ -90,6 +90,10 @@ def test_finding(tmp_path: Path):
 
     assert found(False) == ["a.JPG", "b.png", "d.heic"]
     assert found(True) == ["a.JPG", "b.png", "d.heic", "deep/c.webp"]
+    # A link to a folder above, which would be walked for ever.
+    (tmp_path / "deep" / "up").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "deep" / "again").symlink_to(tmp_path / "deep", target_is_directory=True)
+    assert found(True) == ["a.JPG", "b.png", "d.heic", "deep/c.webp"]
     read = read_sources(tmp_path, build({}), tmp_path / "out")
     assert [source.shape for source in read] == [(6, 8), (6, 8), None]
     assert "d.heic" in read[2].problem

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import imageio_ffmpeg
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from nst_lightning.callbacks.film import FRAMES, frame_steps
 from nst_lightning.errors import UserError
-from nst_lightning.report.curves import draw_curves
+from nst_lightning.report.curves import draw_curves, literal
 from nst_lightning.report.figure import Panel, Row, compose, draw_figure, wrapped
 from nst_lightning.report.film import FRAME_SECONDS, HOLD_SECONDS, write_film
 from nst_lightning.report.font import load_font
@@ -44,6 +45,27 @@ def test_curves_are_drawn(tmp_path: Path, count: int):
         colours = image.convert("RGB").getcolors(1 << 20)
     assert colours is not None
     assert len(colours) > 50
+
+
+@pytest.mark.parametrize("name", ["$x^$", "$", "_hidden", "a_b$c_d$", "\\$2", "100%", "new\nline"])
+def test_any_file_name_can_be_a_label(tmp_path: Path, name: str):
+    several = {name: history(4), "other": history(3)}
+    draw_curves(tmp_path / "plain.png", {"mm": history(4), "other": history(3)}, "title")
+    draw_curves(tmp_path / "named.png", several, name)
+    assert Image.open(tmp_path / "named.png").size == Image.open(tmp_path / "plain.png").size
+    draw_curves(tmp_path / "without.png", {"other": history(3)}, name)
+
+
+@pytest.mark.parametrize("name", ["_hidden", "$x$", "$x^$", "\\$2$"])
+def test_a_label_is_shown_as_it_is(name: str):
+    figure = Figure()
+    axes = figure.subplots()
+    axes.plot([0, 1], label=literal(name))
+    (text,) = axes.legend().get_texts()
+    figure.canvas.draw()
+    shown, is_math = text._preprocess_math(text.get_text())
+    assert not is_math
+    assert shown.strip() == name
 
 
 def frames() -> list[Image.Image]:

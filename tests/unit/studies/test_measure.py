@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nst_lightning.studies.compare import milestones
-from nst_lightning.studies.measure import colour_distance, psnr, rms, ssim
+from nst_lightning.studies.measure import colour_distance, grain, psnr, rms, ssim
 
 
 def test_psnr_and_rms():
@@ -32,6 +32,22 @@ def test_colour_distance():
     assert colour_distance(red, red[..., :2]) == 0
     assert colour_distance(red, 1 - red) == 1
     assert colour_distance(red, half) == pytest.approx(0.5)
+
+
+def test_grain():
+    white = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+    assert grain(white) == pytest.approx(0.5, abs=0.05)
+    for size in (4, 8):
+        blocks = white[..., : 64 // size, : 64 // size]
+        blocks = blocks.repeat_interleave(size, dim=2).repeat_interleave(size, dim=3)
+        # The correlation of blocks falls in a straight line to 0 over their size.
+        assert grain(blocks) == pytest.approx(size / 2, rel=0.15)
+        # Shifted by hand, whole pixels only.
+        flat = blocks - blocks.mean(dim=(2, 3), keepdim=True)
+        shifted = torch.roll(flat, size // 2, dims=3)
+        across = float((flat * shifted).sum() / flat.square().sum())
+        assert across == pytest.approx(0.5, abs=0.08)
+    assert math.isnan(grain(torch.full((1, 3, 16, 16), 0.3)))
 
 
 def test_milestones():

@@ -1,0 +1,71 @@
+"""What stands in an output folder and what a run may do to it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nst_lightning.batch.ledger import Ledger
+from nst_lightning.batch.output import RECORD_KEY, Job, check_folder, split
+from nst_lightning.batch.plan import Source, all_pairs
+from nst_lightning.errors import UserError
+from nst_lightning.imaging.write import write_png
+from nst_lightning.settings import build
+
+SETTINGS = build({"size": 32})
+
+
+def job(fingerprint: str = "new") -> Job:
+    (pair,) = all_pairs([Source(Path("c.png"), "c", (8, 8))], [Source(Path("s.png"), "s", (8, 8))])
+    return Job(pair, "content", "style", fingerprint)
+
+
+def put(out: Path, fingerprint: str, ledger: Ledger | None) -> dict[str, Any]:
+    """A finished picture of `job`, as the worker leaves it."""
+    path = out / job().pair.output
+    record = {"output": "c/s.png", "fingerprint": fingerprint, "status": "done"}
+    text = {RECORD_KEY: json.dumps(record)}
+    write_png(path, torch.zeros(3, 8, 8, dtype=torch.uint8), None, text)
+    if ledger:
+        ledger.append(record | {"bytes": path.stat().st_size})
+    return record
+
+
+def test_what_is_done_is_what_has_the_fingerprint(tmp_path: Path):
+    ledger = Ledger(tmp_path)
+    assert split([job()], tmp_path, ledger, SETTINGS, overwrite=False) == ([job()], [])
+    put(tmp_path, "new", ledger)
+    assert split([job()], tmp_path, ledger, SETTINGS, overwrite=False) == ([], [job()])
+    put(tmp_path, "old", ledger)
+    with pytest.raises(UserError, match="--overwrite"):
+        split([job()], tmp_path, ledger, SETTINGS, overwrite=False)
+    assert split([job()], tmp_path, ledger, SETTINGS, overwrite=True) == ([job()], [])
+
+
+def test_a_picture_without_its_line_is_entered(tmp_path: Path):
+    put(tmp_path, "new", None)
+    ledger = Ledger(tmp_path)
+    assert split([job()], tmp_path, ledger, SETTINGS, overwrite=False) == ([], [job()])
+    entered = ledger.read()["c/s.png"]
+    assert entered["fingerprint"] == "new"
+    assert entered["bytes"] == (tmp_path / "c/s.png").stat().st_size
+
+
+def test_a_line_does_not_vouch_for_another_file(tmp_path: Path):
+    ledger = Ledger(tmp_path)
+    put(tmp_path, "new", ledger)
+    (tmp_path / "c/s.png").write_bytes(b"somebody else's")
+    with pytest.raises(UserError, match="not made by nst-batch"):
+        split([job()], tmp_path, ledger, SETTINGS, overwrite=False)
+
+
+def test_where_results_may_go(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="is a file"):
+        check_folder(tmp_path / "file", [])
+    with pytest.raises(UserError, match="folder of inputs"):
+        check_folder(tmp_path, [tmp_path])
+    check_folder(tmp_path / "a" / "b", [tmp_path])
+    assert (tmp_path / "a" / "b").is_dir()

@@ -1,0 +1,124 @@
+"""One batch on the CPU with random weights: what belongs to which picture."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from nst_lightning.batch import worker as module
+from nst_lightning.batch.display import Silent
+from nst_lightning.batch.ledger import Record
+from nst_lightning.batch.output import Job
+from nst_lightning.batch.plan import all_pairs, read_sources
+from nst_lightning.batch.stop import StopFlag
+from nst_lightning.batch.worker import Worker
+from nst_lightning.report.history_file import read_history
+from nst_lightning.settings import BatchSettings, build
+from nst_lightning.transfer import build_network
+
+SMALL = {
+    "weights": "random",
+    "content_layers": "relu2_1",
+    "style_layers": "relu1_1,relu2_1",
+    "accelerator": "cpu",
+}
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> list[Job]:
+    """Two contents, the second half transparent, in one style."""
+    for folder, name, seed in (("c", "one", 0), ("c", "two", 1), ("s", "paint", 2)):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        rough = torch.rand(8, 8, 3, generator=torch.Generator().manual_seed(seed))
+        image = Image.fromarray((rough * 255).byte().numpy()).resize((32, 32))
+        if name == "two":
+            image.putalpha(Image.linear_gradient("L").resize((32, 32)))
+        image.save(tmp_path / folder / f"{name}.png")
+    settings = build(SMALL)
+    contents = read_sources(tmp_path / "c", settings, tmp_path / "out")
+    styles = read_sources(tmp_path / "s", settings, tmp_path / "out")
+    pairs = all_pairs(contents, styles)
+    return [Job(pair, f"sha-{pair.content.name}", "sha", pair.label) for pair in pairs]
+
+
+def make(jobs: Sequence[Job], out: Path, **changes: Any) -> list[Record]:
+    scales = {} if "scales" in changes else {"size": 32, "steps": 4}
+    settings: BatchSettings = build({**SMALL, **scales, **changes})
+    worker = Worker(build_network(settings), "checksum", settings, out, Silent(), StopFlag())
+    return list(worker.run(jobs))
+
+
+def test_each_picture_of_a_batch_has_its_own_course(jobs: list[Job], tmp_path: Path):
+    course = {"curves": True, "animate": "gif", "save_every": 1}
+    together = make(jobs, tmp_path / "both", **course)
+    alone = [make([job], tmp_path / "alone", **course)[0] for job in jobs]
+    assert [record["status"] for record in together] == ["done", "done"]
+    totals = []
+    for job, one, other in zip(jobs, together, alone, strict=True):
+        assert one["fingerprint"] == other["fingerprint"] == job.fingerprint
+        assert one["losses"] == pytest.approx(other["losses"], rel=0.01)
+        for name in ("content", "style"):
+            weight = getattr(build(SMALL), f"{name}_weight")
+            assert one["unweighted"][name] == pytest.approx(one["losses"][name] / weight)
+        folders = [tmp_path / run / job.pair.extras for run in ("both", "alone")]
+        histories = [[row["total"] for row in read_history(f / "history.csv")] for f in folders]
+        assert histories[0] == pytest.approx(histories[1], rel=0.01)
+        totals.append(histories[0][-1])
+        stills = []
+        for folder in folders:
+            with Image.open(folder / "progress.gif") as film:
+                film.seek(film.n_frames - 1)
+                stills.append(np.asarray(film.convert("L"), dtype=float))
+        assert np.abs(stills[0] - stills[1]).mean() < 6
+    assert totals[0] != pytest.approx(totals[1], rel=0.01)
+    with Image.open(tmp_path / "both" / jobs[0].pair.output) as first:
+        assert first.mode == "RGB"
+    with Image.open(tmp_path / "both" / jobs[1].pair.output) as second:
+        assert second.mode == "RGBA"
+        darkest, lightest = second.getchannel("A").getextrema()
+        assert (darkest < 10, lightest > 245) == (True, True)
+
+
+def test_noise_is_a_pairs_own(jobs: list[Job], tmp_path: Path):
+    starts = []
+    for folder in ("both", "again"):
+        make(jobs, tmp_path / folder, init="noise", steps=1, first_step=1e-6)
+        starts.append([Image.open(tmp_path / folder / job.pair.output) for job in jobs])
+    pixels = [[image.convert("RGB").tobytes() for image in run] for run in starts]
+    assert pixels[0] == pixels[1]
+    assert pixels[0][0] != pixels[0][1]
+
+
+def test_steps_are_counted_over_all_scales(jobs: list[Job], tmp_path: Path):
+    scales = [{"size": 24, "steps": 2}, {"size": 32, "steps": 3}]
+    (record,) = make(jobs[:1], tmp_path, scales=scales, save_every=1, curves=True)
+    folder = tmp_path / jobs[0].pair.extras
+    assert record["steps"] == 5
+    assert [Image.open(folder / f"step-{k:04d}.png").width for k in range(1, 6)] == [
+        24,
+        24,
+        *[32] * 3,
+    ]
+    assert [row["step"] for row in read_history(folder / "history.csv")] == [1, 2, 3, 4, 5]
+
+
+def test_what_fails_beside_a_picture_costs_that_pair_alone(
+    jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    drawn = module.draw_curves
+
+    def broken(path: Path, *rest: Any) -> None:
+        if "two" in path.parts:
+            raise ValueError("cannot be drawn")
+        drawn(path, *rest)
+
+    monkeypatch.setattr(module, "draw_curves", broken)
+    first, second = make(jobs, tmp_path, curves=True)
+    assert first["status"] == "done"
+    assert second["status"] == "failed"
+    assert second["reason"] == "ValueError: cannot be drawn"
+    assert not (tmp_path / jobs[1].pair.output).exists()
