@@ -3,6 +3,7 @@
 import io
 import itertools
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,7 +71,9 @@ def draw_curves(path: Path, histories: Mapping[str, Sequence[Row]], title: str =
     if title and not (many and len(histories) > NAMED):
         figure.suptitle(title, fontsize=11)
     data = io.BytesIO()
-    figure.savefig(data, format="png")
+    with warnings.catch_warnings():  # a script that the font lacks is shown as boxes
+        warnings.filterwarnings("ignore", message="Glyph")
+        figure.savefig(data, format="png")
     with atomic_file(path) as file:
         file.write(data.getbuffer())
 
