@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from pydantic import (
@@ -44,8 +44,47 @@ def parse_scales(value: Any) -> Any:
     """`256:150,512:60` → [{size: 256, steps: 150}, {size: 512, steps: 60}]."""
     if not isinstance(value, str):
         return value
-    parts = [part.partition(":") for part in value.split(",") if part.strip()]
-    return [{"size": size, "steps": steps} for size, _, steps in parts]
+    parts = [part.split(":") for part in value.split(",") if part.strip()]
+    return [dict(zip(("size", "steps", "content_weight"), part, strict=False)) for part in parts]
+
+
+def is_number_of_scales(value: Any) -> bool:
+    """Whether `scales` is auto or a number of scales, to be made from size and steps."""
+    return value == "auto" or (str(value).strip().isdigit() and not isinstance(value, bool))
+
+
+SMALLEST_START = 192
+"""Longest side, in pixels, from which `scales: auto` starts at the least: below it too little of a
+photograph is left (looked at; figures in docs/performance.md)."""
+
+FINER = 0.4
+"""Steps of a scale for each step of the scale before, which is half as large."""
+
+
+def coarse_to_fine(size: int | str, steps: int, count: int | None) -> list[dict[str, Any]]:
+    """Scales from coarse to fine, each twice as large as the one before.
+
+    Args:
+        size: of the last (see `parse_size`).
+        steps: of all together.
+        count: how many; None: as many as start from at least `SMALLEST_START`.
+    """
+    sides = [size] if isinstance(size, int) else [int(side) for side in size.split("x")]
+    if count is None:
+        count = 1
+        while max(sides) / 2**count >= SMALLEST_START:
+            count += 1
+    if steps < count:
+        raise ValueError(f"scales is {count}, but there are only {steps} steps to share out")
+    shares = [FINER**k for k in range(count)]
+    ends = [round(steps * sum(shares[: k + 1]) / sum(shares)) for k in range(count)]
+    made, before = [], 0
+    for k in range(count):
+        end = min(max(ends[k], before + 1), steps - (count - 1 - k))
+        at = [max(1, round(side / 2 ** (count - 1 - k))) for side in sides]
+        made.append({"size": at[0] if len(at) == 1 else f"{at[0]}x{at[1]}", "steps": end - before})
+        before = end
+    return made
 
 
 def parse_numbers(value: Any) -> Any:
@@ -98,6 +137,9 @@ class Scale(Model):
     steps: Annotated[int, Field(ge=1, le=10_000_000)] = 300
     """Steps; one step is one evaluation of the loss and its gradient."""
 
+    content_weight: Weight = 1.0
+    """Factor on the weight of the content at this scale."""
+
     @property
     def target(self) -> int | tuple[int, int]:
         """The longest side, or (height, width)."""
@@ -117,6 +159,9 @@ class TransferSettings(Model):
 
     `size` and `steps` are the short form of a single entry in `scales`.
     """
+
+    usual_scales: ClassVar[int | str] = 1
+    """What `scales` is where it is not said."""
 
     network: Literal["vgg19", "vgg16"] = "vgg19"
     """Network whose features are compared."""
@@ -167,7 +212,8 @@ class TransferSettings(Model):
     """Pixel range in which the total variation is measured: the one its weight is meant for."""
 
     scales: Annotated[list[Scale], BeforeValidator(parse_scales), Field(min_length=1)] = [Scale()]
-    """Passes over the picture, each from the one before: SIZE:STEPS,SIZE:STEPS."""
+    """Passes over the picture, each from the one before: SIZE:STEPS,SIZE:STEPS; or how many, from
+    half of size to size and so on, the steps shared out; or auto: as many as pay."""
 
     style_size: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """Longest side of the style at the last scale (in proportion before); by default the size of
@@ -210,12 +256,18 @@ class TransferSettings(Model):
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, data: Any) -> Any:
-        if not isinstance(data, Mapping) or not ({"size", "steps"} & set(data)):
+        if not isinstance(data, Mapping):
             return data
         short = {key: data[key] for key in ("size", "steps") if key in data}
-        if "scales" in data:
-            raise ValueError("give either scales, or size and steps")
-        return {k: v for k, v in data.items() if k not in short} | {"scales": [short]}
+        asked = data.get("scales", cls.usual_scales)
+        rest = {k: v for k, v in data.items() if k not in short}
+        if is_number_of_scales(asked):
+            last = Scale.model_validate(short)
+            count = None if asked == "auto" else int(asked)
+            return rest | {"scales": coarse_to_fine(last.size, last.steps, count)}
+        if short:
+            raise ValueError("give either a list of scales, or size and steps")
+        return data
 
     @field_validator("first_step", mode="before")
     @classmethod
@@ -285,6 +337,12 @@ class TransferSettings(Model):
         """Steps over all scales."""
         return sum(scale.steps for scale in self.scales)
 
+    def at(self, scale: Scale) -> "TransferSettings":
+        """The settings as they count at one of the scales."""
+        return self.model_copy(
+            update={"content_weight": self.content_weight * scale.content_weight}
+        )
+
     def style_size_at(self, scale: Scale) -> int:
         """Longest side of the style at one of the scales."""
         if self.style_size is None:
@@ -295,8 +353,11 @@ class TransferSettings(Model):
 class BatchSettings(TransferSettings):
     """What `nst-batch` can be told: the transfer, and how it is run and saved."""
 
-    precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
-    """Precision of the network (16-mixed needs a GPU); losses stay in float32 at least."""
+    usual_scales: ClassVar[int | str] = "auto"
+
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed", "64-true"] = "auto"
+    """Precision of the network (16-mixed needs a GPU); losses stay in float32 at least; auto is
+    bf16-mixed where the device computes in it natively, else 32-true."""
 
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
     """Where to run; auto takes a GPU where there is one."""
@@ -404,19 +465,22 @@ def dump_yaml(settings: BatchSettings) -> str:
 
 
 def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings from several sources; later wins, `size` and `steps` over an earlier `scales` too.
+    """Settings from several sources; later wins.
 
-    A `size` or `steps` given over several scales replaces them by one: the steps default to their
-    sum, the size to that of the last.
+    A list of scales replaces earlier sizes and steps. A `size` or `steps`, or a number of scales,
+    over an earlier list replaces it: the steps default to their sum, the size to that of the last,
+    and the number of scales to 1, so that a published setting stays what it is at another size.
     """
     merged: dict[str, Any] = {}
     for layer in layers:
-        if "scales" in layer:
+        before = merged.get("scales", "auto")
+        if "scales" in layer and not is_number_of_scales(layer["scales"]):
             merged = {k: v for k, v in merged.items() if k not in ("size", "steps")}
-        elif {"size", "steps"} & set(layer) and "scales" in merged:
-            earlier = [Scale.model_validate(scale) for scale in parse_scales(merged.pop("scales"))]
+        elif {"size", "steps", "scales"} & set(layer) and not is_number_of_scales(before):
+            earlier = [Scale.model_validate(scale) for scale in parse_scales(before)]
             merged["size"] = earlier[-1].size
             merged["steps"] = sum(scale.steps for scale in earlier)
+            merged["scales"] = 1
         merged.update(layer)
     return merged
 

@@ -1,7 +1,6 @@
 """Style transfer as a LightningModule whose only parameter is the picture."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,24 +11,12 @@ from torch import Tensor, nn
 from nst_lightning.imaging.read import load_image
 from nst_lightning.imaging.resize import resize
 from nst_lightning.imaging.write import write_png
-from nst_lightning.losses.content import ContentLoss
-from nst_lightning.losses.gram import GramLoss, gram
-from nst_lightning.losses.total_variation import TotalVariationLoss
+from nst_lightning.losses.gram import gram
+from nst_lightning.objective import Objective, Targets, TransferLoss, measure, value_and_gradient
 from nst_lightning.optim.lbfgs import BatchedLBFGS
 from nst_lightning.settings import TransferSettings
 from nst_lightning.vgg.network import VGG
 from nst_lightning.vgg.weights import Weights, load_weights
-
-
-@dataclass(frozen=True)
-class Targets:
-    """What a picture is drawn to: features of contents and Gram matrices of styles, by layer.
-
-    content: layer → (B, C, h, w); style: layer → (B, C, C).
-    """
-
-    content: Mapping[str, Tensor]
-    style: Mapping[str, Tensor]
 
 
 def build_network(settings: TransferSettings, weights: Weights | None = None) -> VGG:
@@ -51,62 +38,6 @@ def style_targets(network: VGG, style: Tensor, settings: TransferSettings) -> di
     """Gram matrices (B, C, C) of styles (B, 3, H, W), by layer."""
     features = network(style)
     return {layer: gram(features[layer], settings.gram) for layer in settings.active_style_layers}
-
-
-class TransferLoss(nn.Module):
-    """All loss terms on a batch of pictures.
-
-    Args:
-        targets: what each picture is drawn to.
-        settings: layers, weights, formulas.
-        pixels: H·W of the pictures.
-    """
-
-    def __init__(self, targets: Targets, settings: TransferSettings, pixels: int) -> None:
-        super().__init__()
-        self.content = nn.ModuleDict(
-            {
-                layer: ContentLoss(target, settings.content_loss, pixels)
-                for layer, target in targets.content.items()
-            }
-        )
-        self.style = nn.ModuleDict(
-            {
-                layer: GramLoss(target, settings.gram, pixels)
-                for layer, target in targets.style.items()
-            }
-        )
-        self.tv = TotalVariationLoss(
-            settings.tv, settings.pixel_range, mean=settings.tv_reduction == "mean"
-        )
-        self.settings = settings
-
-    def forward(self, image: Tensor, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The weighted terms of pictures (B, 3, H, W) and their features.
-
-        Returns:
-            `content`, `style` and `tv`, each (B,) and weighted, and `total`, their sum.
-        """
-        s = self.settings
-        none = image.new_zeros(image.shape[0])
-        content = weighted_sum(self.content, features, s.active_content_layers, none)
-        style = weighted_sum(self.style, features, s.active_style_layers, none)
-        terms = {
-            "content": s.content_weight * content,
-            "style": s.style_weight * style,
-            "tv": s.tv_weight * self.tv(image) if s.tv_weight > 0 else none,
-        }
-        return {**terms, "total": terms["content"] + terms["style"] + terms["tv"]}
-
-
-def weighted_sum(
-    losses: nn.ModuleDict,
-    features: Mapping[str, Tensor],
-    weights: Mapping[str, float],
-    none: Tensor,
-) -> Tensor:
-    """Σ weight·loss over layers, (B,)."""
-    return sum((weights[name] * losses[name](features[name]) for name in weights), none)
 
 
 class StyleTransfer(L.LightningModule):
@@ -166,8 +97,20 @@ class StyleTransfer(L.LightningModule):
         """The weighted terms at the last evaluation, (B,) each, on the device."""
 
     def evaluate(self, image: Tensor) -> dict[str, Tensor]:
-        """The weighted loss terms of pictures (B, 3, H, W), and their `total`; (B,) each."""
-        return cast(dict[str, Tensor], self.loss(image, self.network(image)))
+        """The weighted loss terms of pictures (B, 3, H, W), and their `total`; (B,) each.
+
+        The network runs in autocast's precision, where that is on. Only `total` has a gradient.
+        """
+        device = image.device.type
+        dtype = image.dtype
+        if torch.is_autocast_enabled(device):
+            dtype = torch.get_autocast_dtype(device)
+        with torch.autocast(device, enabled=False):
+            if not (image.requires_grad and torch.is_grad_enabled()):
+                return measure(self.network, self.loss, image, dtype, recompute=True).terms
+            terms, gradient = value_and_gradient(self.network, self.loss, image.detach(), dtype)
+            total = Objective.apply(image, gradient, terms["total"])
+        return {**terms, "total": total}
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         """One evaluation, one step."""

@@ -22,17 +22,31 @@ def choose_device(accelerator: str) -> torch.device:
     raise UserError(f"this machine has no accelerator {accelerator!r}: choose auto or cpu.")
 
 
-def check_precision(settings: BatchSettings, device: torch.device) -> None:
-    """Refuse a precision that the device does not have.
+def resolve(settings: BatchSettings, device: torch.device) -> BatchSettings:
+    """The settings with every `auto` that decides pixels replaced by what it means on this device.
 
     Raises:
         UserError: 16-mixed anywhere but on a GPU (on the CPU Lightning would silently take
             bf16-mixed), 64-true on mps.
     """
-    if settings.precision == "16-mixed" and device.type != "cuda":
+    precision = settings.precision
+    if precision == "16-mixed" and device.type != "cuda":
         raise UserError("precision 16-mixed needs a GPU: choose 32-true or bf16-mixed here.")
-    if settings.precision == "64-true" and device.type == "mps":
+    if precision == "64-true" and device.type == "mps":
         raise UserError("precision 64-true is not available on mps: choose 32-true.")
+    if precision == "auto":
+        precision = "bf16-mixed" if has_bfloat16(device) else "32-true"
+    return settings.model_copy(update={"precision": precision})
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device computes in bfloat16 itself, rather than emulating it."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        known = torch.cpu.get_capabilities()
+        return any(there for name, there in known.items() if name.endswith("bf16"))
+    return False
 
 
 def batch_size(settings: BatchSettings, device: torch.device) -> int:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from nst_lightning.batch.device import batch_size, check_precision, choose_device
+from nst_lightning.batch.device import batch_size, choose_device, resolve
 from nst_lightning.batch.display import Display
 from nst_lightning.batch.fingerprint import INITS, file_sha256, fingerprint
 from nst_lightning.batch.ledger import Ledger, Record
+from nst_lightning.batch.memory import keep_freed_memory
 from nst_lightning.batch.output import Job, split
 from nst_lightning.batch.plan import Case, batches
 from nst_lightning.batch.record import make_record
@@ -32,7 +33,9 @@ class Summary:
     seconds: float = 0.0
 
 
-def identify(case: Case, weights: Weights) -> tuple[list[Job], list[tuple[Job, str]]]:
+def identify(
+    case: Case, resolved: BatchSettings, weights: Weights
+) -> tuple[list[Job], list[tuple[Job, str]]]:
     """The pairs of a case as jobs, and those that cannot be made with their reason."""
     jobs: list[Job] = []
     broken: list[tuple[Job, str]] = []
@@ -46,7 +49,7 @@ def identify(case: Case, weights: Weights) -> tuple[list[Job], list[tuple[Job, s
         if problem:
             broken.append((Job(pair, "", "", "", case.labels), problem))
         else:
-            identity = fingerprint(case.settings, weights.checksum, *shas)
+            identity = fingerprint(resolved, weights.checksum, *shas)
             jobs.append(Job(pair, *shas, identity, case.labels))
     return jobs, broken
 
@@ -70,6 +73,9 @@ class Prepared:
     """A case whose finished pictures are known."""
 
     settings: BatchSettings
+    """As asked."""
+    resolved: BatchSettings
+    """With what `auto` means on this device."""
     weights: Weights
     todo: list[Job]
     done: list[Job]
@@ -84,9 +90,10 @@ def prepare(
     Raises:
         UserError: something is in the way.
     """
-    jobs, broken = identify(case, weights)
-    todo, done = split(jobs, out, ledger, case.settings, overwrite=overwrite)
-    return Prepared(case.settings, weights, todo, done, broken)
+    resolved = resolve(case.settings, choose_device(case.settings.accelerator))
+    jobs, broken = identify(case, resolved, weights)
+    todo, done = split(jobs, out, ledger, resolved, overwrite=overwrite)
+    return Prepared(case.settings, resolved, weights, todo, done, broken)
 
 
 def run(
@@ -116,10 +123,10 @@ def run(
         Interrupted: the stop flag was raised; what is finished stays.
     """
     started = time.monotonic()
+    keep_freed_memory()
     loaded = cache(load_weights)
     prepared = []
     for case in cases:
-        check_precision(case.settings, choose_device(case.settings.accelerator))
         check_start(case.settings)
         weights = loaded(case.settings.weights, case.settings.network)
         prepared.append(prepare(case, weights, out, ledger, overwrite))
@@ -160,7 +167,14 @@ def work(
     stop.check()
     network = build_network(case.settings, case.weights)
     worker = Worker(
-        network, case.weights.checksum, case.settings, out, display, stop, parameters=parameters
+        network,
+        case.weights.checksum,
+        case.settings,
+        case.resolved,
+        out,
+        display,
+        stop,
+        parameters=parameters,
     )
     by_pair = {job.pair: job for job in case.todo}
     device = choose_device(case.settings.accelerator)

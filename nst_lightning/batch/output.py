@@ -142,7 +142,7 @@ def refusal(path: Path, job: Job, record: Record | None, settings: BatchSettings
 def differences(record: Record, job: Job, settings: BatchSettings) -> list[str]:
     """How a finished picture's making differs from what is asked now."""
     reasons = []
-    before: Mapping[str, Any] = record.get("settings", {})
+    before: Mapping[str, Any] = record.get("settings", {}) | record.get("resolved", {})
     now = settings.model_dump(mode="json")
     names = pixel_settings(settings)
     for name in names:
@@ -161,10 +161,16 @@ def differences(record: Record, job: Job, settings: BatchSettings) -> list[str]:
 def show(value: Any) -> str:
     """A setting's value in a sentence."""
     if isinstance(value, list):
-        return ",".join(f"{scale['size']}:{scale['steps']}" for scale in value)
+        return ",".join(show_scale(scale) for scale in value)
     if isinstance(value, dict):
         return ",".join(f"{k}={v:g}" for k, v in value.items()) or "none"
     return str(value)
+
+
+def show_scale(scale: Mapping[str, Any]) -> str:
+    """One entry of `scales`, as it is typed."""
+    factor = scale.get("content_weight", 1.0)
+    return f"{scale['size']}:{scale['steps']}" + (f":{factor:g}" if factor != 1 else "")
 
 
 def write_settings(out: Path, settings: BatchSettings, command: str) -> None:

@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -32,13 +32,13 @@ from nst_lightning.imaging.header import fit
 from nst_lightning.imaging.read import Picture, read_picture
 from nst_lightning.imaging.resize import resize
 from nst_lightning.imaging.write import to_uint8, write_png
+from nst_lightning.objective import Targets
 from nst_lightning.report.curves import draw_curves
 from nst_lightning.report.film import write_film
 from nst_lightning.report.history_file import write_history
 from nst_lightning.settings import BatchSettings, Scale, dump_yaml, finite
 from nst_lightning.transfer import (
     StyleTransfer,
-    Targets,
     content_targets,
     starting_image,
     style_targets,
@@ -55,7 +55,8 @@ class Worker:
     Args:
         network: the extractor that the settings ask for.
         weights_checksum: its identity, for the records.
-        settings: all of them.
+        asked: the settings as they were given, for the records.
+        settings: the settings with what `auto` means on this device.
         out: the output folder.
         display: hears of every step.
         stop: looked at after every step.
@@ -66,6 +67,7 @@ class Worker:
         self,
         network: VGG,
         weights_checksum: str,
+        asked: BatchSettings,
         settings: BatchSettings,
         out: Path,
         display: Display,
@@ -73,6 +75,7 @@ class Worker:
         *,
         parameters: bool = True,
     ) -> None:
+        self.asked = asked
         self.settings = settings
         self.weights_checksum = weights_checksum
         self.out = out
@@ -173,7 +176,7 @@ class Worker:
         model = StyleTransfer(
             content,
             content,
-            self.settings,
+            self.settings.at(scale),
             init=resize(image, *content.shape[-2:]),
             network=self.network,
             targets=targets,
@@ -256,7 +259,7 @@ class Worker:
         return L.Trainer(
             accelerator=self.settings.accelerator,
             devices=1,
-            precision=self.settings.precision,
+            precision=cast(Any, self.settings.precision),
             max_epochs=1,
             callbacks=callbacks,
             logger=False,
@@ -277,6 +280,7 @@ class Worker:
             "resolved": {
                 "learning_rate": self.settings.resolved_learning_rate,
                 "accelerator": self.device.type,
+                "precision": self.settings.precision,
                 "width": made["rgb"].shape[-1],
                 "height": made["rgb"].shape[-2],
             },
@@ -297,7 +301,7 @@ class Worker:
         try:
             self._write_course(job, made)
             if self.parameters:
-                write_text(path.with_suffix(".yaml"), dump_yaml(self.settings))
+                write_text(path.with_suffix(".yaml"), dump_yaml(self.asked))
             write_png(path, made["rgb"], made["alpha"], {RECORD_KEY: encode(record)})
         except OSError as error:
             raise OutputError.at(path, error) from None
@@ -315,7 +319,7 @@ class Worker:
 
     def _record(self, job: Job, **facts: Any) -> Record:
         return make_record(
-            job, self.out, self.settings, weights_checksum=self.weights_checksum, **facts
+            job, self.out, self.asked, weights_checksum=self.weights_checksum, **facts
         )
 
 

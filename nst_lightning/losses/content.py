@@ -44,3 +44,14 @@ class ContentLoss(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, h, w) features → (B,) in float32 (float64 for float64 features)."""
         return (upcast(features) - self.target).square().sum(dim=(1, 2, 3)) * self.scale
+
+    def pull(self, features: Tensor, gradient: Tensor, weight: Tensor) -> None:
+        """Add weight·∂loss/∂features to the gradient, in place.
+
+        Args:
+            features: (B, C, h, w).
+            gradient: (B, C, h, w), of any floating type.
+            weight: (B,).
+        """
+        factor = (2 * self.scale * weight)[:, None, None, None]
+        gradient.add_((upcast(features) - self.target).mul_(factor).to(gradient.dtype))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nst_lightning.losses.upcast import upcast
+from nst_lightning.onednn import served_by_onednn
 
 # With F the N×M matrix of a layer's features and G = F·Fᵀ: what G is divided by, and the factor on
 # mean((G/d − A/d)²), the mean being over the N² entries; `pixels` = W·H of the picture.
@@ -63,5 +64,53 @@ class GramLoss(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, h, w) features → (B,) in float32 (float64 for float64 features)."""
-        difference = gram(features, self.normalisation) - self.target
+        return self.value(gram(features, self.normalisation) - self.target)
+
+    def difference(self, features: Tensor) -> Tensor:
+        """Gram matrices minus the target's, (B, C, C) in float32 (float64 for float64 features)."""
+        divisor = self._divisor(features)
+        f = by_position(features)
+        if f.dtype in (torch.float32, torch.float64):
+            return torch.baddbmm(self.target, f.mT, f, beta=-1, alpha=1 / divisor)
+        if f.device.type == "cuda":
+            return torch.bmm(f.mT, f, out_dtype=torch.float32) / divisor - self.target
+        if served_by_onednn(features):
+            # oneDNN sums products of bfloat16 in float32, but rounds the sum to bfloat16. Most of
+            # the target is therefore taken off within the product: what is rounded is no more
+            # the Gram matrix but the small difference, and what is left of the target follows.
+            most = self.target.to(f.dtype)
+            sums = torch.baddbmm(most.expand(len(f), -1, -1), f.mT, f, beta=-1, alpha=1 / divisor)
+            return sums.float() - (self.target - most.float())
+        return gram(features, self.normalisation) - self.target
+
+    def value(self, difference: Tensor) -> Tensor:
+        """The loss, (B,), from `difference`."""
         return difference.square().mean(dim=(1, 2)) * self.factor
+
+    def pull(self, features: Tensor, gradient: Tensor, weight: Tensor, difference: Tensor) -> None:
+        """Add weight·∂loss/∂features to the gradient, in place.
+
+        With D the (symmetric) difference, d the divisor and N channels:
+        ∂/∂F factor·mean(D²) = 4·factor/(N²·d)·D·F.
+
+        Args:
+            features: (B, C, h, w).
+            gradient: (B, C, h, w) in channels_last, of the features' type.
+            weight: (B,).
+            difference: from the method of this name.
+        """
+        d = (weight * self.slope(features))[:, None, None] * difference
+        by_position(gradient).baddbmm_(by_position(features), d.to(gradient.dtype))
+
+    def slope(self, features: Tensor) -> float:
+        """What D·F is multiplied by in the gradient (see `pull`)."""
+        return 4 * self.factor / (features.shape[1] ** 2 * self._divisor(features))
+
+    def _divisor(self, features: Tensor) -> float:
+        return NORMALISATIONS[self.normalisation][0](features.shape[1], features[0, 0].numel())
+
+
+def by_position(features: Tensor) -> Tensor:
+    """(B, C, h, w) in channels_last → (B, h·w, C), a view."""
+    batch, channels, height, width = features.shape
+    return features.permute(0, 2, 3, 1).view(batch, height * width, channels)

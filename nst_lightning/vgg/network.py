@@ -1,16 +1,38 @@
-"""The frozen VGG that turns pictures into features."""
+"""The frozen VGG that turns pictures into features, and gradients of features into pictures'."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nst_lightning.errors import UserError
+from nst_lightning.vgg.convolution import FrozenConvolution
 from nst_lightning.vgg.layers import canonical, deepest, layer_sequence, poolings_before
 from nst_lightning.vgg.weights import Weights
 
 POOLINGS: dict[str, Callable[[Tensor, int], Tensor]] = {"max": F.max_pool2d, "avg": F.avg_pool2d}
+
+Visit = Callable[[str, Tensor], None]
+"""Sees a layer's canonical name and its features (B, C, h, w)."""
+
+Pull = Callable[[str, Tensor, Tensor], None]
+"""Sees a layer's canonical name, its features and the gradient to them, both (B, C, h, w), and adds
+to the gradient in place."""
+
+
+@dataclass
+class Block:
+    """What the way back through the layers up to a pooling needs."""
+
+    names: list[str]
+    start: Tensor
+    """What goes into the first of them."""
+    outputs: dict[str, Tensor] = field(default_factory=dict)
+    """Of every ReLU and every layer asked for, by name."""
+    where: Tensor | None = None
+    """Which of its inputs each output of the max pooling is."""
 
 
 class VGG(nn.Module):
@@ -49,6 +71,7 @@ class VGG(nn.Module):
                 conv.weight.data = weight.clone(memory_format=torch.channels_last)
                 conv.bias.data = weights.tensors[f"{name}.bias"].clone()  # type: ignore[union-attr]
                 self.convs[name] = conv
+        self.ready: dict[tuple[torch.device, torch.dtype], dict[str, FrozenConvolution]] = {}
         self.register_buffer("mean", weights.tensors["input.mean"].view(1, 3, 1, 1).clone())
         self.register_buffer("std", weights.tensors["input.std"].view(1, 3, 1, 1).clone())
         self.requires_grad_(False)
@@ -70,12 +93,7 @@ class VGG(nn.Module):
         Raises:
             UserError: the picture is smaller than the network can take.
         """
-        if min(image.shape[-2:]) < self.minimum_side:
-            raise UserError(
-                f"a picture of {image.shape[-1]}×{image.shape[-2]} pixels is too small for layer "
-                f"{self.sequence[-1]}, which needs at least {self.minimum_side} on each side: "
-                "choose a larger --size (with --set upscale=true) or shallower layers."
-            )
+        self._check(image)
         x = ((image - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         features: dict[str, Tensor] = {}
         for position, name in enumerate(self.sequence):
@@ -89,3 +107,134 @@ class VGG(nn.Module):
             if name in self.taps:
                 features[name] = x
         return features
+
+    def _check(self, image: Tensor) -> None:
+        if min(image.shape[-2:]) < self.minimum_side:
+            raise UserError(
+                f"a picture of {image.shape[-1]}×{image.shape[-2]} pixels is too small for layer "
+                f"{self.sequence[-1]}, which needs at least {self.minimum_side} on each side: "
+                "choose a larger --size (with --set upscale=true) or shallower layers."
+            )
+
+    def down(
+        self, image: Tensor, dtype: torch.dtype, visit: Visit, *, recompute: bool = False
+    ) -> list[Block]:
+        """The walk from the picture to the deepest layer, without autograd.
+
+        Args:
+            image: (B, 3, H, W), RGB, sRGB values in [0, 1].
+            dtype: precision of the network.
+            visit: sees every layer asked for.
+            recompute: keep only what goes into each block, and walk it again on the way back: less
+                memory for more time.
+
+        Returns:
+            What `up` needs.
+
+        Raises:
+            UserError: the picture is smaller than the network can take.
+        """
+        self._check(image)
+        x = ((image - self.mean) / self.std).to(dtype, memory_format=torch.channels_last)
+        blocks = []
+        for names in split_after_poolings(self.sequence):
+            block = Block(names, x)
+            x = self._through(block)
+            for name in names:
+                if name in self.taps:
+                    visit(name, block.outputs[name])
+            if recompute:
+                block.outputs.clear()
+            blocks.append(block)
+        return blocks
+
+    def up(self, blocks: list[Block], pull: Pull) -> Tensor:
+        """The walk back: the gradient to the picture, (B, 3, H, W).
+
+        Args:
+            blocks: from `down`; used up, so that features are freed on the way.
+            pull: adds the loss's own gradient at every layer asked for.
+        """
+        gradient: Tensor | None = None
+        while blocks:
+            block = blocks.pop()
+            if not block.outputs:
+                self._through(block)
+            gradient = self._back(block, gradient, pull)
+        assert gradient is not None
+        return gradient.to(self.std.dtype, memory_format=torch.contiguous_format) / self.std
+
+    def _through(self, block: Block) -> Tensor:
+        """One block, noting what its way back needs; returns what goes into the next."""
+        x = block.start
+        convs = self._convolutions(x)
+        for name in block.names:
+            if name.startswith("conv"):
+                # A layer that is asked for must not be overwritten by its ReLU.
+                x = convs[name].forward(x, relu=name not in self.taps)
+            elif name.startswith("relu"):
+                x = F.relu(x) if name.replace("relu", "conv") in self.taps else x
+            elif self.pool is F.max_pool2d:
+                x, block.where = F.max_pool2d_with_indices(x, [2, 2])
+            else:
+                x = self.pool(x, 2)
+            if name in self.taps or name.startswith("relu"):
+                block.outputs[name] = x
+        return x
+
+    def _back(self, block: Block, gradient: Tensor | None, pull: Pull) -> Tensor:
+        """The gradient to what goes into a block, from that to what comes out of it, if any."""
+        convs = self._convolutions(block.start)
+        for position, name in reversed(list(enumerate(block.names))):
+            if name in self.taps:
+                if gradient is None:
+                    gradient = torch.zeros_like(block.outputs[name])
+                pull(name, block.outputs[name], gradient)
+            assert gradient is not None
+            if name.startswith("conv"):
+                gradient = convs[name].backward(gradient)
+            elif name.startswith("relu"):
+                output = block.outputs.pop(name)
+                gradient = torch.ops.aten.threshold_backward.grad_input(
+                    gradient, output, 0, grad_input=gradient
+                )
+            else:
+                before = block.outputs[block.names[position - 1]]
+                gradient = self._unpool(gradient, before, block.where)
+        assert gradient is not None
+        return gradient
+
+    def _unpool(self, gradient: Tensor, before: Tensor, where: Tensor | None) -> Tensor:
+        """The gradient to what goes into a pooling."""
+        side, none = [2, 2], [0, 0]
+        if where is None:
+            found: Tensor = torch.ops.aten.avg_pool2d_backward(
+                gradient, before, side, side, none, False, True, None
+            )
+        else:
+            found = torch.ops.aten.max_pool2d_with_indices_backward(
+                gradient, before, side, side, none, [1, 1], False, where
+            )
+        return found.contiguous(memory_format=torch.channels_last)
+
+    def _convolutions(self, x: Tensor) -> dict[str, FrozenConvolution]:
+        """The convolutions, made ready for the device and precision of `x` once."""
+        key = (x.device, x.dtype)
+        if key not in self.ready:
+            self.ready[key] = {
+                name: FrozenConvolution(
+                    *(tensor.detach().to(x.device, x.dtype) for tensor in conv.parameters())
+                )
+                for name, conv in self.convs.items()
+            }
+        return self.ready[key]
+
+
+def split_after_poolings(names: list[str]) -> list[list[str]]:
+    """Layers in blocks, each but the last ending with a pooling."""
+    blocks: list[list[str]] = [[]]
+    for name in names:
+        if blocks[-1] and blocks[-1][-1].startswith("pool"):
+            blocks.append([])
+        blocks[-1].append(name)
+    return blocks

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from nst_lightning.errors import UserError
-from nst_lightning.settings import TransferSettings, build, dump_yaml, merge
+from nst_lightning.settings import BatchSettings, Scale, TransferSettings, build, dump_yaml, merge
 
 
 def test_layers_in_every_form():
@@ -24,6 +24,30 @@ def test_scales_and_their_short_form():
     half = TransferSettings(scales="256:150,512:60", style_size=300)
     assert [half.style_size_at(s) for s in half.scales] == [150, 300]
     assert TransferSettings(size=99, steps=7) == TransferSettings(scales="99:7")
+
+
+def passes(data: dict[str, Any]) -> list[tuple[int | str, int]]:
+    return [(scale.size, scale.steps) for scale in build(data).scales]
+
+
+def test_from_coarse_to_fine():
+    assert passes({"size": 256, "steps": 300}) == [(256, 300)]
+    assert passes({"size": 512, "steps": 300}) == [(256, 214), (512, 86)]
+    assert passes({"size": 1600, "steps": 100, "scales": "auto"}) == [
+        (200, 62), (400, 24), (800, 10), (1600, 4),
+    ]  # fmt: skip
+    assert passes({"size": 1600, "steps": 100, "scales": 1}) == [(1600, 100)]
+    assert passes({"size": "640x480", "steps": 7, "scales": "2"}) == [
+        ("320x240", 5),
+        ("640x480", 2),
+    ]
+    assert [steps for _, steps in passes({"size": 64, "steps": 4, "scales": 4})] == [1, 1, 1, 1]
+    # A list is taken as it is, and a library's user gets one scale.
+    assert passes({"scales": "256:150,512:60"}) == [(256, 150), (512, 60)]
+    assert len(TransferSettings(size=1024).scales) == 1
+    assert len(BatchSettings().scales) == 2
+    assert build({"scales": "64:3:1.5,128:4"}).scales[0].content_weight == 1.5
+    assert build({"content_weight": 2}).at(Scale(content_weight=1.5)).content_weight == 3
 
 
 def test_none_can_be_typed():
@@ -50,8 +74,9 @@ def test_a_size_of_width_and_height():
         ({"style_weight": "nan"}, "style_weight"),
         ({"steps": 0}, "steps should be greater than or equal to 1"),
         ({"scales": []}, "scales"),
-        ({"scales": "512"}, "steps"),
-        ({"size": 1, "scales": "1:1"}, "either scales"),
+        ({"scales": "512"}, "only 300 steps"),
+        ({"scales": "512:3:-1"}, "content_weight"),
+        ({"size": 1, "scales": "1:1"}, "either a list of scales"),
         ({"style_layers": "relu1_1,relu1_1"}, "twice"),
         ({"style_layers": "conv_4,conv2_2"}, "conv2_2 twice"),
         ({"content_layers": "relu4_9"}, "relu4_9"),
@@ -77,11 +102,10 @@ def test_yaml_round_trip():
 def test_later_wins():
     preset = {"scales": "512:500,800:200", "style_weight": 5}
     assert build(merge(preset, {"style_weight": 6})).style_weight == 6
-    assert build(merge(preset, {"size": 256})).scales[0].model_dump() == {
-        "size": 256,
-        "steps": 700,
-    }
-    assert build(merge(preset, {"steps": 9})).scales[0].model_dump() == {"size": 800, "steps": 9}
+    assert passes(merge(preset, {"size": 256})) == [(256, 700)]
+    assert passes(merge(preset, {"steps": 9})) == [(800, 9)]
+    assert passes(merge(preset, {"scales": "2"})) == [(400, 500), (800, 200)]
+    assert passes(merge({"size": 99, "scales": 2}, {"steps": 9})) == [(50, 6), (99, 3)]
     assert build(merge({"steps": 9}, preset)).total_steps == 700
 
 

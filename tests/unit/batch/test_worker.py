@@ -25,6 +25,7 @@ SMALL = {
     "content_layers": "relu2_1",
     "style_layers": "relu1_1,relu2_1",
     "accelerator": "cpu",
+    "precision": "32-true",
 }
 
 
@@ -48,7 +49,9 @@ def jobs(tmp_path: Path) -> list[Job]:
 def make(jobs: Sequence[Job], out: Path, **changes: Any) -> list[Record]:
     scales = {} if "scales" in changes else {"size": 32, "steps": 4}
     settings: BatchSettings = build({**SMALL, **scales, **changes})
-    worker = Worker(build_network(settings), "checksum", settings, out, Silent(), StopFlag())
+    worker = Worker(
+        build_network(settings), "checksum", settings, settings, out, Silent(), StopFlag()
+    )
     return list(worker.run(jobs))
 
 

@@ -38,7 +38,7 @@ def test_loads_and_cites(name: str):
 
 def test_default_is_the_default():
     written = yaml.safe_load(text("default"))
-    assert set(written) == set(TransferSettings.model_fields)
+    assert set(written) == {*TransferSettings.model_fields, "size", "steps"}
     assert preset("default") == BatchSettings()
 
 
