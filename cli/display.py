@@ -30,7 +30,8 @@ def describe(record: Record) -> str:
     if record["status"] != "done":
         return f"{name}: failed: {record['reason']}"
     loss = record["losses"]["total"]
-    return f"{name}: loss {loss:.4g}, {record['steps']} steps, {record['seconds']:.1f} s"
+    fallen = f" (float32 from step {record['float32_from']})" if "float32_from" in record else ""
+    return f"{name}: loss {loss:.4g}, {record['steps']} steps{fallen}, {record['seconds']:.1f} s"
 
 
 class Lines:

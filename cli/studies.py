@@ -107,7 +107,8 @@ def compare_init(
 
     settings = build(given)
     axes = {"init": INITS}
-    base = merge({"save_at": milestones(settings.total_steps), "curves": True}, given)
+    alike = {"save_at": milestones(settings.total_steps), "curves": True, "scales": 1}
+    base = merge(alike, given)
     pairs = all_pairs(
         read_sources(contents, settings, out),
         read_sources(styles, settings, out),

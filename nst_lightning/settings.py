@@ -250,6 +250,10 @@ class TransferSettings(Model):
     """No step of L-BFGS displaces the picture by more than this (root mean square, in [0, 1]
     units); none: as far as it likes, as torch does."""
 
+    stop_below: Positive | None = None
+    """Stop a picture when its loss fell by less than this in 20 steps, as a share of itself (0.001:
+    one thousandth); none: make all steps."""
+
     bounds: bool = True
     """Keep the picture within [0, 1] after every step, with the memory of L-BFGS knowing it."""
 
@@ -279,7 +283,7 @@ class TransferSettings(Model):
                 raise ValueError(f"should be torch or a number above 0, not {value!r}") from None
         return value
 
-    @field_validator("longest_step", "learning_rate", "style_size", mode="before")
+    @field_validator("longest_step", "stop_below", "learning_rate", "style_size", mode="before")
     @classmethod
     def _none(cls, value: Any) -> Any:
         return None if value in ("none", "null") else value
@@ -364,6 +368,9 @@ class BatchSettings(TransferSettings):
 
     batch_size: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
     """Pictures optimised together; auto is 1 on the CPU and 8 on a GPU."""
+
+    recompute: bool = False
+    """Compute features twice rather than keep them: less memory, a third more time."""
 
     save_every: Annotated[int, Field(ge=0)] = 0
     """Save a snapshot every N steps (0: none)."""

@@ -40,13 +40,22 @@ def style_targets(network: VGG, style: Tensor, settings: TransferSettings) -> di
     return {layer: gram(features[layer], settings.gram) for layer in settings.active_style_layers}
 
 
+WINDOW = 20
+"""Steps between two looks at how the losses get on: the only ones that wait for the device."""
+
+STALLED = 1e-3
+"""In low precision, a smaller relative gain per window is taken for a stall."""
+
+
 class StyleTransfer(L.LightningModule):
     """Draws B pictures at once, each to its content and style, at one size.
 
     `image` is the parameter, (B, 3, H, W) in [0, 1]. One `training_step` is one step of the
     optimiser and one evaluation of the loss and its gradient; the Trainer places device and
     precision. A picture whose loss or gradient is not finite stands still from then on, in its last
-    good state, and `failed_at` holds the step (from 1; 0 for the healthy); the others go on.
+    good state, and `failed_at` holds the step (from 1; 0 for the healthy); the others go on. With
+    `settings.stop_below`, `stopped_at` does so for pictures that no longer improve. Should a loss
+    stand still in low precision, the network goes over to float32 from step `float32_from` on.
 
     Args:
         content: (B, 3, H, W) in [0, 1], sRGB.
@@ -57,12 +66,14 @@ class StyleTransfer(L.LightningModule):
         network: the extractor, to share one among several transfers; by default made from settings.
         targets: to share what was computed before; by default computed from content and style.
         steps: another number of steps.
+        recompute: less memory for more time, see `VGG.down`.
 
     Raises:
         UserError: unknown layers, missing weights, a picture too small for the network.
     """
 
     failed_at: Tensor
+    stopped_at: Tensor
 
     def __init__(
         self,
@@ -74,6 +85,7 @@ class StyleTransfer(L.LightningModule):
         network: VGG | None = None,
         targets: Targets | None = None,
         steps: int | None = None,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -92,7 +104,11 @@ class StyleTransfer(L.LightningModule):
         if self.settings.bounds:
             start = start.clamp(0, 1)
         self.image = nn.Parameter(start.clone(memory_format=torch.contiguous_format))
-        self.register_buffer("failed_at", torch.zeros(len(start), dtype=torch.long))
+        self.recompute = recompute
+        for name in ("failed_at", "stopped_at"):
+            self.register_buffer(name, torch.zeros(len(start), dtype=torch.long))
+        self.float32_from: int | None = None
+        self.earlier: Tensor | None = None
         self.losses: dict[str, Tensor] = {}
         """The weighted terms at the last evaluation, (B,) each, on the device."""
 
@@ -103,14 +119,38 @@ class StyleTransfer(L.LightningModule):
         """
         device = image.device.type
         dtype = image.dtype
-        if torch.is_autocast_enabled(device):
+        if torch.is_autocast_enabled(device) and self.float32_from is None:
             dtype = torch.get_autocast_dtype(device)
         with torch.autocast(device, enabled=False):
             if not (image.requires_grad and torch.is_grad_enabled()):
                 return measure(self.network, self.loss, image, dtype, recompute=True).terms
-            terms, gradient = value_and_gradient(self.network, self.loss, image.detach(), dtype)
+            terms, gradient = value_and_gradient(
+                self.network, self.loss, image.detach(), dtype, recompute=self.recompute
+            )
             total = Objective.apply(image, gradient, terms["total"])
         return {**terms, "total": total}
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
+        """Every `WINDOW` steps, see how the losses got on."""
+        if batch_idx == 0 or batch_idx % WINDOW:
+            return None
+        total = self.losses["total"]
+        gain = (cast(Tensor, self.earlier) - total) / total.abs()
+        self.earlier = total
+        running = self._running()
+        if self.settings.stop_below is not None:
+            done = running & (gain < self.settings.stop_below)
+            self.stopped_at = torch.where(done, batch_idx, self.stopped_at)
+            running = running & ~done
+            if not running.any():
+                return -1  # ends the epoch, and with it the fit
+        low = "16" in str(self.trainer.precision)
+        if low and self.float32_from is None and (running & (gain < STALLED)).any():
+            self.float32_from = batch_idx + 1
+        return None
+
+    def _running(self) -> Tensor:
+        return (self.failed_at == 0) & (self.stopped_at == 0)
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         """One evaluation, one step."""
@@ -119,12 +159,13 @@ class StyleTransfer(L.LightningModule):
         losses = self.evaluate(self.image)
         self.manual_backward(losses["total"].sum())
         self.losses = {name: value.detach() for name, value in losses.items()}
+        self.earlier = self.losses["total"] if self.earlier is None else self.earlier
         before = self._stop_the_broken()
         optimizer.step()
         with torch.no_grad():
             if self.settings.bounds and self.settings.optimizer == "adam":
                 self.image.clamp_(0, 1)
-            self.image.copy_(torch.where(per_image(self.failed_at > 0), before, self.image))
+            self.image.copy_(torch.where(per_image(self._running()), self.image, before))
         self.last_good = before
         self.log("loss", self.losses["total"].mean(), prog_bar=True, batch_size=len(before))
 
@@ -138,7 +179,7 @@ class StyleTransfer(L.LightningModule):
         finite = self.losses["total"].isfinite() & gradient.isfinite().flatten(1).all(dim=1)
         broken = ~finite & (self.failed_at == 0)
         self.failed_at = torch.where(broken, self.trainer.global_step + 1, self.failed_at)
-        gradient.copy_(torch.where(per_image(self.failed_at > 0), 0.0, gradient))
+        gradient.copy_(torch.where(per_image(self._running()), gradient, 0.0))
         now = self.image.detach().clone()
         earlier = getattr(self, "last_good", now)
         return torch.where(per_image(broken), earlier, now)

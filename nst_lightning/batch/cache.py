@@ -20,6 +20,9 @@ class TensorCache:
         self.limit = limit
         self.kept: OrderedDict[Hashable, tuple[int, Any]] = OrderedDict()
 
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self.kept
+
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `key` stands for, made only where it is not kept."""
         if key not in self.kept:

@@ -1,7 +1,7 @@
 """Runs a plan on this machine: skip what is done, make the rest, report."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -147,8 +147,7 @@ def run(
     display.start(pairs, summary.skipped, steps)
     try:
         for one in prepared:
-            for record in work(one, out, display, stop, parameters=ledger is not None):
-                finish(record)
+            work(one, out, display, stop, finish, parameters=ledger is not None)
         stop.check()
     finally:
         summary.seconds = time.monotonic() - started
@@ -157,11 +156,17 @@ def run(
 
 
 def work(
-    case: Prepared, out: Path, display: Display, stop: StopFlag, *, parameters: bool
-) -> Iterator[Record]:
+    case: Prepared,
+    out: Path,
+    display: Display,
+    stop: StopFlag,
+    finish: Callable[[Record], None],
+    *,
+    parameters: bool,
+) -> None:
     """Make the pictures of one case, batch by batch."""
     for job, problem in case.broken:
-        yield make_record(job, out, case.settings, status="failed", reason=problem)
+        finish(make_record(job, out, case.settings, status="failed", reason=problem))
     if not case.todo:
         return
     stop.check()
@@ -178,6 +183,5 @@ def work(
     )
     by_pair = {job.pair: job for job in case.todo}
     device = choose_device(case.settings.accelerator)
-    for batch in batches(by_pair, case.settings, batch_size(case.settings, device)):
-        stop.check()
-        yield from worker.run([by_pair[pair] for pair in batch])
+    made_together = batches(by_pair, case.settings, batch_size(case.settings, device))
+    worker.run(([by_pair[pair] for pair in batch] for batch in made_together), finish)

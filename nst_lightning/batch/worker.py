@@ -4,9 +4,10 @@ import logging
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import lightning as L
 import torch
@@ -44,6 +45,9 @@ from nst_lightning.transfer import (
     style_targets,
 )
 from nst_lightning.vgg.network import VGG
+
+Made = dict[str, Any]
+"""What became of a pair: see `Worker._make`; or a `problem`."""
 
 CACHE_BYTES = 2 << 30
 """Targets kept for reuse: at 512 px a content takes 11 MB and a style 3 MB."""
@@ -83,60 +87,89 @@ class Worker:
         self.stop = stop
         self.parameters = parameters
         self.cache = TensorCache(CACHE_BYTES)
+        self.ahead: dict[tuple[Path, int | Shape], Future[Picture]] = {}
         for name in ("lightning.pytorch", "lightning.fabric"):
             logging.getLogger(name).setLevel(logging.ERROR)
         self.device = self._trainer([]).strategy.root_device
         self.network = network.to(self.device)
         self.dtype = torch.float64 if settings.precision == "64-true" else torch.float32
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Record]:
-        """Make the pictures of one batch; yields each pair's record once its file is on disk.
+    def run(self, batches: Iterable[Sequence[Job]], finished: Callable[[Record], None]) -> None:
+        """Make the pictures of all batches.
 
-        One bad pair does not cost the others: where a batch fails as a whole, its pairs are tried
-        one by one.
+        While one batch is optimised, the files of the one before are written and the pictures of
+        the next are read. One bad pair does not cost the others: where a batch fails as a whole,
+        its pairs are tried in halves if memory ran out, and else one by one.
+
+        Args:
+            batches: each of one shape.
+            finished: gets each pair's record once its file is on disk, from another thread.
 
         Raises:
             OutputError: the output folder can no longer be written.
-            Interrupted: the stop flag was raised.
+            Interrupted: the stop flag was raised; what is finished is on disk by then.
         """
+
+        def save(job: Job, made: Made) -> None:
+            finished(self._save(job, made))
+
+        writing: list[Future[None]] = []
+        with ThreadPoolExecutor(1) as writer, ThreadPoolExecutor(1) as self.reader:
+            for jobs, following in with_next(batches):
+                self.stop.check()
+                self._read_ahead(jobs, following)
+                for made in self._attempt(jobs):
+                    settle(writing)
+                    writing = [writer.submit(save, job, facts) for job, facts in made]
+            settle(writing)
+
+    def _attempt(self, jobs: Sequence[Job]) -> Iterator[list[tuple[Job, Made]]]:
+        """What becomes of each pair of a batch, in as few parts as it takes."""
         labels = [job.pair.label for job in jobs]
         self.display.batch(labels, self.settings.total_steps, self.settings.term_weights)
         started = time.monotonic()
+        problem: Exception
         try:
             made = self._make(jobs)
+            seconds = round((time.monotonic() - started) / len(jobs), 3)
+            yield [
+                (job, {**facts, "seconds": seconds}) for job, facts in zip(jobs, made, strict=True)
+            ]
+            return
         except OutputError:
             raise
         except Exception as error:
-            if len(jobs) > 1:
-                for job in jobs:
-                    yield from self.run([job])
-            else:
-                yield self._record(jobs[0], status="failed", reason=reason(error))
+            problem = error
+        # Outside the handler, whose traceback would hold on to the batch's tensors.
+        if len(jobs) == 1:
+            yield [(jobs[0], {"problem": reason(problem)})]
             return
-        seconds = round((time.monotonic() - started) / len(jobs), 3)
-        for job, facts in zip(jobs, made, strict=True):
-            try:
-                yield self._save(job, facts, seconds)
-            except OutputError:
-                raise
-            except Exception as error:
-                yield self._record(job, status="failed", reason=reason(error))
+        size = len(jobs) // 2 if is_out_of_memory(problem) else 1
+        del problem
+        for start in range(0, len(jobs), size):
+            yield from self._attempt(jobs[start : start + size])
 
-    def _make(self, jobs: Sequence[Job]) -> list[dict[str, Any]]:
-        """All scales of a batch; per pair its `rgb`, `alpha`, `losses`, `failed_at`."""
+    def _make(self, jobs: Sequence[Job]) -> list[Made]:
+        """All scales of a batch; what there is to say of each pair, its `rgb` first."""
         image: Tensor | None = None
         offset = 0
         s = self.settings
         history = History()
         film = Film(frame_steps(s.total_steps, s.save_every, s.save_first))
         watching = [*([history] if s.curves else []), *([film] if s.animate != "none" else [])]
-        for scale in self.settings.scales:
+        steps = torch.zeros(len(jobs), dtype=torch.long)
+        float32_from = None
+        for scale in s.scales:
             model, alphas = self._model(jobs, scale, image)
             self._fit(model, jobs, offset, watching)
             image = model.image.detach()
-            offset += scale.steps
+            stopped = model.stopped_at.cpu()
+            steps += torch.where(stopped > 0, stopped, scale.steps)
+            if model.float32_from and float32_from is None:
+                float32_from = offset + model.float32_from
             if (model.failed_at > 0).any():
                 break
+            offset += scale.steps
         weights = s.term_weights
         rgb = to_uint8(model.image.detach().cpu())
         with torch.no_grad():
@@ -154,9 +187,9 @@ class Worker:
                 },
                 "history": history.of(i),
                 "frames": film.of(i),
-                "failed_at": int(model.failed_at[i]) + (offset - model.steps),
-                "failed": bool(model.failed_at[i] > 0),
-                "steps": offset,
+                "failed_at": offset + int(failed) if (failed := model.failed_at[i]) > 0 else 0,
+                "float32_from": float32_from,
+                "steps": int(steps[i]),
             }
             for i in range(len(jobs))
         ]
@@ -181,6 +214,7 @@ class Worker:
             network=self.network,
             targets=targets,
             steps=scale.steps,
+            recompute=self.settings.recompute,
         )
         return model.to(self.dtype), [picture.alpha for picture, _ in contents]
 
@@ -197,8 +231,7 @@ class Worker:
             image = self._style_image(job, scale).to(self.device, self.dtype)
             return style_targets(self._network(), image, self.settings)
 
-        key = ("style", job.pair.style.path, scale.target, self._style_shape(job, scale))
-        return self.cache.get(key, make)
+        return self.cache.get(("style", job.pair.style.path, self._style_shape(job, scale)), make)
 
     def _style_image(self, job: Job, scale: Scale) -> Tensor:
         return self._read(job.pair.style.path, self._style_shape(job, scale)).rgb
@@ -218,7 +251,31 @@ class Worker:
         """The extractor on this device: a finished fit leaves it on the CPU."""
         return self.network.to(self.device, self.dtype)
 
+    def _read_ahead(self, jobs: Sequence[Job], following: Sequence[Job]) -> None:
+        """Begin to read what the batch after this one needs and nothing before it has read."""
+        now, later = self._pictures(jobs), self._pictures(following)
+        self.ahead = {key: begun for key, begun in self.ahead.items() if key in now | later}
+        for key in later - now - self.ahead.keys():
+            if not any((side, *key) in self.cache for side in ("content", "style")):
+                self.ahead[key] = self.reader.submit(self._decode, *key)
+
+    def _pictures(self, jobs: Sequence[Job]) -> set[tuple[Path, int | Shape]]:
+        """The files that a batch reads, each with its size."""
+        return {
+            key
+            for job in jobs
+            for scale in self.settings.scales
+            for key in (
+                (job.pair.content.path, scale.target),
+                (job.pair.style.path, self._style_shape(job, scale)),
+            )
+        }
+
     def _read(self, path: Path, size: int | Shape) -> Picture:
+        begun = self.ahead.pop((path, size), None)
+        return begun.result() if begun else self._decode(path, size)
+
+    def _decode(self, path: Path, size: int | Shape) -> Picture:
         picture = read_picture(path, max_pixels=self.settings.max_pixels)
         height, width = picture.rgb.shape[-2:]
         shape = fit(height, width, size, self.settings.upscale)
@@ -269,13 +326,30 @@ class Worker:
             default_root_dir=tempfile.gettempdir(),
         )
 
-    def _save(self, job: Job, made: dict[str, Any], seconds: float) -> Record:
-        """Write the picture with its record inside."""
+    def _save(self, job: Job, made: Made) -> Record:
+        """Write what was made of a pair, or say why there is nothing to write.
+
+        Raises:
+            OutputError: the output folder can no longer be written.
+        """
+        if "problem" in made:
+            return self._record(job, status="failed", reason=made["problem"])
+        try:
+            return self._write(job, made)
+        except OSError as error:
+            raise OutputError.at(self.out / job.pair.output, error) from None
+        except Exception as error:
+            return self._record(job, status="failed", reason=reason(error))
+
+    def _write(self, job: Job, made: Made) -> Record:
+        """The picture with its record inside, and what belongs beside it."""
+        float32_from = made["float32_from"]
         facts = {
             "losses": made["losses"],
             "unweighted": made["unweighted"],
             "steps": made["steps"],
-            "seconds": seconds,
+            **({"float32_from": float32_from} if float32_from else {}),
+            "seconds": made["seconds"],
             "device": device_name(self.device),
             "resolved": {
                 "learning_rate": self.settings.resolved_learning_rate,
@@ -286,7 +360,7 @@ class Worker:
             },
         }
         path = self.out / job.pair.output
-        if made["failed"]:
+        if made["failed_at"]:
             path = self.out / job.pair.extras / "last-good.png"
             record = self._record(
                 job,
@@ -298,23 +372,22 @@ class Worker:
             )
         else:
             record = self._record(job, status="done", **facts)
-        try:
-            self._write_course(job, made)
-            if self.parameters:
-                write_text(path.with_suffix(".yaml"), dump_yaml(self.asked))
-            write_png(path, made["rgb"], made["alpha"], {RECORD_KEY: encode(record)})
-        except OSError as error:
-            raise OutputError.at(path, error) from None
+        self._write_course(job, made)
+        if self.parameters:
+            write_text(path.with_suffix(".yaml"), dump_yaml(self.asked))
+        write_png(path, made["rgb"], made["alpha"], {RECORD_KEY: encode(record)})
         return record | {"bytes": path.stat().st_size}
 
-    def _write_course(self, job: Job, made: dict[str, Any]) -> None:
+    def _write_course(self, job: Job, made: Made) -> None:
         """The curves and the film, where asked for."""
         folder = self.out / job.pair.extras
         if made["history"]:
             write_history(folder / "history.csv", made["history"])
             draw_curves(folder / "curves.png", {job.pair.label: made["history"]}, job.pair.label)
         if made["frames"]:
-            frames = [Image.fromarray(frame.permute(1, 2, 0).numpy()) for frame in made["frames"]]
+            stopped = made["steps"] < self.settings.total_steps
+            seen = [*made["frames"], *([made["rgb"]] if stopped else [])]
+            frames = [Image.fromarray(frame.permute(1, 2, 0).numpy()) for frame in seen]
             write_film(folder / f"progress.{self.settings.animate}", frames)
 
     def _record(self, job: Job, **facts: Any) -> Record:
@@ -328,8 +401,40 @@ def stack(targets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     return {layer: torch.cat([target[layer] for target in targets]) for layer in targets[0]}
 
 
+T = TypeVar("T")
+
+
+def with_next(batches: Iterable[Sequence[T]]) -> Iterator[tuple[Sequence[T], Sequence[T]]]:
+    """Each batch with the one after it, which is empty at the end."""
+    before: Sequence[T] | None = None
+    for batch in batches:
+        if before is not None:
+            yield before, batch
+        before = batch
+    if before is not None:
+        yield before, []
+
+
+def settle(writing: Iterable[Future[None]]) -> None:
+    """Wait, and raise what went wrong."""
+    for one in writing:
+        one.result()
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a device ran out of memory; on the CPU PyTorch says so in words only."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        isinstance(error, RuntimeError) and "not enough memory" in str(error)
+    )
+
+
 def reason(error: Exception) -> str:
     """An exception as one line."""
+    if is_out_of_memory(error):
+        return (
+            "there is not enough memory for it; choose a smaller --size, --recompute, or "
+            "--precision bf16-mixed"
+        )
     text = " ".join(str(error).split()) or type(error).__name__
     return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
 

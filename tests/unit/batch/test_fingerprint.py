@@ -27,6 +27,7 @@ OTHER: dict[str, Any] = {
     "tv_reduction": "sum",
     "pixel_range": 255,
     "scales": "100:5",
+    "stop_below": 0.01,
     "style_size": 77,
     "style_fit": "content",
     "upscale": True,

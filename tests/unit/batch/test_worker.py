@@ -52,7 +52,9 @@ def make(jobs: Sequence[Job], out: Path, **changes: Any) -> list[Record]:
     worker = Worker(
         build_network(settings), "checksum", settings, settings, out, Silent(), StopFlag()
     )
-    return list(worker.run(jobs))
+    records: list[Record] = []
+    worker.run([jobs], records.append)
+    return records
 
 
 def test_each_picture_of_a_batch_has_its_own_course(jobs: list[Job], tmp_path: Path):
