@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from .bench import bench
 from .doctor import doctor
 from .folder import archive, clean
 from .grid import grid
@@ -49,6 +50,7 @@ app.command()(sweep)
 app.command()(archive)
 app.command()(clean)
 app.command()(report)
+app.command()(bench)
 app.command()(presets)
 app.command()(doctor)
 app.add_typer(weights, name="weights")

@@ -4,11 +4,11 @@ import time
 from collections.abc import Iterable
 
 from nst_lightning.batch.plan import Pair, shapes
-from nst_lightning.settings import BatchSettings
+from nst_lightning.settings import BatchSettings, TransferSettings
 from nst_lightning.vgg.layers import channels, deepest, layer_sequence
 
 
-def step_flops(settings: BatchSettings, height: int, width: int) -> float:
+def step_flops(settings: TransferSettings, height: int, width: int) -> float:
     """Floating-point operations of one step on one picture.
 
     Counts the convolutions forward and backward to the input, two operations a

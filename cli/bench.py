@@ -1,0 +1,158 @@
+"""`nst-batch bench`: how fast this machine is, against the PyTorch tutorial's loop."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nst_lightning.errors import UserError
+from nst_lightning.settings import BatchSettings, Scale, build, parse_scales
+
+from .work import Json
+
+
+def bench(
+    content: Annotated[Path, typer.Argument(help="Photograph.")],
+    style: Annotated[Path, typer.Argument(help="Painting.")],
+    sizes: Annotated[str, typer.Option(help="Longest sides to time.")] = "256,512,1024",
+    batches: Annotated[str, typer.Option(help="Pictures per batch to time.")] = "1",
+    precisions: Annotated[str, typer.Option(help="Precisions to time.")] = "32-true,bf16-mixed",
+    rounds: Annotated[int, typer.Option(min=1, help="Calls of each kind.")] = 7,
+    until: Annotated[
+        str, typer.Option(help="SIZE:EVALUATIONS,…: time until the tutorial loop's loss.")
+    ] = "",
+    scales: Annotated[
+        str, typer.Option(help="SIZE:STEPS,…;…: then these lists of scales too (with --until).")
+    ] = "",
+    memory: Annotated[str, typer.Option(help="Longest sides whose peak memory to measure.")] = "",
+    accelerator: Annotated[str, typer.Option(help="auto, cpu, gpu or mps.")] = "auto",
+    weights: Annotated[str, typer.Option(help="Weights of the network.")] = "normalized",
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the figures go.")] = Path(
+        "bench.json"
+    ),
+    as_json: Json = False,
+) -> None:
+    """Time a step against the PyTorch tutorial's loop and the bare network, in one run.
+
+    All of them take turns, and medians and ratios are printed. Keep the machine free of other work.
+    """
+    settings = build({"weights": weights, "accelerator": accelerator, "scales": 1})
+    asked = {
+        "sizes": whole(sizes),
+        "batches": whole(batches),
+        "precisions": precisions.split(","),
+        "rounds": rounds,
+        "until": [passes(part)[0] for part in until.split(",") if part],
+        "scales": [passes(part) for part in scales.split(";") if part],
+        "memory": whole(memory),
+    }
+    figures = measure(settings, content, style, asked)
+    from nst_lightning.imaging.atomic import write_text
+
+    write_text(out, json.dumps(figures, indent=1) + "\n")
+    if as_json:
+        typer.echo(json.dumps(figures))
+    else:
+        typer.echo("\n".join(table(figures)))
+        typer.echo(f"all figures are in {out}")
+
+
+def whole(text: str) -> list[int]:
+    """`256,512` → [256, 512].
+
+    Raises:
+        UserError: anything else.
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise UserError(f"{text!r}: should be whole numbers above 0, such as 256,512.")
+    return [int(part) for part in parts]
+
+
+def passes(text: str) -> list[Scale]:
+    """`256:150,512:60` → scales."""
+    return build({"scales": parse_scales(text)}).scales
+
+
+def measure(
+    settings: BatchSettings, content: Path, style: Path, asked: dict[str, Any]
+) -> dict[str, Any]:
+    """All figures."""
+    from nst_lightning.batch.device import choose_device
+    from nst_lightning.batch.memory import keep_freed_memory
+    from nst_lightning.benchmark.cases import PRECISIONS, Bench
+    from nst_lightning.benchmark.machine import describe_machine, peak_memory
+    from nst_lightning.imaging.read import load_image
+    from nst_lightning.vgg.weights import load_weights
+
+    wrong = [name for name in asked["precisions"] if name not in PRECISIONS]
+    if wrong:
+        raise UserError(f"precision {wrong[0]!r} should be one of {', '.join(PRECISIONS)}.")
+    keep_freed_memory()
+    device = choose_device(settings.accelerator)
+    bench = Bench(
+        load_weights(settings.weights, settings.network),
+        settings,
+        load_image(content),
+        load_image(style),
+        device,
+        asked["precisions"],
+    )
+
+    def said(text: str) -> None:
+        typer.echo(text, err=True)
+
+    figures: dict[str, Any] = {"machine": describe_machine(device), "peaks": bench.peaks}
+    figures["steps"], figures["until"], figures["memory"] = [], [], []
+    for size in asked["sizes"]:
+        for batch in asked["batches"]:
+            said(f"timing {size} px, batch {batch}")
+            figures["steps"].append(bench.steps(size, batch, asked["rounds"]))
+    for scale in asked["until"]:
+        said(f"the tutorial's loss after {scale.steps} evaluations at {scale.size} px")
+        lists = [some for some in asked["scales"] if some[-1].size == scale.size]
+        figures["until"].append(bench.until(scale.longest, scale.steps, lists))
+    for size in asked["memory"]:
+        for precision in asked["precisions"]:
+            said(f"memory at {size} px, {precision}")
+            figures["memory"].append(peak_memory(settings, content, style, size, precision))
+    return figures
+
+
+def table(figures: dict[str, Any]) -> list[str]:
+    """The figures as lines of text."""
+    lines = [", ".join(str(value) for value in figures["machine"].values()), ""]
+    lines.append(
+        f"{'size':>9} {'batch':>5} {'precision':>10} {'tutorial':>9} {'bare':>8} {'ours':>8}"
+        f" {'of bare':>8} {'faster':>7} {'eval/s':>7} {'pict./h':>8} {'TFLOP/s':>8} {'of peak':>7}"
+    )
+    for case in figures["steps"]:
+        for precision, ours in case["ours"].items():
+            ms = {name: 1000 * value for name, value in case["seconds"].items()}
+            faster = f"{ours['under_tutorial']:.2f}×" if ours["under_tutorial"] else ""
+            tutorial = f"{ms['tutorial']:.1f} ms" if "tutorial" in ms else ""
+            lines.append(
+                f"{case['width']}×{case['height']}".rjust(9)
+                + f" {case['batch']:>5} {precision:>10} {tutorial:>9}"
+                f" {ms[f'bare {precision}']:>8.1f} {ms[f'ours {precision}']:>8.1f}"
+                f" {ours['over_bare']:>7.3f}× {faster:>7} {ours['evaluations_per_second']:>7.2f}"
+                f" {ours['pictures_per_hour_of_300_steps']:>8.1f} {ours['tflop_per_second']:>8.3f}"
+                f" {100 * ours['share_of_matmul_peak']:>6.1f}%"
+            )
+    for case in figures["until"]:
+        goal = case["tutorial"]
+        lines += ["", f"{case['size']} px until the tutorial's loss after {case['evaluations']}:"]
+        rows = {"tutorial": goal, **case["ours"], **case["scales"]}
+        for name, row in rows.items():
+            reached = "" if row.get("reached", True) else "  not reached"
+            lines.append(
+                f"{name:>28} {row['seconds']:>8.1f} s {row.get('share', 1):>6.3f}"
+                f"  loss {row['total']:.4g}  content {row['content']:.4g}"
+                f"  style {row['style']:.4g}{reached}"
+            )
+    for case in figures["memory"]:
+        lines.append(
+            f"{case['size']} px, {case['precision']}: {case['bytes'] / 2**30:.2f} GiB at the peak"
+        )
+    return lines

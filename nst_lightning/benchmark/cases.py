@@ -1,0 +1,206 @@
+"""The benchmark's questions: what a step costs, when a loss is reached, what memory it takes."""
+
+import resource
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nst_lightning.batch.cost import step_flops
+from nst_lightning.benchmark.measure import matmul_peak, median, paired, seconds_of
+from nst_lightning.benchmark.rivals import TutorialLoop, bare_network
+from nst_lightning.imaging.resize import resize
+from nst_lightning.settings import Scale, TransferSettings
+from nst_lightning.transfer import StyleTransfer
+from nst_lightning.vgg.network import VGG
+from nst_lightning.vgg.weights import Weights
+
+PRECISIONS = {
+    "32-true": torch.float32,
+    "bf16-mixed": torch.bfloat16,
+    "16-mixed": torch.float16,
+}
+
+Figures = dict[str, Any]
+
+
+class Ours:
+    """StyleTransfer's own step, without the Trainer around it (0.2 ms a step).
+
+    Args:
+        model: on its device.
+        precision: a key of `PRECISIONS`.
+    """
+
+    def __init__(self, model: StyleTransfer, precision: str) -> None:
+        self.model = model
+        self.dtype = PRECISIONS[precision]
+        self.optimizer = model.configure_optimizers()
+
+    def step(self) -> Tensor:
+        """One evaluation and one step; returns the losses at its start, (B,)."""
+        image = self.model.image
+        self.optimizer.zero_grad()
+        low = self.dtype != torch.float32
+        with torch.autocast(image.device.type, self.dtype, enabled=low):
+            total = self.model.evaluate(image)["total"]
+        total.sum().backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return total.detach()
+
+
+@torch.no_grad()
+def true_terms(model: StyleTransfer) -> dict[str, float]:
+    """The terms of the picture as it stands, in float32."""
+    return {name: float(value[0]) for name, value in model.evaluate(model.image).items()}
+
+
+class Bench:
+    """What all cases share.
+
+    Args:
+        weights: of the network.
+        settings: layers, weights and formulas of the losses.
+        content: (1, 3, H, W) in [0, 1], of any size.
+        style: (1, 3, h, w) in [0, 1].
+        device: where to run.
+        precisions: keys of `PRECISIONS` to run.
+    """
+
+    def __init__(
+        self,
+        weights: Weights,
+        settings: TransferSettings,
+        content: Tensor,
+        style: Tensor,
+        device: torch.device,
+        precisions: Sequence[str],
+    ) -> None:
+        self.weights = weights
+        self.settings = settings
+        self.content, self.style = content, style
+        self.device = device
+        self.precisions = precisions
+        names = [*settings.active_content_layers, *settings.active_style_layers]
+        self.network = VGG(weights, names, settings.network, settings.pooling).to(device)
+        self.peaks = {p: matmul_peak(device, PRECISIONS[p]) for p in precisions}
+
+    def pictures(self, size: int, batch: int = 1) -> tuple[Tensor, Tensor]:
+        """Content and style with a longest side of `size`."""
+        made = []
+        for picture in (self.content, self.style):
+            height, width = picture.shape[-2:]
+            factor = size / max(height, width)
+            small = resize(picture, max(1, round(height * factor)), max(1, round(width * factor)))
+            made.append(small.expand(batch, -1, -1, -1).to(self.device))
+        return made[0], made[1][:1]
+
+    def model(
+        self, size: int, batch: int = 1, scale: Scale | None = None, image: Tensor | None = None
+    ) -> StyleTransfer:
+        """Ours at one size."""
+        content, style = self.pictures(size, batch)
+        settings = self.settings if scale is None else self.settings.at(scale)
+        init = None if image is None else resize(image, *content.shape[-2:])
+        return StyleTransfer(content, style, settings, network=self.network, init=init).to(
+            self.device
+        )
+
+    def steps(self, size: int, batch: int, rounds: int) -> Figures:
+        """Seconds of a step of each kind, alternating: the tutorial's, the bare network's, ours."""
+        content, style = self.pictures(size, batch)
+        calls: dict[str, Any] = {}
+        if batch == 1:
+            tutorial = TutorialLoop(self.weights, self.settings, content, style)
+            calls["tutorial"] = tutorial.step
+        for precision in self.precisions:
+            calls[f"bare {precision}"] = bare_network(
+                self.weights, self.settings, content.shape, PRECISIONS[precision], self.device
+            )
+            calls[f"ours {precision}"] = Ours(self.model(size, batch), precision).step
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        times = paired(calls, rounds, self.device)
+        seconds = {name: median(values) for name, values in times.items()}
+        height, width = content.shape[-2:]
+        flops = batch * step_flops(self.settings, height, width)
+        found: Figures = {
+            "size": size, "width": width, "height": height, "batch": batch, "rounds": rounds,
+            "seconds": seconds,
+            "spread": {name: [min(values), max(values)] for name, values in times.items()},
+            "ours": {},
+        }  # fmt: skip
+        for precision in self.precisions:
+            ours = seconds[f"ours {precision}"]
+            found["ours"][precision] = {
+                "over_bare": ratio(times[f"ours {precision}"], times[f"bare {precision}"]),
+                "under_tutorial": ratio(times["tutorial"], times[f"ours {precision}"])
+                if "tutorial" in times
+                else None,
+                "evaluations_per_second": batch / ours,
+                "pictures_per_hour_of_300_steps": 3600 * batch / (300 * ours),
+                "tflop_per_second": flops / ours / 1e12,
+                "share_of_matmul_peak": flops / ours / self.peaks[precision],
+            }
+        return found
+
+    def until(self, size: int, evaluations: int, scales: Sequence[Sequence[Scale]]) -> Figures:
+        """Seconds until the loss that the tutorial's loop has after so many evaluations.
+
+        Ours counts as there once its float32 loss is at most 1 % above; that loss is looked at
+        every ten steps, outside the time. Then the same from coarse to fine, for each list of
+        scales: how near it ends.
+        """
+        content, style = self.pictures(size)
+        tutorial = TutorialLoop(self.weights, self.settings, content, style)
+        spent = sum(seconds_of(tutorial.step, self.device) for _ in range(evaluations))
+        with torch.no_grad():
+            model = self.model(size)
+            model.image.copy_(tutorial.image.detach().clamp(0, 1))
+        goal = true_terms(model)
+        found: Figures = {
+            "size": size, "evaluations": evaluations,
+            "tutorial": {"seconds": spent, **goal}, "ours": {}, "scales": {},
+        }  # fmt: skip
+        for precision in self.precisions:
+            ours = Ours(self.model(size), precision)
+            seconds, steps, terms = 0.0, 0, {"total": float("inf")}
+            while steps < 2 * evaluations and terms["total"] > 1.01 * goal["total"]:
+                seconds += sum(seconds_of(ours.step, self.device) for _ in range(10))
+                steps += 10
+                terms = true_terms(ours.model)
+            found["ours"][precision] = {
+                "seconds": seconds, "steps": steps, "share": seconds / spent, **terms,
+                "reached": terms["total"] <= 1.01 * goal["total"],
+            }  # fmt: skip
+        for some in scales:
+            text = ",".join(f"{s.size}:{s.steps}:{s.content_weight:g}" for s in some)
+            found["scales"][text] = self._from_coarse(some, spent)
+        return found
+
+    def _from_coarse(self, scales: Sequence[Scale], spent: float) -> Figures:
+        """One run from coarse to fine, in the last of the precisions."""
+        image, seconds = None, 0.0
+        for scale in scales:
+            ours = Ours(self.model(scale.longest, scale=scale, image=image), self.precisions[-1])
+            seconds += sum(seconds_of(ours.step, self.device) for _ in range(scale.steps))
+            image = ours.model.image.detach()
+        terms = true_terms(self.model(scales[-1].longest, image=image))
+        return {"seconds": seconds, "share": seconds / spent, **terms}
+
+    def memory(self, size: int, batch: int, precision: str) -> float:
+        """Bytes at the peak of three steps; on the CPU, those of the whole process so far."""
+        ours = Ours(self.model(size, batch), precision)
+        for _ in range(3):
+            ours.step()
+        if self.device.type == "cuda":
+            return float(torch.cuda.max_memory_allocated(self.device))
+        unit = 1 if sys.platform == "darwin" else 1024
+        return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+
+
+def ratio(a: Sequence[float], b: Sequence[float]) -> float:
+    """Median of the ratios of calls of the same round."""
+    return median([x / y for x, y in zip(a, b, strict=True)])
