@@ -367,7 +367,7 @@ class BatchSettings(TransferSettings):
     """Where to run; auto takes a GPU where there is one."""
 
     batch_size: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
-    """Pictures optimised together; auto is 1 on the CPU and 8 on a GPU."""
+    """Pictures optimised together; auto is 1 on the CPU and what the memory takes on a GPU."""
 
     recompute: bool = False
     """Compute features twice rather than keep them: less memory, a third more time."""

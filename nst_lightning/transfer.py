@@ -167,7 +167,9 @@ class StyleTransfer(L.LightningModule):
                 self.image.clamp_(0, 1)
             self.image.copy_(torch.where(per_image(self._running()), self.image, before))
         self.last_good = before
-        self.log("loss", self.losses["total"].mean(), prog_bar=True, batch_size=len(before))
+        # What is shown in a progress bar waits for the device in every step, bar or no bar.
+        shown = self.trainer.progress_bar_callback is not None
+        self.log("loss", self.losses["total"].mean(), prog_bar=shown, batch_size=len(before))
 
     def _stop_the_broken(self) -> Tensor:
         """Find pictures whose loss or gradient just left the finite numbers, and still them.

@@ -26,6 +26,34 @@ def step_flops(settings: TransferSettings, height: int, width: int) -> float:
     return total
 
 
+def step_bytes(settings: BatchSettings, height: int, width: int) -> float:
+    """Memory that one picture of a batch takes at the peak of a step.
+
+    Counts the outputs of ReLUs and of layers asked for, the poolings' indices, the two gradients
+    that meet at the widest layer where they outlive what is kept, and the pictures that L-BFGS
+    keeps. Measured peaks are in docs/performance.md.
+    """
+    size = {"64-true": 8, "32-true": 4}.get(settings.precision, 2)
+    layers = [*settings.active_content_layers, *settings.active_style_layers]
+    sequence = layer_sequence(settings.network)
+    pixels = height * width
+    kept, widest, block, largest_block = 0.0, 0.0, 0.0, 0.0
+    for name in sequence[: sequence.index(deepest(layers, settings.network)) + 1]:
+        if name.startswith("pool"):
+            pixels //= 4
+            kept += 8 * channels(name) * pixels if settings.pooling == "max" else 0
+            block = 0.0
+        elif name.startswith("relu") or name in layers:
+            layer = size * channels(name) * pixels
+            kept, block, widest = kept + layer, block + layer, max(widest, layer)
+            largest_block = max(largest_block, block)
+    if settings.recompute:
+        kept = largest_block
+    pictures = 2 * settings.lbfgs_memory + 10 if settings.optimizer == "lbfgs" else 8
+    own = 8 if settings.precision == "64-true" else 4
+    return max(kept, largest_block + 2 * widest) + pictures * own * 3 * height * width
+
+
 def plan_flops(pairs: Iterable[Pair], settings: BatchSettings) -> float:
     """Floating-point operations of all readable pairs."""
     sizes = [scale.target for scale in settings.scales]

@@ -2,6 +2,7 @@
 
 import torch
 
+from nst_lightning.batch.cost import step_bytes
 from nst_lightning.errors import UserError
 from nst_lightning.settings import BatchSettings
 
@@ -49,8 +50,29 @@ def has_bfloat16(device: torch.device) -> bool:
     return False
 
 
-def batch_size(settings: BatchSettings, device: torch.device) -> int:
-    """Pictures per batch; `auto` is 1 on the CPU, where batches gain nothing, and 8 elsewhere."""
+LARGEST_BATCH = 32
+"""Beyond it a GPU gains nothing at the sizes people ask for."""
+
+FILL = 0.8
+"""Share of a GPU's free memory that a batch may take, by the estimate of `step_bytes`."""
+
+
+def batch_size(settings: BatchSettings, device: torch.device, height: int, width: int) -> int:
+    """Pictures of one shape per batch; `auto` is 1 on the CPU, where batches gain nothing, and as
+    many as the memory takes on a GPU.
+
+    Args:
+        settings: resolved for the device.
+        device: where they run.
+        height: of the largest scale.
+        width: of the largest scale.
+    """
     if settings.batch_size != "auto":
         return settings.batch_size
-    return 1 if device.type == "cpu" else 8
+    if device.type == "cpu":
+        return 1
+    if device.type == "mps":
+        free = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    else:
+        free = torch.cuda.mem_get_info(device)[0]
+    return max(1, min(LARGEST_BATCH, int(FILL * free / step_bytes(settings, height, width))))

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from nst_lightning.batch.device import batch_size, choose_device, resolve
@@ -183,5 +183,6 @@ def work(
     )
     by_pair = {job.pair: job for job in case.todo}
     device = choose_device(case.settings.accelerator)
-    made_together = batches(by_pair, case.settings, batch_size(case.settings, device))
+    most = partial(batch_size, case.resolved, device)
+    made_together = batches(by_pair, case.settings, most)
     worker.run(([by_pair[pair] for pair in batch] for batch in made_together), finish)

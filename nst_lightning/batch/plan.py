@@ -5,7 +5,7 @@ import difflib
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -232,14 +232,22 @@ def shapes(source: Source, sizes: Iterable[int | Shape], upscale: bool) -> tuple
     return tuple(fit(*source.shape, size, upscale) for size in sizes)
 
 
-def batches(pairs: Iterable[Pair], settings: BatchSettings, size: int) -> list[list[Pair]]:
-    """Readable pairs in batches of at most `size`, each of one shape at every scale."""
+def batches(
+    pairs: Iterable[Pair], settings: BatchSettings, size: Callable[[int, int], int]
+) -> list[list[Pair]]:
+    """Readable pairs in batches, each of one shape at every scale.
+
+    Args:
+        pairs: in the order in which neighbours share what they can.
+        settings: the scales.
+        size: the most pairs per batch, from the height and width of the last scale.
+    """
     sizes = [scale.target for scale in settings.scales]
     groups: dict[tuple[Shape, ...], list[Pair]] = {}
     for one in pairs:
         groups.setdefault(shapes(one.content, sizes, settings.upscale), []).append(one)
-    return [
-        group[start : start + size]
-        for group in groups.values()
-        for start in range(0, len(group), size)
-    ]
+    made = []
+    for at, group in groups.items():
+        most = size(*at[-1])
+        made += [group[start : start + most] for start in range(0, len(group), most)]
+    return made

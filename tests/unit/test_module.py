@@ -1,15 +1,17 @@
 """StyleTransfer in a Trainer."""
 
+from collections import Counter
 from pathlib import Path
 
 import lightning as L
 import pytest
 import torch
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 
 from nst_lightning import StyleTransfer, TransferSettings, UserError
 from nst_lightning.imaging.write import write_png
-from nst_lightning.transfer import starting_image
+from nst_lightning.transfer import WINDOW, starting_image
 
 SMALL = {"weights": "random", "content_layers": "relu2_1", "style_layers": "relu1_1,relu2_1"}
 
@@ -174,3 +176,64 @@ def test_saving(tmp_path: Path):
     model = StyleTransfer(picture(0), picture(1), TransferSettings(steps=1, **SMALL))
     model.save(tmp_path / "x.png")
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+
+
+class Profiled(L.Callback):
+    """Counts the operators of steps 5 to 7."""
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, module: L.LightningModule, batch: object, index: int
+    ) -> None:
+        if index == 5:
+            self.profiler = profile(activities=[ProfilerActivity.CPU])
+            self.profiler.start()
+        elif index == 8:
+            self.profiler.stop()
+            names = [event.name for event in self.profiler.events()]
+            self.seen = Counter(name for name in names if name.startswith("aten::"))
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_no_step_waits_for_the_device_or_loops_over_pictures(precision: str):
+    seen = {}
+    for batch in (1, 8):
+        settings = TransferSettings(steps=9, tv_weight=1, **SMALL)
+        model = StyleTransfer(picture(0, batch), picture(1, batch), settings)
+        profiled = Profiled()
+        fit(model, precision=precision, callbacks=[profiled])
+        seen[batch] = profiled.seen
+        assert profiled.seen["aten::bmm"] >= 3
+        assert profiled.seen["aten::_local_scalar_dense"] == 0
+    # Views of a batch of one can take one operator less.
+    assert sum(seen[8].values()) == pytest.approx(sum(seen[1].values()), rel=0.02)
+
+
+def test_pictures_stop_one_by_one_when_they_no_longer_improve():
+    settings = TransferSettings(steps=400, stop_below=0.02, **SMALL)
+    contents, styles = picture(0, 2), picture(1, 2)
+    styles[1] = contents[1]  # nearly there from the start
+    contents[1] = styles[1] * 0.98
+    model = StyleTransfer(contents, styles, settings)
+    trainer = fit(model)
+    assert (model.stopped_at > 0).all()
+    assert (model.stopped_at % WINDOW == 0).all()
+    assert trainer.global_step == model.stopped_at.max() < 400
+    for b in range(2):
+        alone = StyleTransfer(contents[b : b + 1], styles[b : b + 1], settings)
+        fit(alone)
+        assert abs(int(alone.stopped_at) - int(model.stopped_at[b])) <= WINDOW
+    free = StyleTransfer(contents, styles, TransferSettings(steps=45, **SMALL))
+    assert fit(free).global_step == 45
+
+
+def test_low_precision_that_stands_still_gives_way_to_float32():
+    def run(**changes: object) -> StyleTransfer:
+        settings = TransferSettings(steps=45, **{**SMALL, **changes})
+        model = StyleTransfer(picture(0), picture(1), settings)
+        fit(model, precision="bf16-mixed")
+        return model
+
+    # Steps too short for bfloat16 to see: the gradient differs by nothing but rounding.
+    still = run(optimizer="adam", learning_rate=1e-9)
+    assert still.float32_from == WINDOW + 1
+    assert run().float32_from is None

@@ -54,7 +54,7 @@ def test_shards_out_of_range(wrong: str):
 def test_a_batch_has_one_shape():
     wide, tall = sources("c", "a", "b"), sources("c", "t", shape=(40, 30))
     pairs = all_pairs([wide[0], *tall, wide[1]], sources("s", "x", "y", "z"))
-    made = batches(pairs, build({"size": 20}), 4)
+    made = batches(pairs, build({"size": 20}), lambda height, width: 4)
     assert [len(batch) for batch in made] == [4, 2, 3]
     for batch in made:
         assert len({pair.content.shape for pair in batch}) == 1

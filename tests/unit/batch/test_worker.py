@@ -1,6 +1,8 @@
 """One batch on the CPU with random weights: what belongs to which picture."""
 
+import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,10 @@ from nst_lightning.batch import worker as module
 from nst_lightning.batch.display import Silent
 from nst_lightning.batch.ledger import Record
 from nst_lightning.batch.output import Job
-from nst_lightning.batch.plan import all_pairs, read_sources
+from nst_lightning.batch.plan import Pair, all_pairs, read_sources
 from nst_lightning.batch.stop import StopFlag
 from nst_lightning.batch.worker import Worker
+from nst_lightning.imaging.read import Picture
 from nst_lightning.report.history_file import read_history
 from nst_lightning.settings import BatchSettings, build
 from nst_lightning.transfer import build_network
@@ -46,14 +49,16 @@ def jobs(tmp_path: Path) -> list[Job]:
     return [Job(pair, f"sha-{pair.content.name}", "sha", pair.label) for pair in pairs]
 
 
+def worker(out: Path, **changes: Any) -> Worker:
+    short = {} if "scales" in changes else {"size": 32, "steps": 4}
+    settings: BatchSettings = build({**SMALL, **short, **changes})
+    network = build_network(settings)
+    return Worker(network, "checksum", settings, settings, out, Silent(), StopFlag())
+
+
 def make(jobs: Sequence[Job], out: Path, **changes: Any) -> list[Record]:
-    scales = {} if "scales" in changes else {"size": 32, "steps": 4}
-    settings: BatchSettings = build({**SMALL, **scales, **changes})
-    worker = Worker(
-        build_network(settings), "checksum", settings, settings, out, Silent(), StopFlag()
-    )
     records: list[Record] = []
-    worker.run([jobs], records.append)
+    worker(out, **changes).run([jobs], records.append)
     return records
 
 
@@ -127,3 +132,59 @@ def test_what_fails_beside_a_picture_costs_that_pair_alone(
     assert second["status"] == "failed"
     assert second["reason"] == "ValueError: cannot be drawn"
     assert not (tmp_path / jobs[1].pair.output).exists()
+
+
+def test_a_batch_too_large_for_the_memory_is_halved(
+    jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    four = [*jobs, *(replace(job, pair=renamed(job.pair)) for job in jobs)]
+    tried = []
+    whole = Worker._make
+
+    def limited(self: Worker, some: Sequence[Job]) -> list[dict[str, Any]]:
+        tried.append(len(some))
+        if len(some) > 2 or "two" in some[0].pair.label:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+        return whole(self, some)
+
+    monkeypatch.setattr(Worker, "_make", limited)
+    records = make(four, tmp_path)
+    assert tried == [4, 2, 2]
+    assert [record["status"] for record in records] == ["done"] * 4
+    tried.clear()
+    (failed,) = make(jobs[1:], tmp_path / "again")
+    assert tried == [1]
+    assert failed["status"] == "failed"
+    assert "not enough memory" in failed["reason"]
+
+
+def renamed(pair: Pair) -> Pair:
+    return replace(pair, output=Path("again") / pair.output)
+
+
+def test_each_picture_is_read_once_and_ahead(
+    jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    read: list[tuple[str, str]] = []
+    decode = module.read_picture
+
+    def counted(path: Path, **given: Any) -> Picture:
+        read.append((path.name, threading.current_thread().name))
+        return decode(path, **given)
+
+    monkeypatch.setattr(module, "read_picture", counted)
+    records: list[Record] = []
+    made = worker(tmp_path)
+    made.run([[job] for job in jobs], records.append)
+    assert sorted(name for name, _ in read) == ["one.png", "paint.png", "two.png"]
+    threads = dict(read)
+    assert threads["one.png"] == "MainThread"
+    assert threads["two.png"] != "MainThread"
+    assert not made.ahead
+
+
+def test_a_picture_that_stops_early_says_when(jobs: list[Job], tmp_path: Path):
+    (record,) = make(jobs[:1], tmp_path, steps=200, stop_below=0.5, curves=True, animate="gif")
+    assert record["steps"] < 200
+    folder = tmp_path / jobs[0].pair.extras
+    assert len(read_history(folder / "history.csv")) == record["steps"]
