@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -88,12 +89,14 @@ def carry_out(
             "failed": failed,
             "report": [str(file) for file in files],
             "seconds": round(summary.seconds, 3),
+            "steps_saved": summary.steps_saved,
         }
         typer.echo(json.dumps(outcome, ensure_ascii=False))
     elif not quiet:
+        saved = f", {summary.steps_saved} steps saved" if summary.steps_saved else ""
         typer.echo(
             f"{len(summary.done)} made, {summary.skipped} done before, {len(failed)} failed, "
-            f"in {duration(summary.seconds)}; see {files[0] if files else out}"
+            f"in {duration(summary.seconds)}{saved}; see {files[0] if files else out}"
         )
     if failed:
         if not as_json:
@@ -110,6 +113,7 @@ def is_done(pair: Pair, records: dict[str, Any]) -> bool:
 def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
     """Print what a run would do and about what it would take."""
     from nst_lightning.batch.cost import flops_per_second, plan_flops
+    from nst_lightning.batch.device import choose_device, largest_batch_bytes, resolve
     from nst_lightning.batch.ledger import Ledger
 
     records = Ledger(out).read()
@@ -122,7 +126,11 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
         if not pair.problem and not is_done(pair, records)
     ]
     flops = sum(plan_flops([pair], case.settings) for case, pair in left)
-    seconds = flops / flops_per_second(cases[0].settings.accelerator)
+    device = choose_device(cases[0].settings.accelerator)
+    seconds = flops / flops_per_second(device, resolve(cases[0].settings, device).precision)
+    memory = max(
+        (largest_batch_bytes(case.settings, device, [pair]) for case, pair in left), default=0
+    )
     broken = {pair.problem: None for pair in pairs if pair.problem}
     unreadable = sum(bool(pair.problem) for pair in pairs)
     plan: dict[str, Any] = {
@@ -133,6 +141,7 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
         "scales": [scale.model_dump() for scale in cases[0].settings.scales],
         "tflop": round(flops / 1e12, 2),
         "seconds": round(seconds, 1),
+        "gib": round(memory / 2**30, 2),
         "outputs": [pair.output.as_posix() for _, pair in left],
     }
     if as_json:
@@ -148,5 +157,6 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
         each = f"{sum(case.settings.total_steps * len(case.pairs) for case in cases)} steps in all"
     typer.echo(
         f"{len(left)} pictures to make, {made} finished, {unreadable} unreadable; "
-        f"{each}; {flops / 1e12:.1f} TFLOP, at best about {duration(seconds)} on this machine"
+        f"{each}; {flops / 1e12:.1f} TFLOP, at best about {duration(seconds)} and "
+        f"{memory / 2**30:.1f} GiB on this machine"
     )

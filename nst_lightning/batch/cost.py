@@ -2,10 +2,14 @@
 
 import time
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from nst_lightning.batch.plan import Pair, shapes
 from nst_lightning.settings import BatchSettings, TransferSettings
 from nst_lightning.vgg.layers import channels, deepest, layer_sequence
+
+if TYPE_CHECKING:
+    import torch
 
 
 def step_flops(settings: TransferSettings, height: int, width: int) -> float:
@@ -66,17 +70,16 @@ def plan_flops(pairs: Iterable[Pair], settings: BatchSettings) -> float:
     return total
 
 
-def flops_per_second(accelerator: str) -> float:
-    """What this machine reaches on a convolution of the network's kind, in about a second."""
+def flops_per_second(device: "torch.device", precision: str) -> float:
+    """What a device reaches on a convolution of the network's kind, in about a second."""
     import torch
 
-    from nst_lightning.batch.device import choose_device
-
-    device = choose_device(accelerator)
+    dtypes = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16, "64-true": torch.float64}
+    how: dict[str, Any] = {"device": device, "dtype": dtypes.get(precision, torch.float32)}
     side, width = 64, 256
-    conv = torch.nn.Conv2d(width, width, 3, padding=1).to(device).requires_grad_(False)
+    conv = torch.nn.Conv2d(width, width, 3, padding=1, **how).requires_grad_(False)
     conv = conv.to(memory_format=torch.channels_last)
-    x = torch.randn(1, width, side, side, device=device).to(memory_format=torch.channels_last)
+    x = torch.randn(1, width, side, side, **how).to(memory_format=torch.channels_last)
     x.requires_grad_(True)
 
     def once() -> None:

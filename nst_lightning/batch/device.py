@@ -1,8 +1,11 @@
 """Which device `accelerator` means here."""
 
+from collections.abc import Iterable
+
 import torch
 
 from nst_lightning.batch.cost import step_bytes
+from nst_lightning.batch.plan import Pair, shapes
 from nst_lightning.errors import UserError
 from nst_lightning.settings import BatchSettings
 
@@ -76,3 +79,13 @@ def batch_size(settings: BatchSettings, device: torch.device, height: int, width
     else:
         free = torch.cuda.mem_get_info(device)[0]
     return max(1, min(LARGEST_BATCH, int(FILL * free / step_bytes(settings, height, width))))
+
+
+def largest_batch_bytes(
+    settings: BatchSettings, device: torch.device, pairs: Iterable[Pair]
+) -> float:
+    """The most memory that a step of a full batch of these pairs takes, by `step_bytes`."""
+    resolved = resolve(settings, device)
+    sizes = [scale.target for scale in settings.scales]
+    at = {shapes(pair.content, sizes, settings.upscale)[-1] for pair in pairs}
+    return max(batch_size(resolved, device, *one) * step_bytes(resolved, *one) for one in at)

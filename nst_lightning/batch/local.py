@@ -18,7 +18,7 @@ from nst_lightning.batch.stop import StopFlag
 from nst_lightning.batch.worker import Worker
 from nst_lightning.errors import OutputError, UserError
 from nst_lightning.imaging.read import read_picture
-from nst_lightning.settings import BatchSettings
+from nst_lightning.settings import BatchSettings, build
 from nst_lightning.transfer import build_network
 from nst_lightning.vgg.weights import Weights, load_weights
 
@@ -31,6 +31,8 @@ class Summary:
     skipped: int = 0
     failed: list[Record] = field(default_factory=list)
     seconds: float = 0.0
+    steps_saved: int = 0
+    """Steps that pictures did not need, with `stop_below`."""
 
 
 def identify(
@@ -140,6 +142,9 @@ def run(
             except OSError as error:
                 raise OutputError.at(ledger.path, error) from None
         (summary.done if record["status"] == "done" else summary.failed).append(record)
+        if record["status"] == "done":
+            asked = build(record["settings"]).total_steps
+            summary.steps_saved += asked - record["steps"]
         display.finished(record)
 
     pairs = sum(len(one.todo) + len(one.broken) for one in prepared)

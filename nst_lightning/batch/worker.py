@@ -49,6 +49,9 @@ from nst_lightning.vgg.network import VGG
 Made = dict[str, Any]
 """What became of a pair: see `Worker._make`; or a `problem`."""
 
+LONGEST_QUEUE = 64
+"""Snapshots that may wait to be written, so that a slow disk does not fill the memory."""
+
 CACHE_BYTES = 2 << 30
 """Targets kept for reuse: at 512 px a content takes 11 MB and a style 3 MB."""
 
@@ -87,6 +90,7 @@ class Worker:
         self.stop = stop
         self.parameters = parameters
         self.cache = TensorCache(CACHE_BYTES)
+        self.writing: list[Future[None]] = []
         self.ahead: dict[tuple[Path, int | Shape], Future[Picture]] = {}
         for name in ("lightning.pytorch", "lightning.fabric"):
             logging.getLogger(name).setLevel(logging.ERROR)
@@ -113,15 +117,33 @@ class Worker:
         def save(job: Job, made: Made) -> None:
             finished(self._save(job, made))
 
-        writing: list[Future[None]] = []
-        with ThreadPoolExecutor(1) as writer, ThreadPoolExecutor(1) as self.reader:
+        with ThreadPoolExecutor(1) as self.writer, ThreadPoolExecutor(1) as self.reader:
             for jobs, following in with_next(batches):
                 self.stop.check()
                 self._read_ahead(jobs, following)
                 for made in self._attempt(jobs):
-                    settle(writing)
-                    writing = [writer.submit(save, job, facts) for job, facts in made]
-            settle(writing)
+                    self._settle()
+                    self.writing = [self.writer.submit(save, job, facts) for job, facts in made]
+            self._settle()
+
+    def _settle(self) -> None:
+        """Wait for the files that are being written, and raise what went wrong."""
+        for one in self.writing:
+            one.result()
+        self.writing = []
+
+    def _write_snapshot(self, path: Path, rgb: Tensor) -> None:
+        """Have a snapshot written while the optimisation goes on."""
+
+        def write() -> None:
+            try:
+                write_png(path, rgb)
+            except OSError as error:
+                raise OutputError.at(path, error) from None
+
+        if len(self.writing) > LONGEST_QUEUE:
+            self._settle()
+        self.writing.append(self.writer.submit(write))
 
     def _attempt(self, jobs: Sequence[Job]) -> Iterator[list[tuple[Job, Made]]]:
         """What becomes of each pair of a batch, in as few parts as it takes."""
@@ -301,6 +323,7 @@ class Worker:
             self.settings.save_first,
             self.settings.save_at,
             offset,
+            self._write_snapshot,
         )
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")
@@ -309,8 +332,6 @@ class Worker:
             except SIGTERMException:
                 self.stop.check()
                 raise
-            except OSError as error:  # a snapshot
-                raise OutputError.at(self.out, error) from None
 
     def _trainer(self, callbacks: list[L.Callback]) -> L.Trainer:
         return L.Trainer(
@@ -413,12 +434,6 @@ def with_next(batches: Iterable[Sequence[T]]) -> Iterator[tuple[Sequence[T], Seq
         before = batch
     if before is not None:
         yield before, []
-
-
-def settle(writing: Iterable[Future[None]]) -> None:
-    """Wait, and raise what went wrong."""
-    for one in writing:
-        one.result()
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -1,11 +1,13 @@
 """Saves the picture as it is after some of the steps."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import lightning as L
+from torch import Tensor
 
+from nst_lightning.imaging.write import to_uint8, write_png
 from nst_lightning.transfer import StyleTransfer
 
 
@@ -18,6 +20,7 @@ class Snapshots(L.Callback):
         first: K; 0 saves none.
         at: further steps.
         offset: steps of earlier scales.
+        write: takes a path and an 8-bit picture (3, H, W); by default `write_png` there and then.
     """
 
     def __init__(
@@ -27,12 +30,14 @@ class Snapshots(L.Callback):
         first: int = 0,
         at: Collection[int] = (),
         offset: int = 0,
+        write: Callable[[Path, Tensor], object] = write_png,
     ) -> None:
         self.folders = folders
         self.every = every
         self.first = first
         self.at = at
         self.offset = offset
+        self.write = write
 
     def due(self, step: int) -> bool:
         """Whether the picture after this step (from 1) is saved."""
@@ -44,5 +49,6 @@ class Snapshots(L.Callback):
     ) -> None:
         step = self.offset + index + 1
         if self.due(step):
-            for i, folder in enumerate(self.folders):
-                cast(StyleTransfer, module).save(folder / f"step-{step:04d}.png", i)
+            pictures = to_uint8(cast(StyleTransfer, module).image.detach()).cpu()
+            for folder, picture in zip(self.folders, pictures, strict=True):
+                self.write(folder / f"step-{step:04d}.png", picture)
