@@ -369,6 +369,10 @@ class BatchSettings(TransferSettings):
     batch_size: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
     """Pictures optimised together; auto is 1 on the CPU and what the memory takes on a GPU."""
 
+    compile: bool = False
+    """Compile the evaluation with torch.compile: about a minute for each shape of picture, so for
+    large grids on a GPU only; needs a C++ compiler."""
+
     recompute: bool = False
     """Compute features twice rather than keep them: less memory, a third more time."""
 

@@ -67,6 +67,7 @@ class StyleTransfer(L.LightningModule):
         targets: to share what was computed before; by default computed from content and style.
         steps: another number of steps.
         recompute: less memory for more time, see `VGG.down`.
+        compile: use torch.compile.
 
     Raises:
         UserError: unknown layers, missing weights, a picture too small for the network.
@@ -86,6 +87,7 @@ class StyleTransfer(L.LightningModule):
         targets: Targets | None = None,
         steps: int | None = None,
         recompute: bool = False,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -105,6 +107,9 @@ class StyleTransfer(L.LightningModule):
             start = start.clamp(0, 1)
         self.image = nn.Parameter(start.clone(memory_format=torch.contiguous_format))
         self.recompute = recompute
+        self.value_and_gradient = (
+            torch.compile(value_and_gradient, dynamic=False) if compile else value_and_gradient
+        )
         for name in ("failed_at", "stopped_at"):
             self.register_buffer(name, torch.zeros(len(start), dtype=torch.long))
         self.float32_from: int | None = None
@@ -124,7 +129,7 @@ class StyleTransfer(L.LightningModule):
         with torch.autocast(device, enabled=False):
             if not (image.requires_grad and torch.is_grad_enabled()):
                 return measure(self.network, self.loss, image, dtype, recompute=True).terms
-            terms, gradient = value_and_gradient(
+            terms, gradient = self.value_and_gradient(
                 self.network, self.loss, image.detach(), dtype, recompute=self.recompute
             )
             total = Objective.apply(image, gradient, terms["total"])

@@ -237,6 +237,7 @@ class Worker:
             targets=targets,
             steps=scale.steps,
             recompute=self.settings.recompute,
+            compile=self.settings.compile,
         )
         return model.to(self.dtype), [picture.alpha for picture, _ in contents]
 

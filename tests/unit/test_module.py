@@ -1,5 +1,6 @@
 """StyleTransfer in a Trainer."""
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -237,3 +238,15 @@ def test_low_precision_that_stands_still_gives_way_to_float32():
     still = run(optimizer="adam", learning_rate=1e-9)
     assert still.float32_from == WINDOW + 1
     assert run().float32_from is None
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_step_is_the_same_step():
+    settings = TransferSettings(steps=3, **{**SMALL, "style_layers": "relu1_1"})
+    settings = settings.model_copy(update={"content_weight": 0.0})
+    images = []
+    for compiled in (False, True):
+        model = StyleTransfer(picture(0), picture(1), settings, compile=compiled)
+        fit(model)
+        images.append(model.image.detach())
+    assert (images[0] - images[1]).abs().max() < 1e-4
