@@ -13,6 +13,8 @@ def doctor() -> None:
     """Print versions, devices, the cache folder and the weights in it."""
     import torch
 
+    from nst_lightning.batch.device import choose_device, resolve
+    from nst_lightning.settings import build
     from nst_lightning.vgg.weights import cache_folder, verify
 
     typer.echo(f"python        {platform.python_version()} on {platform.platform()}")
@@ -34,6 +36,8 @@ def doctor() -> None:
         typer.echo("mps           available")
     if not torch.cuda.is_available() and not torch.backends.mps.is_available():
         typer.echo("gpu           none")
+    device = choose_device("auto")
+    typer.echo(f"auto          {device.type}, {resolve(build({}), device).precision}")
     typer.echo(f"cache         {cache_folder()}")
     for file in verify():
         typer.echo(f"weights       {file.source} {file.network}: {file.state}")

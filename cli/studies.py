@@ -107,7 +107,10 @@ def compare_init(
 
     settings = build(given)
     axes = {"init": INITS}
-    alike = {"save_at": milestones(settings.total_steps), "curves": True, "scales": 1}
+    alike = {
+        "save_at": milestones(settings.total_steps), "curves": True, "scales": 1,
+        "precision": "32-true",
+    }  # fmt: skip
     base = merge(alike, given)
     pairs = all_pairs(
         read_sources(contents, settings, out),

@@ -9,7 +9,7 @@ from typing import Any
 from nst_lightning.settings import BatchSettings, TransferSettings
 from nst_lightning.vgg.layers import canonical
 
-ALGORITHM = 2
+ALGORITHM = 3
 """Raised when a default or a formula changes the pixels."""
 
 INITS = ("content", "noise", "gray", "style")

@@ -31,7 +31,9 @@ def only(kind: Kind, layers: Sequence[str]) -> dict[str, Any]:
 
 def cases_of(kind: Kind, axes: Axes, given: Settings, sources: Sequence[Source]) -> list[Case]:
     """Every set and seed on every picture: <picture>/<layers>/seed-<n>.png, from noise."""
-    cases = expand(axes, merge({"init": "noise", "curves": True, "scales": 1}, given))
+    # A layer is to be seen as it is: at one scale, and without rounding.
+    alike = {"init": "noise", "curves": True, "scales": 1, "precision": "32-true"}
+    cases = expand(axes, merge(alike, given))
     by_layers = [replace(case, labels={LAYERS: case.labels[LAYERS]}) for case in cases]
     names = dict(zip((case.labels[LAYERS] for case in cases), unique_names(by_layers), strict=True))
     return [
