@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -45,6 +46,11 @@ def nst() -> Nst:
         )
 
     return call
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.asarray(picture).copy()
 
 
 def put(source: Path, folder: Path, names: list[str], size: int = 96) -> Path:

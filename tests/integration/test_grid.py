@@ -11,7 +11,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from .conftest import EXAMPLES, Nst, put, start
+from .conftest import EXAMPLES, Nst, pixels, put, start
 
 NORMALIZED = "936c2d12aedffd5922304e75b7ac99c641d4b19c96f9d33b31c5bc5807ab3f54"
 """Checksum of the real normalised VGG-19; no stand-in has it."""
@@ -21,11 +21,6 @@ QUICK = ("--steps", 4, "--size", 64)
 
 def lines(out: Path) -> list[dict]:
     return [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
-
-
-def pixels(path: Path) -> np.ndarray:
-    with Image.open(path) as picture:
-        return np.asarray(picture).copy()
 
 
 def pictures(out: Path) -> dict[str, np.ndarray]:
