@@ -138,7 +138,7 @@ def table(figures: dict[str, Any]) -> list[str]:
                 f" {ms[f'bare {precision}']:>8.1f} {ms[f'ours {precision}']:>8.1f}"
                 f" {ours['over_bare']:>7.3f}× {faster:>7} {ours['evaluations_per_second']:>7.2f}"
                 f" {ours['pictures_per_hour_of_300_steps']:>8.1f} {ours['tflop_per_second']:>8.3f}"
-                f" {100 * ours['share_of_matmul_peak']:>6.1f}%"
+                f" {100 * ours['share_of_peak']:>6.1f}%"
             )
     for case in figures["until"]:
         goal = case["tutorial"]
