@@ -10,9 +10,9 @@ from nst_lightning.batch.device import batch_size, choose_device, resolve
 from nst_lightning.batch.display import Display
 from nst_lightning.batch.fingerprint import INITS, file_sha256, fingerprint
 from nst_lightning.batch.ledger import Ledger, Record
-from nst_lightning.batch.memory import keep_freed_memory
+from nst_lightning.batch.memory import LARGEST_KEPT, keep_freed_memory
 from nst_lightning.batch.output import Job, split
-from nst_lightning.batch.plan import Case, batches
+from nst_lightning.batch.plan import Case, batches, shapes
 from nst_lightning.batch.record import make_record
 from nst_lightning.batch.stop import StopFlag
 from nst_lightning.batch.worker import Worker
@@ -125,13 +125,14 @@ def run(
         Interrupted: the stop flag was raised; what is finished stays.
     """
     started = time.monotonic()
-    keep_freed_memory()
     loaded = cache(load_weights)
     prepared = []
     for case in cases:
         check_start(case.settings)
         weights = loaded(case.settings.weights, case.settings.network)
         prepared.append(prepare(case, weights, out, ledger, overwrite))
+    if max(map(largest_picture, prepared), default=0) <= LARGEST_KEPT:
+        keep_freed_memory()
     ready()
     summary = Summary(skipped=sum(len(one.done) for one in prepared))
 
@@ -158,6 +159,13 @@ def run(
         summary.seconds = time.monotonic() - started
         display.stop()
     return summary
+
+
+def largest_picture(case: Prepared) -> int:
+    """Pixels of the largest picture that is to be made."""
+    sizes = [scale.target for scale in case.settings.scales]
+    made = (shapes(job.pair.content, sizes, case.settings.upscale) for job in case.todo)
+    return max((height * width for some in made for height, width in some), default=0)
 
 
 def work(

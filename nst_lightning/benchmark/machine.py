@@ -43,12 +43,13 @@ def run_alone(
 ) -> float:
     """What the process of `peak_memory` does."""
     from nst_lightning.batch.device import choose_device
-    from nst_lightning.batch.memory import keep_freed_memory
+    from nst_lightning.batch.memory import LARGEST_KEPT, keep_freed_memory
     from nst_lightning.benchmark.cases import Bench
     from nst_lightning.imaging.read import load_image
     from nst_lightning.vgg.weights import load_weights
 
-    keep_freed_memory()
+    if size**2 <= LARGEST_KEPT:
+        keep_freed_memory()
     bench = Bench(
         load_weights(settings.weights, settings.network),
         settings,
