@@ -72,7 +72,7 @@ def coarse_to_fine(size: int | str, steps: int, count: int | None) -> list[dict[
     sides = [size] if isinstance(size, int) else [int(side) for side in size.split("x")]
     if count is None:
         count = 1
-        while max(sides) / 2**count >= SMALLEST_START:
+        while max(sides) / 2**count >= SMALLEST_START and count < steps:
             count += 1
     if steps < count:
         raise ValueError(f"scales is {count}, but there are only {steps} steps to share out")

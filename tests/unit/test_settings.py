@@ -32,6 +32,7 @@ def passes(data: dict[str, Any]) -> list[tuple[int | str, int]]:
 
 def test_from_coarse_to_fine():
     assert passes({"size": 256, "steps": 300}) == [(256, 300)]
+    assert passes({"size": 1024, "steps": 2}) == [(512, 1), (1024, 1)]
     assert passes({"size": 512, "steps": 300}) == [(256, 214), (512, 86)]
     assert passes({"size": 1600, "steps": 100, "scales": "auto"}) == [
         (200, 62), (400, 24), (800, 10), (1600, 4),
