@@ -11,6 +11,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -41,22 +42,26 @@ class Lines:
         self.every = every
 
     def start(self, pairs: int, skipped: int, work: int) -> None:
-        self.pairs, self.count, self.steps = pairs, 0, 0
+        self.pairs, self.count = pairs, 0
         self.begun = time.monotonic()
         self.work, self.worked = work, 0
+        self.now: dict[int, tuple[Sequence[str], int, Mapping[str, float]]] = {}
         if skipped:
             self.say(f"{skipped} done before, {pairs} to make")
 
-    def batch(self, labels: Sequence[str], steps: int, weights: Mapping[str, float]) -> None:
-        self.labels, self.steps, self.weights = labels, steps, weights
+    def batch(
+        self, labels: Sequence[str], steps: int, weights: Mapping[str, float], worker: int = 0
+    ) -> None:
+        self.now[worker] = (labels, steps, weights)
 
-    def step(self, step: int, pairs: int, losses: Losses) -> None:
+    def step(self, step: int, pairs: int, losses: Losses, worker: int = 0) -> None:
         self.worked += pairs
-        if step % self.every == 0 and step < self.steps:
+        labels, steps, weights = self.now[worker]
+        if step % self.every == 0 and step < steps:
             left = (self.work - self.worked) * (time.monotonic() - self.begun) / self.worked
             self.say(
-                f"{', '.join(self.labels)}: step {step}/{self.steps}, "
-                f"{spell(losses(), self.weights)}, about {duration(left)} left in all"
+                f"{', '.join(labels)}: step {step}/{steps}, "
+                f"{spell(losses(), weights)}, about {duration(left)} left in all"
             )
 
     def finished(self, record: Record) -> None:
@@ -71,7 +76,8 @@ class Lines:
 
 
 class Live:
-    """Two bars, all steps with the time left and this batch's; below them the batch's losses."""
+    """A bar of all steps with the time left, and one of each worker's batch; below them the losses
+    of the batch last heard of."""
 
     def __init__(self) -> None:
         self.progress = Progress(
@@ -86,29 +92,34 @@ class Live:
         self.live = RichLive(
             Group(self.progress, self.losses), console=Console(stderr=True), transient=True
         )
-        self.read = 0.0
+        self.read: dict[int, float] = {}
+        self.now: dict[int, TaskID] = {}
+        self.weights: dict[int, Mapping[str, float]] = {}
 
     def start(self, pairs: int, skipped: int, work: int) -> None:
         self.pairs, self.count = pairs, 0
         name = "all steps" + (f", {skipped} done before" if skipped else "")
         self.all = self.progress.add_task(name, total=work, note=f"0/{pairs} done")
-        self.now = self.progress.add_task("", total=1, note="", visible=False)
         self.live.start()
 
-    def batch(self, labels: Sequence[str], steps: int, weights: Mapping[str, float]) -> None:
-        self.weights = weights
+    def batch(
+        self, labels: Sequence[str], steps: int, weights: Mapping[str, float], worker: int = 0
+    ) -> None:
+        self.weights[worker] = weights
+        if worker not in self.now:
+            self.now[worker] = self.progress.add_task("", total=steps, note="")
         more = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
         self.losses.plain = ""
         self.progress.reset(
-            self.now, total=steps, description=escape(labels[0]) + more, note="", visible=True
+            self.now[worker], total=steps, description=escape(labels[0]) + more, note=""
         )
 
-    def step(self, step: int, pairs: int, losses: Losses) -> None:
+    def step(self, step: int, pairs: int, losses: Losses, worker: int = 0) -> None:
         self.progress.update(self.all, advance=pairs)
-        if time.monotonic() - self.read >= REFRESH_SECONDS:
-            self.progress.update(self.now, completed=step)
-            self.losses.plain = spell(losses(), self.weights)
-            self.read = time.monotonic()
+        if time.monotonic() - self.read.get(worker, 0.0) >= REFRESH_SECONDS:
+            self.progress.update(self.now[worker], completed=step)
+            self.losses.plain = spell(losses(), self.weights[worker])
+            self.read[worker] = time.monotonic()
 
     def finished(self, record: Record) -> None:
         self.count += 1

@@ -96,6 +96,18 @@ def parse_numbers(value: Any) -> Any:
     )
 
 
+def parse_devices(value: Any) -> Any:
+    """`auto` → itself; `2` → 2, how many; `0,2` → [0, 2], which."""
+    if isinstance(value, str) and value != "auto":
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        if not parts or not all(part.isdigit() for part in parts):
+            raise ValueError(f"should be auto, a number, or a list such as 0,2, not {value!r}")
+        value = [int(part) for part in parts] if "," in value else int(parts[0])
+    if isinstance(value, bool) or value == [] or (isinstance(value, int) and value < 1):
+        raise ValueError(f"should be auto, a number above 0, or a list such as 0,2, not {value!r}")
+    return value
+
+
 LARGEST_SIDE = 100_000
 
 
@@ -365,6 +377,10 @@ class BatchSettings(TransferSettings):
 
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
     """Where to run; auto takes a GPU where there is one."""
+
+    devices: Annotated[Literal["auto"] | int | list[int], BeforeValidator(parse_devices)] = "auto"
+    """Workers, a process each: on a GPU how many GPUs, or which (0,2), or auto for all; on the CPU
+    how many workers share its cores (auto: one)."""
 
     batch_size: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
     """Pictures optimised together; auto is 1 on the CPU and what the memory takes on a GPU."""

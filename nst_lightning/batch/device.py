@@ -26,6 +26,32 @@ def choose_device(accelerator: str) -> torch.device:
     raise UserError(f"this machine has no accelerator {accelerator!r}: choose auto or cpu.")
 
 
+def choose_devices(settings: BatchSettings) -> list[int]:
+    """One entry per worker: the GPU's index, or on the CPU just a number.
+
+    Raises:
+        UserError: this machine has no such devices.
+    """
+    kind, asked = choose_device(settings.accelerator).type, settings.devices
+    if kind == "cuda":
+        there = torch.cuda.device_count()
+        chosen = (
+            list(range(there if asked == "auto" else asked))
+            if not isinstance(asked, list)
+            else asked
+        )
+        if max(chosen) >= there or len(set(chosen)) < len(chosen):
+            raise UserError(f"devices {asked}: this machine has {there} GPUs, counted from 0.")
+        return chosen
+    if isinstance(asked, list):
+        raise UserError(
+            f"devices {asked}: there are no GPUs to choose from; name a number of workers."
+        )
+    if kind == "mps" and asked not in ("auto", 1):
+        raise UserError("devices: mps is one device.")
+    return list(range(1 if asked == "auto" else asked))
+
+
 def resolve(settings: BatchSettings, device: torch.device) -> BatchSettings:
     """The settings with every `auto` that decides pixels replaced by what it means on this device.
 

@@ -15,11 +15,13 @@ class Display(Protocol):
     def start(self, pairs: int, skipped: int, work: int) -> None:
         """Before the first batch: pairs to make, pairs already done, steps in all."""
 
-    def batch(self, labels: Sequence[str], steps: int, weights: Mapping[str, float]) -> None:
+    def batch(
+        self, labels: Sequence[str], steps: int, weights: Mapping[str, float], worker: int = 0
+    ) -> None:
         """A batch of pairs begins that takes this many steps; the weight of each loss term."""
 
-    def step(self, step: int, pairs: int, losses: Losses) -> None:
-        """A step of the batch is done; `losses` waits for the device, so call it sparingly."""
+    def step(self, step: int, pairs: int, losses: Losses, worker: int = 0) -> None:
+        """A step of a worker's batch is done; `losses` waits for the device: call it sparingly."""
 
     def finished(self, record: Record) -> None:
         """A pair is done or has failed."""
@@ -32,7 +34,9 @@ class Silent:
     """Watches nothing."""
 
     def start(self, pairs: int, skipped: int, work: int) -> None: ...
-    def batch(self, labels: Sequence[str], steps: int, weights: Mapping[str, float]) -> None: ...
-    def step(self, step: int, pairs: int, losses: Losses) -> None: ...
+    def batch(
+        self, labels: Sequence[str], steps: int, weights: Mapping[str, float], worker: int = 0
+    ) -> None: ...
+    def step(self, step: int, pairs: int, losses: Losses, worker: int = 0) -> None: ...
     def finished(self, record: Record) -> None: ...
     def stop(self) -> None: ...

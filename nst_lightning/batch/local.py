@@ -6,20 +6,23 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 
-from nst_lightning.batch.device import batch_size, choose_device, resolve
+import torch
+
+from nst_lightning.batch.cost import plan_flops
+from nst_lightning.batch.device import batch_size, choose_device, choose_devices, resolve
 from nst_lightning.batch.display import Display
 from nst_lightning.batch.fingerprint import INITS, file_sha256, fingerprint
 from nst_lightning.batch.ledger import Ledger, Record
-from nst_lightning.batch.memory import LARGEST_KEPT, keep_freed_memory
+from nst_lightning.batch.memory import LARGEST_KEPT
 from nst_lightning.batch.output import Job, split
 from nst_lightning.batch.plan import Case, batches, shapes
+from nst_lightning.batch.pool import Pool, Task, environments
 from nst_lightning.batch.record import make_record
 from nst_lightning.batch.stop import StopFlag
-from nst_lightning.batch.worker import Worker
+from nst_lightning.batch.worker import make_worker
 from nst_lightning.errors import OutputError, UserError
 from nst_lightning.imaging.read import read_picture
 from nst_lightning.settings import BatchSettings, build
-from nst_lightning.transfer import build_network
 from nst_lightning.vgg.weights import Weights, load_weights
 
 
@@ -131,8 +134,8 @@ def run(
         check_start(case.settings)
         weights = loaded(case.settings.weights, case.settings.network)
         prepared.append(prepare(case, weights, out, ledger, overwrite))
-    if max(map(largest_picture, prepared), default=0) <= LARGEST_KEPT:
-        keep_freed_memory()
+    devices = choose_devices(cases[0].settings) if cases else [0]
+    keep = max(map(largest_picture, prepared), default=0) <= LARGEST_KEPT
     ready()
     summary = Summary(skipped=sum(len(one.done) for one in prepared))
 
@@ -153,7 +156,17 @@ def run(
     display.start(pairs, summary.skipped, steps)
     try:
         for one in prepared:
-            work(one, out, display, stop, finish, parameters=ledger is not None)
+            for job, problem in one.broken:
+                finish(make_record(job, out, one.settings, status="failed", reason=problem))
+        given = {"parameters": ledger is not None, "keep_memory": keep}
+        if devices == [0]:
+            for one in prepared:
+                work(one, out, display, stop, finish, **given)
+        else:
+            tasks = [task for one in prepared for task in tasks_of(one)]
+            kind = choose_device(cases[0].settings.accelerator).type
+            each = environments(kind, devices, torch.get_num_threads())
+            Pool(each, out, display, stop, **given).run(tasks, finish)
         stop.check()
     finally:
         summary.seconds = time.monotonic() - started
@@ -168,6 +181,26 @@ def largest_picture(case: Prepared) -> int:
     return max((height * width for some in made for height, width in some), default=0)
 
 
+def batches_of(case: Prepared) -> list[list[Job]]:
+    """What is left to make, in batches of one shape."""
+    by_pair = {job.pair: job for job in case.todo}
+    most = partial(batch_size, case.resolved, choose_device(case.settings.accelerator))
+    return [[by_pair[pair] for pair in batch] for batch in batches(by_pair, case.settings, most)]
+
+
+def tasks_of(case: Prepared) -> list[Task]:
+    """The batches of a case with what they cost."""
+    return [
+        Task(
+            case.settings,
+            case.resolved,
+            jobs,
+            plan_flops([job.pair for job in jobs], case.settings),
+        )
+        for jobs in batches_of(case)
+    ]
+
+
 def work(
     case: Prepared,
     out: Path,
@@ -176,26 +209,14 @@ def work(
     finish: Callable[[Record], None],
     *,
     parameters: bool,
+    keep_memory: bool,
 ) -> None:
-    """Make the pictures of one case, batch by batch."""
-    for job, problem in case.broken:
-        finish(make_record(job, out, case.settings, status="failed", reason=problem))
+    """Make the pictures of one case in this process, batch by batch."""
     if not case.todo:
         return
     stop.check()
-    network = build_network(case.settings, case.weights)
-    worker = Worker(
-        network,
-        case.weights.checksum,
-        case.settings,
-        case.resolved,
-        out,
-        display,
-        stop,
-        parameters=parameters,
-    )
-    by_pair = {job.pair: job for job in case.todo}
-    device = choose_device(case.settings.accelerator)
-    most = partial(batch_size, case.resolved, device)
-    made_together = batches(by_pair, case.settings, most)
-    worker.run(([by_pair[pair] for pair in batch] for batch in made_together), finish)
+    worker = make_worker(
+        case.settings, case.resolved, out, display, stop,
+        parameters=parameters, keep_memory=keep_memory,
+    )  # fmt: skip
+    worker.run(batches_of(case), finish)

@@ -47,6 +47,10 @@ class StopFlag:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    def raised(self, signum: int) -> None:
+        """Ask for the stop, as a signal of this number does."""
+        self._set(signum, None)
+
     def _set(self, signum: int, frame: FrameType | None) -> None:
         if self.signum is not None:
             os._exit(128 + signum)

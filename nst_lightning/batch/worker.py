@@ -19,6 +19,7 @@ from nst_lightning.batch.cache import TensorCache
 from nst_lightning.batch.display import Display, Losses
 from nst_lightning.batch.fingerprint import pair_seed
 from nst_lightning.batch.ledger import Record
+from nst_lightning.batch.memory import keep_freed_memory
 from nst_lightning.batch.output import RECORD_KEY, Job, encode
 from nst_lightning.batch.plan import Shape, shapes
 from nst_lightning.batch.record import make_record
@@ -40,11 +41,13 @@ from nst_lightning.report.history_file import write_history
 from nst_lightning.settings import BatchSettings, Scale, dump_yaml, finite
 from nst_lightning.transfer import (
     StyleTransfer,
+    build_network,
     content_targets,
     starting_image,
     style_targets,
 )
 from nst_lightning.vgg.network import VGG
+from nst_lightning.vgg.weights import load_weights
 
 Made = dict[str, Any]
 """What became of a pair: see `Worker._make`; or a `problem`."""
@@ -416,6 +419,30 @@ class Worker:
         return make_record(
             job, self.out, self.asked, weights_checksum=self.weights_checksum, **facts
         )
+
+
+def make_worker(
+    asked: BatchSettings,
+    settings: BatchSettings,
+    out: Path,
+    display: Display,
+    stop: StopFlag,
+    *,
+    parameters: bool,
+    keep_memory: bool,
+) -> Worker:
+    """A worker with its network; the arguments are those of `Worker`.
+
+    Args:
+        keep_memory: see `keep_freed_memory`.
+    """
+    if keep_memory:
+        keep_freed_memory()
+    weights = load_weights(settings.weights, settings.network)
+    network = build_network(settings, weights)
+    return Worker(
+        network, weights.checksum, asked, settings, out, display, stop, parameters=parameters
+    )
 
 
 def stack(targets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -49,7 +49,9 @@ def test_everything_a_grid_leaves_behind(nst: Nst, contents: Path, styles: Path,
         assert (out / line["content"]).is_file()
         assert (out / line["style"]).is_file()
         assert line["steps"] == 4
-        assert line["settings"]["scales"] == [{"size": 64, "steps": 4}]
+        assert line["settings"]["scales"] == [{"size": 64, "steps": 4, "content_weight": 1.0}]
+        assert line["settings"]["precision"] == "auto"
+        assert line["resolved"]["precision"] in ("bf16-mixed", "32-true")
         assert line["losses"]["total"] == pytest.approx(
             sum(line["losses"][term] for term in ("content", "style", "tv")), rel=1e-5
         )
