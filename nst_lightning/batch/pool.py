@@ -17,7 +17,8 @@ from nst_lightning.batch.display import Display
 from nst_lightning.batch.ledger import Record
 from nst_lightning.batch.output import Job
 from nst_lightning.batch.record import make_record
-from nst_lightning.batch.stop import Interrupted, StopFlag
+from nst_lightning.batch.stop import StopFlag
+from nst_lightning.errors import OutputError
 from nst_lightning.settings import BatchSettings
 
 PATIENCE = 60.0
@@ -105,11 +106,10 @@ class Pool:
             while any(hand.task for hand in self.hands):
                 self.stop.check()
                 self._listen(finish, 0.2)
-        except Interrupted:
-            self._dismiss(signal.SIGTERM, finish)
+        except BaseException:
+            self._dismiss(finish, at_once=True)
             raise
-        finally:
-            self._dismiss(None, finish)
+        self._dismiss(finish, at_once=False)
 
     def _hire(self, index: int) -> Hand:
         ours, theirs = self.context.Pipe()
@@ -186,18 +186,20 @@ class Pool:
             self.hands.append(self._hire(hand.index))
             self._hand_out(self.hands[-1])
 
-    def _dismiss(self, signum: int | None, finish: Callable[[Record], None]) -> None:
-        """End all workers; take what they still have to say where they were stopped."""
+    def _dismiss(self, finish: Callable[[Record], None], *, at_once: bool) -> None:
+        """End all workers, after the step in progress where `at_once`; what they have finished by
+        then is taken."""
         for hand in self.hands:
             with suppress(OSError):
                 hand.line.send(None)
-            if signum is not None and hand.process.pid:
+            if at_once:
                 hand.process.terminate()
         until = time.monotonic() + PATIENCE
         while self.hands and time.monotonic() < until:
             for hand in list(self.hands):
+                alive = hand.process.is_alive()
                 self._hear_out(hand, finish)
-                if not hand.process.is_alive():
+                if not alive:
                     self.hands.remove(hand)
             time.sleep(0.02)
         for hand in self.hands:
@@ -206,7 +208,8 @@ class Pool:
 
     def _hear_out(self, hand: Hand, finish: Callable[[Record], None]) -> None:
         """What a worker that is about to end has finished."""
-        with suppress(EOFError, OSError):
+        # A line that cannot be written any more is entered by the next run, from the picture.
+        with suppress(EOFError, OSError, OutputError):
             while hand.line.poll():
                 kind, said = hand.line.recv()
                 if kind == "finished":
