@@ -79,16 +79,16 @@ def measure(
     settings: BatchSettings, content: Path, style: Path, asked: dict[str, Any]
 ) -> dict[str, Any]:
     """All figures."""
-    from nst_lightning.batch.device import choose_device
+    from nst_lightning.batch.device import DTYPES, choose_device
     from nst_lightning.batch.memory import keep_freed_memory
-    from nst_lightning.benchmark.cases import PRECISIONS, Bench
+    from nst_lightning.benchmark.cases import Bench
     from nst_lightning.benchmark.machine import describe_machine, peak_memory
     from nst_lightning.imaging.read import load_image
     from nst_lightning.vgg.weights import load_weights
 
-    wrong = [name for name in asked["precisions"] if name not in PRECISIONS]
+    wrong = [name for name in asked["precisions"] if name not in DTYPES]
     if wrong:
-        raise UserError(f"precision {wrong[0]!r} should be one of {', '.join(PRECISIONS)}.")
+        raise UserError(f"precision {wrong[0]!r} should be one of {', '.join(DTYPES)}.")
     keep_freed_memory()
     device = choose_device(settings.accelerator)
     bench = Bench(

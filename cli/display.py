@@ -18,11 +18,8 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
-from nst_lightning.batch.display import Display, Losses, Silent
+from nst_lightning.batch.display import LOOK_SECONDS, Display, Losses, Silent
 from nst_lightning.batch.ledger import Record
-
-REFRESH_SECONDS = 0.2
-"""Between two readings of the loss, each of which waits for the device."""
 
 
 def describe(record: Record) -> str:
@@ -116,7 +113,7 @@ class Live:
 
     def step(self, step: int, pairs: int, losses: Losses, worker: int = 0) -> None:
         self.progress.update(self.all, advance=pairs)
-        if time.monotonic() - self.read.get(worker, 0.0) >= REFRESH_SECONDS:
+        if time.monotonic() - self.read.get(worker, 0.0) >= LOOK_SECONDS:
             self.progress.update(self.now[worker], completed=step)
             self.losses.plain = spell(losses(), self.weights[worker])
             self.read[worker] = time.monotonic()

@@ -112,7 +112,7 @@ def is_done(pair: Pair, records: dict[str, Any]) -> bool:
 def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
     """Print what a run would do and about what it would take."""
     from nst_lightning.batch.cost import flops_per_second, plan_flops
-    from nst_lightning.batch.device import choose_device, largest_batch_bytes, resolve
+    from nst_lightning.batch.device import DTYPES, choose_device, largest_batch_bytes, resolve
     from nst_lightning.batch.ledger import Ledger
 
     records = Ledger(out).read()
@@ -126,7 +126,7 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
     ]
     flops = sum(plan_flops([pair], case.settings) for case, pair in left)
     device = choose_device(cases[0].settings.accelerator)
-    seconds = flops / flops_per_second(device, resolve(cases[0].settings, device).precision)
+    seconds = flops / flops_per_second(device, DTYPES[resolve(cases[0].settings, device).precision])
     memory = max(
         (largest_batch_bytes(case.settings, device, [pair]) for case, pair in left), default=0
     )

@@ -66,25 +66,30 @@ class TransferLoss(nn.Module):
             `content`, `style` and `tv`, each (B,) and weighted, and `total`, their sum.
         """
         s = self.settings
-        none = image.new_zeros(image.shape[0])
-        content = weighted_sum(self.content, features, s.active_content_layers, none)
-        style = weighted_sum(self.style, features, s.active_style_layers, none)
+        return self.terms(
+            image,
+            {name: self.content[name](features[name]) for name in s.active_content_layers},
+            {name: self.style[name](features[name]) for name in s.active_style_layers},
+        )
+
+    def terms(
+        self, image: Tensor, content: Mapping[str, Tensor], style: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """The weighted terms from the losses of each layer, (B,) each; see `forward`."""
+        s, none = self.settings, image.new_zeros(image.shape[0])
         terms = {
-            "content": s.content_weight * content,
-            "style": s.style_weight * style,
+            "content": s.content_weight * weighted_sum(content, s.active_content_layers, none),
+            "style": s.style_weight * weighted_sum(style, s.active_style_layers, none),
             "tv": s.tv_weight * self.tv(image) if s.tv_weight > 0 else none,
         }
         return {**terms, "total": terms["content"] + terms["style"] + terms["tv"]}
 
 
 def weighted_sum(
-    losses: nn.ModuleDict,
-    features: Mapping[str, Tensor],
-    weights: Mapping[str, float],
-    none: Tensor,
+    losses: Mapping[str, Tensor], weights: Mapping[str, float], none: Tensor
 ) -> Tensor:
     """Σ weight·loss over layers, (B,)."""
-    return sum((weights[name] * losses[name](features[name]) for name in weights), none)
+    return sum((weight * losses[name] for name, weight in weights.items()), none)
 
 
 @dataclass
@@ -115,30 +120,24 @@ def measure(
         recompute: less memory for more time, see `VGG.down`.
     """
     s = loss.settings
-    none = image.new_zeros(len(image))
-    content, style = none, none
+    content: dict[str, Tensor] = {}
+    style: dict[str, Tensor] = {}
     differences: dict[str, Tensor] = {}
     peaks: list[Tensor] = []
 
     def visit(name: str, features: Tensor) -> None:
-        nonlocal content, style
         if name in loss.content:
-            content = content + s.active_content_layers[name] * loss.content[name](features)
+            content[name] = loss.content[name](features)
         if name in loss.style:
             gram_loss = cast(GramLoss, loss.style[name])
             differences[name] = gram_loss.difference(features)
-            style = style + s.active_style_layers[name] * gram_loss.value(differences[name])
+            style[name] = gram_loss.value(differences[name])
             if dtype == torch.float16:
                 steepest = differences[name].abs().amax(dim=(1, 2)) * gram_loss.slope(features)
                 peaks.append(s.style_weight * s.active_style_layers[name] * steepest)
 
     blocks = network.down(image, dtype, visit, recompute=recompute)
-    terms = {
-        "content": s.content_weight * content,
-        "style": s.style_weight * style,
-        "tv": s.tv_weight * loss.tv(image) if s.tv_weight > 0 else none,
-    }
-    return Measured({**terms, "total": sum(terms.values(), none)}, blocks, differences, peaks)
+    return Measured(loss.terms(image, content, style), blocks, differences, peaks)
 
 
 @torch.no_grad()

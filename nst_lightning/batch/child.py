@@ -9,15 +9,12 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from nst_lightning.batch.display import Losses
+from nst_lightning.batch.display import LOOK_SECONDS, Losses
 from nst_lightning.batch.ledger import Record
 from nst_lightning.errors import OutputError
 
 Message = tuple[str, Any]
 """`batch`, `step`, `finished`, `error` or `free`, and what belongs to it."""
-
-LOOK_SECONDS = 0.2
-"""Between two readings of the losses, each of which waits for the device."""
 
 
 class Reporter:
@@ -80,7 +77,7 @@ def work_for_parent(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and says so
     from nst_lightning.batch.stop import Interrupted, StopFlag
     from nst_lightning.batch.worker import make_worker
-    from nst_lightning.settings import dump_yaml
+    from nst_lightning.vgg.weights import load_weights
 
     stop, lock = StopFlag(), Lock()
     signal.signal(signal.SIGTERM, lambda number, frame: stop.raised(number))
@@ -89,20 +86,21 @@ def work_for_parent(
         with lock:
             line.send(message)
 
-    workers: dict[str, Any] = {}
+    current, worker = None, None
     try:
         while (task := line.recv()) is not None:
             asked, resolved, jobs = task
-            key = dump_yaml(asked)
-            reporter = Reporter(send, asked.log_every, parent)
-            if key not in workers:
-                workers = {}  # the network of another case, if any, is freed before
-                workers[key] = make_worker(
-                    asked, resolved, out, reporter, stop,
+            if worker is None or asked != current:
+                worker = None  # the network of another case, if any, is freed before
+                weights = load_weights(resolved.weights, resolved.network)
+                reporter = Reporter(send, asked.log_every, parent)
+                worker = make_worker(
+                    weights, asked, resolved, out, reporter, stop,
                     parameters=parameters, keep_memory=keep_memory,
                 )  # fmt: skip
+                current = asked
             try:
-                workers[key].run([jobs], reporter.finished)
+                worker.run([jobs], reporter.finished)
             except OutputError as error:
                 send(("error", error))
                 return

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nst_lightning.batch.plan import Pair, shapes
 from nst_lightning.settings import BatchSettings, TransferSettings
-from nst_lightning.vgg.layers import channels, deepest, layer_sequence
+from nst_lightning.vgg.layers import channels, layers_to
 
 if TYPE_CHECKING:
     import torch
@@ -19,9 +19,8 @@ def step_flops(settings: TransferSettings, height: int, width: int) -> float:
     multiply-add; at 512² through relu5_1 of VGG-19 that is 0.40 TFLOP.
     """
     layers = [*settings.active_content_layers, *settings.active_style_layers]
-    sequence = layer_sequence(settings.network)
     incoming, total = 3, 0.0
-    for name in sequence[: sequence.index(deepest(layers, settings.network)) + 1]:
+    for name in layers_to(layers, settings.network):
         if name.startswith("conv"):
             total += 4 * 9 * incoming * channels(name) * height * width
             incoming = channels(name)
@@ -39,10 +38,9 @@ def step_bytes(settings: BatchSettings, height: int, width: int) -> float:
     """
     size = {"64-true": 8, "32-true": 4}.get(settings.precision, 2)
     layers = [*settings.active_content_layers, *settings.active_style_layers]
-    sequence = layer_sequence(settings.network)
     pixels = height * width
     kept, widest, block, largest_block = 0.0, 0.0, 0.0, 0.0
-    for name in sequence[: sequence.index(deepest(layers, settings.network)) + 1]:
+    for name in layers_to(layers, settings.network):
         if name.startswith("pool"):
             pixels //= 4
             kept += 8 * channels(name) * pixels if settings.pooling == "max" else 0
@@ -70,12 +68,11 @@ def plan_flops(pairs: Iterable[Pair], settings: BatchSettings) -> float:
     return total
 
 
-def flops_per_second(device: "torch.device", precision: str) -> float:
+def flops_per_second(device: "torch.device", dtype: "torch.dtype") -> float:
     """What a device reaches on a convolution of the network's kind, in about a second."""
     import torch
 
-    dtypes = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16, "64-true": torch.float64}
-    how: dict[str, Any] = {"device": device, "dtype": dtypes.get(precision, torch.float32)}
+    how: dict[str, Any] = {"device": device, "dtype": dtype}
     side, width = 64, 256
     conv = torch.nn.Conv2d(width, width, 3, padding=1, **how).requires_grad_(False)
     conv = conv.to(memory_format=torch.channels_last)

@@ -9,6 +9,14 @@ from nst_lightning.batch.plan import Pair, shapes
 from nst_lightning.errors import UserError
 from nst_lightning.settings import BatchSettings
 
+DTYPES = {
+    "32-true": torch.float32,
+    "bf16-mixed": torch.bfloat16,
+    "16-mixed": torch.float16,
+    "64-true": torch.float64,
+}
+"""What the network computes in, by Lightning's name of the precision."""
+
 
 def choose_device(accelerator: str) -> torch.device:
     """The device that Lightning's accelerator of that name starts with.
@@ -35,11 +43,8 @@ def choose_devices(settings: BatchSettings) -> list[int]:
     kind, asked = choose_device(settings.accelerator).type, settings.devices
     if kind == "cuda":
         there = torch.cuda.device_count()
-        chosen = (
-            list(range(there if asked == "auto" else asked))
-            if not isinstance(asked, list)
-            else asked
-        )
+        many = there if asked == "auto" else asked
+        chosen = many if isinstance(many, list) else list(range(many))
         if max(chosen) >= there or len(set(chosen)) < len(chosen):
             raise UserError(f"devices {asked}: this machine has {there} GPUs, counted from 0.")
         return chosen

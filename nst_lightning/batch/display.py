@@ -8,6 +8,9 @@ from nst_lightning.batch.ledger import Record
 Losses = Callable[[], Mapping[str, float]]
 """The batch's mean of each weighted term and of their `total`."""
 
+LOOK_SECONDS = 0.2
+"""Between two readings of the losses, each of which waits for the device."""
+
 
 class Display(Protocol):
     """Receives the course of a run; the command line draws it."""

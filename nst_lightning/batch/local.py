@@ -22,7 +22,7 @@ from nst_lightning.batch.stop import StopFlag
 from nst_lightning.batch.worker import make_worker
 from nst_lightning.errors import OutputError, UserError
 from nst_lightning.imaging.read import read_picture
-from nst_lightning.settings import BatchSettings, build
+from nst_lightning.settings import BatchSettings
 from nst_lightning.vgg.weights import Weights, load_weights
 
 
@@ -128,13 +128,13 @@ def run(
         Interrupted: the stop flag was raised; what is finished stays.
     """
     started = time.monotonic()
+    devices = choose_devices(cases[0].settings)
     loaded = cache(load_weights)
     prepared = []
     for case in cases:
         check_start(case.settings)
         weights = loaded(case.settings.weights, case.settings.network)
         prepared.append(prepare(case, weights, out, ledger, overwrite))
-    devices = choose_devices(cases[0].settings) if cases else [0]
     keep = max(map(largest_picture, prepared), default=0) <= LARGEST_KEPT
     ready()
     summary = Summary(skipped=sum(len(one.done) for one in prepared))
@@ -147,7 +147,7 @@ def run(
                 raise OutputError.at(ledger.path, error) from None
         (summary.done if record["status"] == "done" else summary.failed).append(record)
         if record["status"] == "done":
-            asked = build(record["settings"]).total_steps
+            asked = sum(scale["steps"] for scale in record["settings"]["scales"])
             summary.steps_saved += asked - record["steps"]
         display.finished(record)
 
@@ -216,6 +216,7 @@ def work(
         return
     stop.check()
     worker = make_worker(
+        case.weights,
         case.settings, case.resolved, out, display, stop,
         parameters=parameters, keep_memory=keep_memory,
     )  # fmt: skip

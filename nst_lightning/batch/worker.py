@@ -1,5 +1,6 @@
 """One batch of pairs on one device: the only place that builds a Trainer."""
 
+import itertools
 import logging
 import tempfile
 import time
@@ -7,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -47,7 +48,7 @@ from nst_lightning.transfer import (
     style_targets,
 )
 from nst_lightning.vgg.network import VGG
-from nst_lightning.vgg.weights import load_weights
+from nst_lightning.vgg.weights import Weights
 
 Made = dict[str, Any]
 """What became of a pair: see `Worker._make`; or a `problem`."""
@@ -121,7 +122,7 @@ class Worker:
             finished(self._save(job, made))
 
         with ThreadPoolExecutor(1) as self.writer, ThreadPoolExecutor(1) as self.reader:
-            for jobs, following in with_next(batches):
+            for jobs, following in itertools.pairwise([*batches, []]):
                 self.stop.check()
                 self._read_ahead(jobs, following)
                 for made in self._attempt(jobs):
@@ -422,6 +423,7 @@ class Worker:
 
 
 def make_worker(
+    weights: Weights,
     asked: BatchSettings,
     settings: BatchSettings,
     out: Path,
@@ -431,14 +433,14 @@ def make_worker(
     parameters: bool,
     keep_memory: bool,
 ) -> Worker:
-    """A worker with its network; the arguments are those of `Worker`.
+    """A worker with its network; the other arguments are those of `Worker`.
 
     Args:
+        weights: of the network.
         keep_memory: see `keep_freed_memory`.
     """
     if keep_memory:
         keep_freed_memory()
-    weights = load_weights(settings.weights, settings.network)
     network = build_network(settings, weights)
     return Worker(
         network, weights.checksum, asked, settings, out, display, stop, parameters=parameters
@@ -448,20 +450,6 @@ def make_worker(
 def stack(targets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     """Targets of single pictures → targets of a batch, by layer."""
     return {layer: torch.cat([target[layer] for target in targets]) for layer in targets[0]}
-
-
-T = TypeVar("T")
-
-
-def with_next(batches: Iterable[Sequence[T]]) -> Iterator[tuple[Sequence[T], Sequence[T]]]:
-    """Each batch with the one after it, which is empty at the end."""
-    before: Sequence[T] | None = None
-    for batch in batches:
-        if before is not None:
-            yield before, batch
-        before = batch
-    if before is not None:
-        yield before, []
 
 
 def is_out_of_memory(error: Exception) -> bool:

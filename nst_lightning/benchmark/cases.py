@@ -3,6 +3,7 @@
 import resource
 import sys
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,14 @@ import torch
 from torch import Tensor
 
 from nst_lightning.batch.cost import flops_per_second, step_flops
+from nst_lightning.batch.device import DTYPES
 from nst_lightning.benchmark.measure import matmul_peak, median, paired, seconds_of
 from nst_lightning.benchmark.rivals import TutorialLoop, bare_network
+from nst_lightning.imaging.header import fit
 from nst_lightning.imaging.resize import resize
 from nst_lightning.settings import Scale, TransferSettings
-from nst_lightning.transfer import StyleTransfer
-from nst_lightning.vgg.network import VGG
+from nst_lightning.transfer import StyleTransfer, build_network
 from nst_lightning.vgg.weights import Weights
-
-PRECISIONS = {
-    "32-true": torch.float32,
-    "bf16-mixed": torch.bfloat16,
-    "16-mixed": torch.float16,
-}
 
 Figures = dict[str, Any]
 
@@ -32,12 +28,12 @@ class Ours:
 
     Args:
         model: on its device.
-        precision: a key of `PRECISIONS`.
+        precision: a key of `DTYPES`.
     """
 
     def __init__(self, model: StyleTransfer, precision: str) -> None:
         self.model = model
-        self.dtype = PRECISIONS[precision]
+        self.dtype = DTYPES[precision]
         self.optimizer = model.configure_optimizers()
 
     def step(self) -> Tensor:
@@ -67,7 +63,7 @@ class Bench:
         content: (1, 3, H, W) in [0, 1], of any size.
         style: (1, 3, h, w) in [0, 1].
         device: where to run.
-        precisions: keys of `PRECISIONS` to run.
+        precisions: keys of `DTYPES` to run.
     """
 
     def __init__(
@@ -84,17 +80,19 @@ class Bench:
         self.content, self.style = content, style
         self.device = device
         self.precisions = precisions
-        names = [*settings.active_content_layers, *settings.active_style_layers]
-        self.network = VGG(weights, names, settings.network, settings.pooling).to(device)
-        self.peaks = {p: fastest(device, p) for p in precisions}
+        self.network = build_network(settings, weights).to(device)
+
+    @cached_property
+    def peaks(self) -> dict[str, float]:
+        """Operations per second that this device reaches at best, by precision."""
+        return {precision: fastest(self.device, precision) for precision in self.precisions}
 
     def pictures(self, size: int, batch: int = 1) -> tuple[Tensor, Tensor]:
         """Content and style with a longest side of `size`."""
         made = []
         for picture in (self.content, self.style):
             height, width = picture.shape[-2:]
-            factor = size / max(height, width)
-            small = resize(picture, max(1, round(height * factor)), max(1, round(width * factor)))
+            small = resize(picture, *fit(height, width, size, upscale=True))
             made.append(small.expand(batch, -1, -1, -1).to(self.device))
         return made[0], made[1][:1]
 
@@ -118,11 +116,9 @@ class Bench:
             calls["tutorial"] = tutorial.step
         for precision in self.precisions:
             calls[f"bare {precision}"] = bare_network(
-                self.weights, self.settings, content.shape, PRECISIONS[precision], self.device
+                self.weights, self.settings, content.shape, DTYPES[precision], self.device
             )
             calls[f"ours {precision}"] = Ours(self.model(size, batch), precision).step
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
         times = paired(calls, rounds, self.device)
         seconds = {name: median(values) for name, values in times.items()}
         height, width = content.shape[-2:]
@@ -191,9 +187,9 @@ class Bench:
         terms = true_terms(self.model(scales[-1].longest, image=image))
         return {"seconds": seconds, "share": seconds / spent, **terms}
 
-    def memory(self, size: int, batch: int, precision: str) -> float:
+    def memory(self, size: int, precision: str) -> float:
         """Bytes at the peak of three steps; on the CPU, those of the whole process so far."""
-        ours = Ours(self.model(size, batch), precision)
+        ours = Ours(self.model(size), precision)
         for _ in range(3):
             ours.step()
         if self.device.type == "cuda":
@@ -204,8 +200,8 @@ class Bench:
 def fastest(device: torch.device, precision: str) -> float:
     """Operations per second of a large matrix product or of a convolution, whichever is more: on
     some processors the library for products is the slower one."""
-    product = matmul_peak(device, PRECISIONS[precision])
-    return max(product, flops_per_second(device, precision))
+    dtype = DTYPES[precision]
+    return max(matmul_peak(device, dtype), flops_per_second(device, dtype))
 
 
 def peak_of_process() -> float:

@@ -58,4 +58,4 @@ def run_alone(
         choose_device(settings.accelerator),
         [precision],
     )
-    return bench.memory(size, 1, precision)
+    return bench.memory(size, precision)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nst_lightning.settings import TransferSettings
-from nst_lightning.vgg.layers import deepest, layer_sequence
+from nst_lightning.vgg.layers import layers_to
 from nst_lightning.vgg.weights import Weights
 
 Step = Callable[[], Tensor]
@@ -95,8 +95,7 @@ def build_layers(
         "input": Normalization(tensors["input.mean"], tensors["input.std"])
     }
     names = [*settings.active_content_layers, *settings.active_style_layers]
-    sequence = layer_sequence(settings.network)
-    for name in sequence[: sequence.index(deepest(names, settings.network)) + 1]:
+    for name in layers_to(names, settings.network):
         if name.startswith("conv"):
             weight, bias = tensors[f"{name}.weight"], tensors[f"{name}.bias"]
             conv = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1)

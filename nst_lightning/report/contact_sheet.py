@@ -11,9 +11,9 @@ from PIL import Image, ImageDraw
 
 from nst_lightning.errors import UserError
 from nst_lightning.imaging.atomic import atomic_file
-from nst_lightning.imaging.decode import decode
 from nst_lightning.imaging.header import picture_size
 from nst_lightning.report.font import Font, line_height, load_font
+from nst_lightning.report.thumbnails import flattened
 
 PAGE_CELLS = 600
 """Results on one page at most."""
@@ -231,13 +231,7 @@ def _thumbnail(path: Path, room: tuple[int, int], max_pixels: int) -> Image.Imag
     Raises:
         UserError: it cannot be read.
     """
-    decoded = decode(path, max_pixels=max_pixels, at_least=2 * max(room))
-    picture = decoded.colour
-    if picture.mode == "F":
-        picture = picture.point(lambda value: value * 255 + 0.5).convert("L").convert("RGB")
-    if decoded.alpha is not None:
-        white = Image.new("RGB", picture.size, "white")
-        picture = Image.composite(picture, white, decoded.alpha)
+    picture = flattened(path, max_pixels=max_pixels, at_least=2 * max(room))
     scale = min(room[0] / picture.width, room[1] / picture.height)
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     return picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)

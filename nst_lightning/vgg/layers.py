@@ -7,6 +7,7 @@
 
 import difflib
 import re
+from collections.abc import Iterable
 
 from nst_lightning.errors import UserError
 
@@ -117,6 +118,7 @@ def poolings_before(name: str) -> int:
     return int(name[4]) if name.startswith("pool") else int(name[4]) - 1
 
 
-def deepest(names: list[str], network: str) -> str:
-    """The layer that is computed last among canonical `names`."""
-    return max(names, key=layer_sequence(network).index)
+def layers_to(names: Iterable[str], network: str) -> list[str]:
+    """Every layer up to the one that is computed last among canonical `names`."""
+    sequence = layer_sequence(network)
+    return sequence[: max(map(sequence.index, names)) + 1]

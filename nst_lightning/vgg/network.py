@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nst_lightning.errors import UserError
 from nst_lightning.vgg.convolution import FrozenConvolution
-from nst_lightning.vgg.layers import canonical, deepest, layer_sequence, poolings_before
+from nst_lightning.vgg.layers import canonical, layers_to, poolings_before
 from nst_lightning.vgg.weights import Weights
 
 POOLINGS: dict[str, Callable[[Tensor, int], Tensor]] = {"max": F.max_pool2d, "avg": F.avg_pool2d}
@@ -58,10 +58,8 @@ class VGG(nn.Module):
         self.taps = frozenset(canonical(name, network) for name in layers)
         if not self.taps:
             raise UserError("name at least one content or style layer with a weight above 0.")
-        sequence = layer_sequence(network)
-        last = deepest(list(self.taps), network)
-        self.sequence = sequence[: sequence.index(last) + 1]
-        self.minimum_side = 2 ** poolings_before(last)
+        self.sequence = layers_to(self.taps, network)
+        self.minimum_side = 2 ** poolings_before(self.sequence[-1])
         self.pool = POOLINGS[pooling]
         self.convs = nn.ModuleDict()
         for name in self.sequence:

@@ -8,14 +8,12 @@ import sys
 import torch
 
 from nst_lightning import TransferSettings
-from nst_lightning.batch.device import choose_device, resolve
+from nst_lightning.batch.device import DTYPES, choose_device, resolve
 from nst_lightning.batch.memory import keep_freed_memory
 from nst_lightning.benchmark.measure import median, paired
 from nst_lightning.objective import value_and_gradient
 from nst_lightning.settings import build
 from nst_lightning.transfer import StyleTransfer
-
-DTYPES = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16}
 
 
 def main(size: int = 512, batch: int = 1) -> None:
