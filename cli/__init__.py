@@ -6,11 +6,13 @@ import sys
 
 def main() -> None:
     """Run the command line; what the user can mend comes as one sentence, without a traceback."""
-    from nst_lightning.batch.stop import Interrupted
+    from nst_lightning.batch.slurm import place
     from nst_lightning.errors import UserError
+    from nst_lightning.stop import Interrupted
 
     from .app import app
 
+    place()  # before anything imports Lightning, which would take Slurm into its own hands
     try:
         app()
     except UserError as error:

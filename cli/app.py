@@ -11,7 +11,9 @@ from .grid import grid
 from .presets import presets
 from .report import report
 from .run import run
+from .status import status
 from .studies import compare_init, reconstruct, sweep, texture
+from .submit import app as submit
 from .weights import app as weights
 
 app = typer.Typer(
@@ -53,4 +55,6 @@ app.command()(report)
 app.command()(bench)
 app.command()(presets)
 app.command()(doctor)
+app.command()(status)
+app.add_typer(submit, name="submit")
 app.add_typer(weights, name="weights")

@@ -47,17 +47,17 @@ class Lines:
             self.say(f"{skipped} done before, {pairs} to make")
 
     def batch(
-        self, labels: Sequence[str], steps: int, weights: Mapping[str, float], worker: int = 0
+        self, names: Sequence[str], steps: int, weights: Mapping[str, float], worker: int = 0
     ) -> None:
-        self.now[worker] = (labels, steps, weights)
+        self.now[worker] = (names, steps, weights)
 
     def step(self, step: int, pairs: int, losses: Losses, worker: int = 0) -> None:
         self.worked += pairs
-        labels, steps, weights = self.now[worker]
+        names, steps, weights = self.now[worker]
         if step % self.every == 0 and step < steps:
             left = (self.work - self.worked) * (time.monotonic() - self.begun) / self.worked
             self.say(
-                f"{', '.join(labels)}: step {step}/{steps}, "
+                f"{', '.join(names)}: step {step}/{steps}, "
                 f"{spell(losses(), weights)}, about {duration(left)} left in all"
             )
 
@@ -100,15 +100,15 @@ class Live:
         self.live.start()
 
     def batch(
-        self, labels: Sequence[str], steps: int, weights: Mapping[str, float], worker: int = 0
+        self, names: Sequence[str], steps: int, weights: Mapping[str, float], worker: int = 0
     ) -> None:
         self.weights[worker] = weights
         if worker not in self.now:
             self.now[worker] = self.progress.add_task("", total=steps, note="")
-        more = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         self.losses.plain = ""
         self.progress.reset(
-            self.now[worker], total=steps, description=escape(labels[0]) + more, note=""
+            self.now[worker], total=steps, description=escape(names[0]) + more, note=""
         )
 
     def step(self, step: int, pairs: int, losses: Losses, worker: int = 0) -> None:

@@ -37,7 +37,9 @@ def archive(
     members = [
         path
         for path in sorted(out.rglob("*"))
-        if path.is_file() and not path.name.startswith(".") and path.resolve() != file.resolve()
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(out).parts)
+        and path.resolve() != file.resolve()
     ]
     if not members:
         raise UserError(f"{out}: is empty, so there is nothing to archive.")

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,29 +10,33 @@ import typer
 
 from nst_lightning.batch.plan import (
     Case,
+    Grid,
     Pair,
     Source,
-    all_pairs,
     listed_pairs,
+    parse_shard,
     read_sources,
-    shard,
 )
 from nst_lightning.settings import BatchSettings
 
 from .options import settings_options
 from .work import DryRun, Json, Out, Overwrite, Quiet, carry_out, show_plan
 
+Contents = Annotated[Path, typer.Argument(help="Folder of photographs, or one picture.")]
+Styles = Annotated[Path, typer.Argument(help="Folder of paintings, or one picture.")]
+PairsFile = Annotated[
+    Path | None,
+    typer.Option("--pairs", metavar="FILE", help="CSV of content,style: only these."),
+]
+
 
 @settings_options
 def grid(
-    contents: Annotated[Path, typer.Argument(help="Folder of photographs, or one picture.")],
-    styles: Annotated[Path, typer.Argument(help="Folder of paintings, or one picture.")],
+    contents: Contents,
+    styles: Styles,
     settings: BatchSettings,
     out: Out = Path("out"),
-    pairs_file: Annotated[
-        Path | None,
-        typer.Option("--pairs", metavar="FILE", help="CSV of content,style: only these."),
-    ] = None,
+    pairs_file: PairsFile = None,
     part: Annotated[
         str | None, typer.Option("--shard", metavar="I/N", help="Only the I-th of N parts.")
     ] = None,
@@ -44,25 +49,24 @@ def grid(
 
     What is finished is never made again: the same command goes on where it was interrupted.
     """
+    from nst_lightning.batch.cost import deal
     from nst_lightning.batch.output import check_folder, check_settings, write_settings
 
-    content_sources = read_sources(contents, settings, out)
-    style_sources = read_sources(styles, settings, out)
-    if pairs_file is None:
-        pairs = all_pairs(content_sources, style_sources)
-    else:
-        pairs = listed_pairs(pairs_file, content_sources, style_sources)
-    if part is not None:
-        pairs = shard(pairs, part)
+    content_sources, style_sources, pairs = read_grid(contents, styles, settings, out, pairs_file)
+    share = parse_shard(part) if part is not None else (0, 1)
     if dry_run:
-        show_plan([Case(settings, pairs)], out, as_json)
+        show_plan(deal([Case(settings, pairs)], *share), out, as_json)
         return
     check_folder(out, [contents, styles])
     check_settings(out, settings, overwrite=overwrite)
-    command = shlex.join(["nst-batch", *sys.argv[1:]])
+    words = list(sys.argv[1:])
+    if "--shard" in words:  # settings.yaml speaks of the whole grid
+        del words[words.index("--shard") :][:2]
+    command = shlex.join(["nst-batch", *words])
     carry_out(
         [Case(settings, pairs)],
         out,
+        share=share,
         overwrite=overwrite,
         quiet=quiet,
         as_json=as_json,
@@ -74,7 +78,17 @@ def grid(
     )
 
 
-def draw_rows(out: Path, pairs: list[Pair]) -> list[Path]:
+def read_grid(
+    contents: Path, styles: Path, settings: BatchSettings, out: Path, pairs_file: Path | None
+) -> tuple[list[Source], list[Source], Sequence[Pair]]:
+    """Contents, styles, and the pairs of them that are wanted."""
+    rows = read_sources(contents, settings, out)
+    columns = read_sources(styles, settings, out)
+    pairs = Grid(rows, columns) if pairs_file is None else listed_pairs(pairs_file, rows, columns)
+    return rows, columns, pairs
+
+
+def draw_rows(out: Path, pairs: Sequence[Pair]) -> list[Path]:
     """curves-<content>.png for each row of the grid that has histories: its styles overlaid."""
     from nst_lightning.report.curves import draw_curves
     from nst_lightning.report.history_file import read_history
@@ -93,7 +107,7 @@ def draw_rows(out: Path, pairs: list[Pair]) -> list[Path]:
 
 
 def draw_sheet(
-    out: Path, contents: list[Source], styles: list[Source], pairs: list[Pair], max_pixels: int
+    out: Path, contents: list[Source], styles: list[Source], pairs: Sequence[Pair], max_pixels: int
 ) -> list[Path]:
     """The contact sheet of what stands in the output folder."""
     from nst_lightning.batch.ledger import Ledger

@@ -45,7 +45,7 @@ def run(
     pair = Pair(
         read_source(content, content.stem, settings),
         read_source(style, style.stem, settings),
-        Path(file.name),
+        file.name,
     )
     for source in (pair.content, pair.style):
         if source.problem:
@@ -56,7 +56,7 @@ def run(
 
     from nst_lightning.batch.local import run as run_pairs
     from nst_lightning.batch.output import check_folder
-    from nst_lightning.batch.stop import StopFlag
+    from nst_lightning.stop import StopFlag
 
     check_folder(file.parent, [])
     stop = StopFlag()

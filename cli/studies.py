@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nst_lightning.batch.plan import Case, all_pairs, read_sources
+from nst_lightning.batch.plan import Case, Grid, read_sources
 from nst_lightning.errors import UserError
 from nst_lightning.settings import build, merge
 from nst_lightning.studies.single import Kind, axes_of, cases_of
@@ -112,7 +112,7 @@ def compare_init(
         "precision": "32-true",
     }  # fmt: skip
     base = merge(alike, given)
-    pairs = all_pairs(
+    pairs = Grid(
         read_sources(contents, settings, out),
         read_sources(styles, settings, out),
     )
@@ -161,7 +161,7 @@ def sweep(
         )
     cases = expand(plan.axes, base)
     settings = cases[0].settings
-    pairs = all_pairs(*(read_sources(side, settings, out) for side in where if side))
+    pairs = Grid(*(read_sources(side, settings, out) for side in where if side))
     cases = with_pairs(cases, pairs)
 
     def report() -> list[Path]:

@@ -1,14 +1,16 @@
 """What every command that optimises does: plan, run, report, and the exit code."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from nst_lightning.batch.plan import Case, Pair
+from nst_lightning.batch.plan import Case
 from nst_lightning.errors import UserError
+from nst_lightning.stop import Interrupted
 
 from .display import choose_display, duration
 
@@ -26,6 +28,7 @@ def carry_out(
     cases: Sequence[Case],
     out: Path,
     *,
+    share: tuple[int, int] = (0, 1),
     overwrite: bool,
     quiet: bool,
     as_json: bool,
@@ -37,6 +40,8 @@ def carry_out(
     Args:
         cases: what is wanted.
         out: the output folder, known to be writable.
+        share: of several that are started by hand, which one this is, from 0, and how many. The
+            tasks of a Slurm job divide it among them.
         overwrite, quiet, as_json: as the options say.
         ready: called when nothing stands in the way, before the first picture.
         report: called at the end; returns the files to point at, the first one to look at.
@@ -44,40 +49,43 @@ def carry_out(
     Raises:
         typer.Exit: with 1, where a pair failed.
     """
+    from nst_lightning.batch.board import Board
+    from nst_lightning.batch.cost import deal
     from nst_lightning.batch.ledger import Ledger
     from nst_lightning.batch.local import run
-    from nst_lightning.batch.stop import Interrupted, StopFlag
+    from nst_lightning.batch.slurm import place
+    from nst_lightning.batch.wanted import close, is_complete, write_wanted
     from nst_lightning.imaging.atomic import sweep
+    from nst_lightning.stop import StopFlag
 
-    stop = StopFlag()
-    ledger = Ledger(out)
+    here, stop = place(), StopFlag()
+    ledger = Ledger(out, here.name, {"by": asdict(here)}) if here.job else Ledger(out)
+    mine = deal(cases, share[0] * here.size + here.rank, share[1] * here.size)
+    board = Board(out, here, choose_display(quiet or as_json, cases[0].settings.log_every))
+
+    def begin() -> None:
+        ready()
+        write_wanted(out, cases)
+
     with stop.listening():
         try:
-            sweep(out)
-            summary = run(
-                cases,
-                out,
-                choose_display(quiet or as_json, cases[0].settings.log_every),
-                stop,
-                ledger=ledger,
-                overwrite=overwrite,
-                ready=ready,
-            )
+            if here.rank == 0:
+                sweep(out)
+            summary = run(mine, out, board, stop, ledger=ledger, overwrite=overwrite, ready=begin)
         except Interrupted as interrupted:
-            records = ledger.read()
-            pairs = [pair for case in cases for pair in case.pairs]
-            made = sum(is_done(pair, records) for pair in pairs)
-            typer.echo(
-                f"Interrupted: {made} of {len(pairs)} pictures are finished in {out}; "
-                "run the same command again to go on.",
-                err=True,
-            )
-            raise interrupted
-        ledger.compact()
-        try:
-            files = report()
-        except OSError as error:
-            raise UserError(f"{error.filename}: cannot be written ({error.strerror}).") from None
+            board.leave()
+            say_interrupted(interrupted, mine, out)
+            raise
+        finally:
+            board.leave()
+        files: list[Path] = []
+        if not here.job or is_complete(out, ledger):
+            close(out, ledger)
+            try:
+                files = report()
+            except OSError as error:
+                where = f"{error.filename}: cannot be written ({error.strerror})."
+                raise UserError(where) from None
 
     failed = [{"output": r["output"], "reason": r["reason"]} for r in summary.failed]
     if as_json:
@@ -104,9 +112,24 @@ def carry_out(
         raise typer.Exit(1)
 
 
-def is_done(pair: Pair, records: dict[str, Any]) -> bool:
-    """Whether the ledger has a pair as done."""
-    return bool(records.get(pair.output.as_posix(), {}).get("status") == "done")
+def say_interrupted(interrupted: Interrupted, cases: Sequence[Case], out: Path) -> None:
+    """Say how far it came; have Slurm run the job again where its time was up."""
+    from nst_lightning.batch.ledger import Ledger
+    from nst_lightning.batch.slurm import place, requeue
+    from nst_lightning.stop import AGAIN
+
+    done = Ledger(out).read(keep=is_done)
+    files = [pair.file for case in cases for pair in case.pairs]
+    made = sum(done.get(file, False) for file in files)
+    typer.echo(f"Interrupted: {made} of {len(files)} pictures are finished in {out}.", err=True)
+    again = interrupted.signum in AGAIN and place().job
+    said = requeue(out, place()) if again else "Run the same command again to go on."
+    typer.echo(said, err=True)
+
+
+def is_done(record: Mapping[str, Any]) -> bool:
+    """Whether a record says that its pair is done."""
+    return bool(record["status"] == "done")
 
 
 def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
@@ -115,14 +138,14 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
     from nst_lightning.batch.device import DTYPES, choose_device, largest_batch_bytes, resolve
     from nst_lightning.batch.ledger import Ledger
 
-    records = Ledger(out).read()
+    done = Ledger(out).read(keep=is_done)
     pairs = [pair for case in cases for pair in case.pairs]
-    made = sum(is_done(pair, records) for pair in pairs if not pair.problem)
+    made = sum(done.get(pair.file, False) for pair in pairs if not pair.problem)
     left = [
         (case, pair)
         for case in cases
         for pair in case.pairs
-        if not pair.problem and not is_done(pair, records)
+        if not pair.problem and not done.get(pair.file)
     ]
     flops = sum(plan_flops([pair], case.settings) for case, pair in left)
     device = choose_device(cases[0].settings.accelerator)

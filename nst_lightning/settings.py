@@ -392,6 +392,10 @@ class BatchSettings(TransferSettings):
     recompute: bool = False
     """Compute features twice rather than keep them: less memory, a third more time."""
 
+    checkpoint_every: Annotated[float, Field(ge=0)] = 300.0
+    """Seconds between two saved states of the pictures in progress, from which an interrupted run
+    goes on (0: only when it is told to stop)."""
+
     save_every: Annotated[int, Field(ge=0)] = 0
     """Save a snapshot every N steps (0: none)."""
 

@@ -46,6 +46,9 @@ WINDOW = 20
 STALLED = 1e-3
 """In low precision, a smaller relative gain per window is taken for a stall."""
 
+CHANGING = ("image", "failed_at", "stopped_at")
+"""What a checkpoint keeps of the module's own tensors."""
+
 
 class StyleTransfer(L.LightningModule):
     """Draws B pictures at once, each to its content and style, at one size.
@@ -91,6 +94,7 @@ class StyleTransfer(L.LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
+        self.strict_loading = False  # a checkpoint holds the pictures, not the network
         self.settings = settings or TransferSettings()
         self.steps = steps or self.settings.scales[-1].steps
         self.network = network or build_network(self.settings)
@@ -208,6 +212,31 @@ class StyleTransfer(L.LightningModule):
     def train_dataloader(self) -> Iterable[int]:
         """One item a step, so that `max_epochs=1` runs all steps and no more."""
         return range(self.steps)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what changes: the frozen network and the targets are made anew from the settings."""
+        changing = {name: checkpoint["state_dict"][name] for name in CHANGING}
+        checkpoint["state_dict"] = changing
+        checkpoint["pictures"] = {
+            "losses": self.losses, "earlier": self.earlier, "last_good": self.last_good,
+        }  # fmt: skip
+        checkpoint["float32_from"] = self.float32_from
+        checkpoint["random"] = torch.get_rng_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on as if there had been no interruption."""
+        pictures = checkpoint["pictures"]
+        self.losses = pictures["losses"]
+        self.earlier, self.last_good = pictures["earlier"], pictures["last_good"]
+        self.float32_from = checkpoint["float32_from"]
+        torch.set_rng_state(checkpoint["random"])
+
+    def on_train_start(self) -> None:
+        """What a checkpoint held goes to the device, where the Trainer has brought the rest."""
+        if self.earlier is not None:
+            self.losses = {name: value.to(self.device) for name, value in self.losses.items()}
+            self.earlier = self.earlier.to(self.device)
+            self.last_good = self.last_good.to(self.device)
 
     def save(self, path: Path | str, index: int = 0) -> None:
         """Write picture `index` as an 8-bit PNG, atomically."""

@@ -13,14 +13,20 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "slurm: starts a Slurm cluster; left out unless NST_SLURM=1, under which it must"
+    )
     config.addinivalue_line("markers", "browser: needs Chromium; always run under NST_BROWSER=1")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A machine that reaches only the package index has no browser, and its tests still pass;
     `.ci/run` sets NST_BROWSER=1, under which a missing browser is a failure, not a gap."""
-    if os.environ.get("NST_BROWSER") == "1" or any(map(shutil.which, BROWSERS)):
-        return
-    left_out = [item for item in items if item.get_closest_marker("browser")]
+    missing = []
+    if os.environ.get("NST_BROWSER") != "1" and not any(map(shutil.which, BROWSERS)):
+        missing.append("browser")
+    if os.environ.get("NST_SLURM") != "1":
+        missing.append("slurm")
+    left_out = [item for item in items if any(map(item.get_closest_marker, missing))]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]

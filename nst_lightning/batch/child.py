@@ -36,10 +36,10 @@ class Reporter:
     def start(self, pairs: int, skipped: int, work: int) -> None: ...
 
     def batch(
-        self, labels: Sequence[str], steps: int, weights: Mapping[str, float], worker: int = 0
+        self, names: Sequence[str], steps: int, weights: Mapping[str, float], worker: int = 0
     ) -> None:
         self.losses = {}
-        self.send(("batch", (list(labels), steps, dict(weights))))
+        self.send(("batch", (list(names), steps, dict(weights))))
 
     def step(self, step: int, pairs: int, losses: Losses, worker: int = 0) -> None:
         if os.getppid() != self.parent:  # killed; nobody would take the result
@@ -75,8 +75,8 @@ def work_for_parent(
     """
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and says so
-    from nst_lightning.batch.stop import Interrupted, StopFlag
     from nst_lightning.batch.worker import make_worker
+    from nst_lightning.stop import Interrupted, StopFlag
     from nst_lightning.vgg.weights import load_weights
 
     stop, lock = StopFlag(), Lock()

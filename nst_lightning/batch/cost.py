@@ -1,10 +1,11 @@
 """What a plan costs, before anything is run. Imports torch only to time this machine."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from nst_lightning.batch.plan import Pair, shapes
+from nst_lightning.batch.plan import Case, Pair, Source, shapes
 from nst_lightning.settings import BatchSettings, TransferSettings
 from nst_lightning.vgg.layers import channels, layers_to
 
@@ -66,6 +67,44 @@ def plan_flops(pairs: Iterable[Pair], settings: BatchSettings) -> float:
         ):
             total += scale.steps * step_flops(settings, *shape)
     return total
+
+
+def deal(cases: Sequence[Case], rank: int, size: int) -> list[Case]:
+    """The share of one of `size` tasks: neighbours, which share contents, of about equal cost.
+
+    Depends on the plan alone, not on what is finished: tasks that start at different times, or
+    again, agree on who makes what.
+
+    Args:
+        cases: all that is wanted.
+        rank: from 0.
+        size: at least 1.
+    """
+    if size == 1:
+        return list(cases)
+    costs = [_cost_of_contents(case) for case in cases]
+    total = sum(
+        cost[pair.content] for case, cost in zip(cases, costs, strict=True) for pair in case.pairs
+    )
+    before, shares = 0.0, []
+    for case, cost in zip(cases, costs, strict=True):
+        mine = []
+        for pair in case.pairs:
+            middle = before + cost[pair.content] / 2
+            before += cost[pair.content]
+            if min(size - 1, int(size * middle / total)) == rank:
+                mine.append(pair)
+        shares.append(replace(case, pairs=mine))
+    return shares
+
+
+def _cost_of_contents(case: Case) -> dict[Source, float]:
+    """What a pair with each content costs; next to nothing where it cannot be read."""
+    contents = {pair.content: pair for pair in case.pairs}
+    return {
+        source: plan_flops([pair], case.settings) if source.shape else 1.0
+        for source, pair in contents.items()
+    }
 
 
 def flops_per_second(device: "torch.device", dtype: "torch.dtype") -> float:

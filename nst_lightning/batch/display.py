@@ -19,9 +19,10 @@ class Display(Protocol):
         """Before the first batch: pairs to make, pairs already done, steps in all."""
 
     def batch(
-        self, labels: Sequence[str], steps: int, weights: Mapping[str, float], worker: int = 0
+        self, names: Sequence[str], steps: int, weights: Mapping[str, float], worker: int = 0
     ) -> None:
-        """A batch of pairs begins that takes this many steps; the weight of each loss term."""
+        """A batch of pairs, by the names of their results, begins that takes this many steps; the
+        weight of each loss term."""
 
     def step(self, step: int, pairs: int, losses: Losses, worker: int = 0) -> None:
         """A step of a worker's batch is done; `losses` waits for the device: call it sparingly."""
@@ -38,7 +39,7 @@ class Silent:
 
     def start(self, pairs: int, skipped: int, work: int) -> None: ...
     def batch(
-        self, labels: Sequence[str], steps: int, weights: Mapping[str, float], worker: int = 0
+        self, names: Sequence[str], steps: int, weights: Mapping[str, float], worker: int = 0
     ) -> None: ...
     def step(self, step: int, pairs: int, losses: Losses, worker: int = 0) -> None: ...
     def finished(self, record: Record) -> None: ...

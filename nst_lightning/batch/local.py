@@ -1,5 +1,6 @@
 """Runs a plan on this machine: skip what is done, make the rest, report."""
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from nst_lightning.batch.checkpoint import Checkpoints, identity
 from nst_lightning.batch.cost import plan_flops
 from nst_lightning.batch.device import batch_size, choose_device, choose_devices, resolve
 from nst_lightning.batch.display import Display
@@ -18,11 +20,11 @@ from nst_lightning.batch.output import Job, split
 from nst_lightning.batch.plan import Case, batches, shapes
 from nst_lightning.batch.pool import Pool, Task, environments
 from nst_lightning.batch.record import make_record
-from nst_lightning.batch.stop import StopFlag
 from nst_lightning.batch.worker import make_worker
 from nst_lightning.errors import OutputError, UserError
 from nst_lightning.imaging.read import read_picture
 from nst_lightning.settings import BatchSettings
+from nst_lightning.stop import StopFlag
 from nst_lightning.vgg.weights import Weights, load_weights
 
 
@@ -137,6 +139,9 @@ def run(
         prepared.append(prepare(case, weights, out, ledger, overwrite))
     keep = max(map(largest_picture, prepared), default=0) <= LARGEST_KEPT
     ready()
+    checkpoints = Checkpoints(out)
+    finished = {identity(job) for one in prepared for job in one.done}
+    checkpoints.sweep(finished.__contains__)
     summary = Summary(skipped=sum(len(one.done) for one in prepared))
 
     def finish(record: Record) -> None:
@@ -163,7 +168,7 @@ def run(
             for one in prepared:
                 work(one, out, display, stop, finish, **given)
         else:
-            tasks = [task for one in prepared for task in tasks_of(one)]
+            tasks = [task for one in prepared for task in tasks_of(one, checkpoints)]
             kind = choose_device(cases[0].settings.accelerator).type
             each = environments(kind, devices, torch.get_num_threads())
             Pool(each, out, display, stop, **given).run(tasks, finish)
@@ -181,14 +186,18 @@ def largest_picture(case: Prepared) -> int:
     return max((height * width for some in made for height, width in some), default=0)
 
 
-def batches_of(case: Prepared) -> list[list[Job]]:
-    """What is left to make, in batches of one shape."""
+def batches_of(case: Prepared, checkpoints: Checkpoints) -> list[list[Job]]:
+    """What is left to make, in batches of one shape: those that were begun first, as they were."""
+    begun = checkpoints.groups(case.todo)
     by_pair = {job.pair: job for job in case.todo}
+    for job in itertools.chain(*begun):
+        del by_pair[job.pair]
     most = partial(batch_size, case.resolved, choose_device(case.settings.accelerator))
-    return [[by_pair[pair] for pair in batch] for batch in batches(by_pair, case.settings, most)]
+    fresh = batches(by_pair, case.settings, most)
+    return [*begun, *([by_pair[pair] for pair in batch] for batch in fresh)]
 
 
-def tasks_of(case: Prepared) -> list[Task]:
+def tasks_of(case: Prepared, checkpoints: Checkpoints) -> list[Task]:
     """The batches of a case with what they cost."""
     return [
         Task(
@@ -197,7 +206,7 @@ def tasks_of(case: Prepared) -> list[Task]:
             jobs,
             plan_flops([job.pair for job in jobs], case.settings),
         )
-        for jobs in batches_of(case)
+        for jobs in batches_of(case, checkpoints)
     ]
 
 
@@ -220,4 +229,4 @@ def work(
         case.settings, case.resolved, out, display, stop,
         parameters=parameters, keep_memory=keep_memory,
     )  # fmt: skip
-    worker.run(batches_of(case), finish)
+    worker.run(batches_of(case, worker.checkpoints), finish)

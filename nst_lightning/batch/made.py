@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from nst_lightning.batch.ledger import MANIFEST, Ledger
+from nst_lightning.batch.ledger import MANIFEST, STATE, Ledger
 from nst_lightning.batch.output import SETTINGS, record_in_picture
 from nst_lightning.errors import UserError
 
@@ -38,6 +38,7 @@ def made_files(out: Path) -> list[Path]:
         if folder.is_dir():
             found |= dict.fromkeys(sorted(p for p in folder.iterdir() if REPORTS.fullmatch(p.name)))
     found |= dict.fromkeys(sorted((out / "gallery").rglob("*.jpg")))
+    found |= dict.fromkeys(sorted((out / STATE).rglob("*")))
     found |= dict.fromkeys(out / name for name in OWN)
     return [path for path in found if path.is_file()]
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import overload
 
 from nst_lightning.batch.ledger import MANIFEST
 from nst_lightning.errors import UserError
@@ -18,7 +19,7 @@ Shape = tuple[int, int]
 """(height, width) in pixels."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Source:
     """An input picture."""
 
@@ -31,14 +32,20 @@ class Source:
     """Why it cannot be read."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Pair:
     """One picture to make."""
 
     content: Source
     style: Source
-    output: Path
-    """Relative to the output folder."""
+    file: str
+    """Its result, relative to the output folder, with slashes; a string, for there may be millions
+    of them."""
+
+    @property
+    def output(self) -> Path:
+        """Its result, relative to the output folder."""
+        return Path(self.file)
 
     @property
     def label(self) -> str:
@@ -166,14 +173,34 @@ def output_names(paths: Sequence[Path]) -> dict[Path, str]:
     return names
 
 
-def all_pairs(contents: Sequence[Source], styles: Sequence[Source]) -> list[Pair]:
-    """Every content with every style, contents first."""
-    return [pair(content, style) for content in contents for style in styles]
+class Grid(Sequence[Pair]):
+    """Every content with every style, contents first; made when they are looked at, for there may
+    be millions."""
+
+    def __init__(self, contents: Sequence[Source], styles: Sequence[Source]) -> None:
+        self.contents = contents
+        self.styles = styles
+
+    def __len__(self) -> int:
+        return len(self.contents) * len(self.styles)
+
+    @overload
+    def __getitem__(self, index: int) -> Pair: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Pair]: ...
+    def __getitem__(self, index: int | slice) -> Pair | list[Pair]:
+        if isinstance(index, slice):
+            return [self[at] for at in range(len(self))[index]]
+        row, column = divmod(range(len(self))[index], len(self.styles))
+        return pair(self.contents[row], self.styles[column])
+
+    def __iter__(self) -> Iterator[Pair]:
+        return (pair(content, style) for content in self.contents for style in self.styles)
 
 
 def pair(content: Source, style: Source) -> Pair:
     """One pair and where its result goes."""
-    return Pair(content, style, Path(content.name) / f"{style.name}.png")
+    return Pair(content, style, f"{content.name}/{style.name}.png")
 
 
 def listed_pairs(table: Path, contents: Sequence[Source], styles: Sequence[Source]) -> list[Pair]:
@@ -214,8 +241,8 @@ def look_up(wanted: str, sources: Sequence[Source], table: Path) -> Source:
     raise UserError(f"{table}: there is no picture {wanted!r} in the folders{hint}")
 
 
-def shard(pairs: Sequence[Pair], which: str) -> list[Pair]:
-    """Every N-th pair, for `I/N`.
+def parse_shard(which: str) -> tuple[int, int]:
+    """`I/N` → (I − 1, N).
 
     Raises:
         UserError: not of the form I/N with 1 ≤ I ≤ N.
@@ -223,7 +250,7 @@ def shard(pairs: Sequence[Pair], which: str) -> list[Pair]:
     first, slash, count = which.partition("/")
     if not (slash and first.isdigit() and count.isdigit() and 1 <= int(first) <= int(count)):
         raise UserError(f"--shard should be I/N with I from 1 to N, such as 1/4, not {which!r}.")
-    return list(pairs[int(first) - 1 :: int(count)])
+    return int(first) - 1, int(count)
 
 
 def shapes(source: Source, sizes: Iterable[int | Shape], upscale: bool) -> tuple[Shape, ...]:

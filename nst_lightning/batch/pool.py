@@ -17,9 +17,9 @@ from nst_lightning.batch.display import Display
 from nst_lightning.batch.ledger import Record
 from nst_lightning.batch.output import Job
 from nst_lightning.batch.record import make_record
-from nst_lightning.batch.stop import StopFlag
 from nst_lightning.errors import OutputError
 from nst_lightning.settings import BatchSettings
+from nst_lightning.stop import StopFlag
 
 PATIENCE = 60.0
 """Seconds that workers have to end their step and write what is finished, when stopped."""
@@ -142,8 +142,8 @@ class Pool:
     def _take(self, hand: Hand, message: Message, finish: Callable[[Record], None]) -> None:
         kind, said = message
         if kind == "batch":
-            labels, steps, weights = said
-            self.display.batch(labels, steps, weights, hand.index)
+            names, steps, weights = said
+            self.display.batch(names, steps, weights, hand.index)
         elif kind == "step":
             step, pairs, losses = said
             self.display.step(step, pairs, lambda: losses, hand.index)

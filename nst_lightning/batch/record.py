@@ -3,6 +3,7 @@
 import os
 import platform
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ def make_record(
         "style_sha256": job.style_sha256,
         "fingerprint": job.fingerprint,
         "algorithm": ALGORITHM,
+        "finished": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
         **({"case": dict(job.case)} if job.case else {}),
         **facts,
         "settings": settings.model_dump(mode="json"),

@@ -7,16 +7,19 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import lightning as L
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from PIL import Image
 from torch import Tensor
 
 from nst_lightning.batch.cache import TensorCache
+from nst_lightning.batch.checkpoint import Checkpoints, Files, State
 from nst_lightning.batch.display import Display, Losses
 from nst_lightning.batch.fingerprint import pair_seed
 from nst_lightning.batch.ledger import Record
@@ -24,7 +27,7 @@ from nst_lightning.batch.memory import keep_freed_memory
 from nst_lightning.batch.output import RECORD_KEY, Job, encode
 from nst_lightning.batch.plan import Shape, shapes
 from nst_lightning.batch.record import make_record
-from nst_lightning.batch.stop import StopFlag
+from nst_lightning.callbacks.checkpoint import Checkpoint
 from nst_lightning.callbacks.film import Film, frame_steps
 from nst_lightning.callbacks.history import History
 from nst_lightning.callbacks.progress import Progress
@@ -40,6 +43,7 @@ from nst_lightning.report.curves import draw_curves
 from nst_lightning.report.film import write_film
 from nst_lightning.report.history_file import write_history
 from nst_lightning.settings import BatchSettings, Scale, dump_yaml, finite
+from nst_lightning.stop import StopFlag
 from nst_lightning.transfer import (
     StyleTransfer,
     build_network,
@@ -52,6 +56,24 @@ from nst_lightning.vgg.weights import Weights
 
 Made = dict[str, Any]
 """What became of a pair: see `Worker._make`; or a `problem`."""
+
+
+@dataclass
+class Course:
+    """How far a batch has come."""
+
+    steps: Tensor
+    """That each picture made in the scales behind it, (B,)."""
+    scale: int = 0
+    """The one that it is at, from 0."""
+    offset: int = 0
+    """Steps of the scales behind it, made or saved."""
+    float32_from: int | None = None
+    seconds: float = 0.0
+    """Spent on it by earlier runs."""
+    resumed: tuple[int, ...] = ()
+    """After which steps it was interrupted."""
+
 
 LONGEST_QUEUE = 64
 """Snapshots that may wait to be written, so that a slow disk does not fill the memory."""
@@ -94,7 +116,9 @@ class Worker:
         self.stop = stop
         self.parameters = parameters
         self.cache = TensorCache(CACHE_BYTES)
+        self.checkpoints = Checkpoints(out)
         self.writing: list[Future[None]] = []
+        self.saving: list[Job] = []
         self.ahead: dict[tuple[Path, int | Shape], Future[Picture]] = {}
         for name in ("lightning.pytorch", "lightning.fabric"):
             logging.getLogger(name).setLevel(logging.ERROR)
@@ -118,8 +142,9 @@ class Worker:
             Interrupted: the stop flag was raised; what is finished is on disk by then.
         """
 
-        def save(job: Job, made: Made) -> None:
-            finished(self._save(job, made))
+        def save(made: Sequence[tuple[Job, Made]]) -> None:
+            for job, facts in made:
+                finished(self._save(job, facts))
 
         with ThreadPoolExecutor(1) as self.writer, ThreadPoolExecutor(1) as self.reader:
             for jobs, following in itertools.pairwise([*batches, []]):
@@ -127,14 +152,16 @@ class Worker:
                 self._read_ahead(jobs, following)
                 for made in self._attempt(jobs):
                     self._settle()
-                    self.writing = [self.writer.submit(save, job, facts) for job, facts in made]
+                    self.writing = [self.writer.submit(save, made)]
+                    self.saving = [job for job, _ in made]
             self._settle()
 
     def _settle(self) -> None:
         """Wait for the files that are being written, and raise what went wrong."""
         for one in self.writing:
             one.result()
-        self.writing = []
+        self.checkpoints.drop(self.saving)
+        self.writing, self.saving = [], []
 
     def _write_snapshot(self, path: Path, rgb: Tensor) -> None:
         """Have a snapshot written while the optimisation goes on."""
@@ -151,22 +178,22 @@ class Worker:
 
     def _attempt(self, jobs: Sequence[Job]) -> Iterator[list[tuple[Job, Made]]]:
         """What becomes of each pair of a batch, in as few parts as it takes."""
-        labels = [job.pair.label for job in jobs]
-        self.display.batch(labels, self.settings.total_steps, self.settings.term_weights)
-        started = time.monotonic()
+        names = [job.pair.extras.as_posix() for job in jobs]
+        self.display.batch(names, self.settings.total_steps, self.settings.term_weights)
+        state = self.checkpoints.load(jobs)
         problem: Exception
         try:
-            made = self._make(jobs)
-            seconds = round((time.monotonic() - started) / len(jobs), 3)
-            yield [
-                (job, {**facts, "seconds": seconds}) for job, facts in zip(jobs, made, strict=True)
-            ]
+            yield list(zip(jobs, self._make(jobs, state), strict=True))
             return
         except OutputError:
             raise
         except Exception as error:
             problem = error
         # Outside the handler, whose traceback would hold on to the batch's tensors.
+        if state is not None and not is_out_of_memory(problem):
+            self.checkpoints.drop(jobs)  # should it be to blame, they begin anew
+            yield from self._attempt(jobs)
+            return
         if len(jobs) == 1:
             yield [(jobs[0], {"problem": reason(problem)})]
             return
@@ -175,28 +202,38 @@ class Worker:
         for start in range(0, len(jobs), size):
             yield from self._attempt(jobs[start : start + size])
 
-    def _make(self, jobs: Sequence[Job]) -> list[Made]:
-        """All scales of a batch; what there is to say of each pair, its `rgb` first."""
-        image: Tensor | None = None
-        offset = 0
+    def _make(self, jobs: Sequence[Job], state: State | None) -> list[Made]:
+        """All scales of a batch, from the state on in which it was left, where there is one; what
+        there is to say of each pair, its `rgb` first."""
         s = self.settings
+        course = Course(**state["run"]) if state else Course(torch.zeros(len(jobs)).long())
+        started = time.monotonic() - course.seconds
         history = History()
         film = Film(frame_steps(s.total_steps, s.save_every, s.save_first))
         watching = [*([history] if s.curves else []), *([film] if s.animate != "none" else [])]
-        steps = torch.zeros(len(jobs), dtype=torch.long)
-        float32_from = None
-        for scale in s.scales:
+        image: Tensor | None = None
+
+        def run() -> dict[str, Any]:
+            return {**vars(course), "seconds": time.monotonic() - started}
+
+        if state:
+            course.resumed = (*course.resumed, course.offset + state["global_step"])
+
+        for scale in s.scales[course.scale :]:
             model, alphas = self._model(jobs, scale, image)
-            self._fit(model, jobs, offset, watching)
-            image = model.image.detach()
+            self._fit(model, jobs, course.offset, watching, state, run)
+            state, image = None, model.image.detach()
             stopped = model.stopped_at.cpu()
-            steps += torch.where(stopped > 0, stopped, scale.steps)
-            if model.float32_from and float32_from is None:
-                float32_from = offset + model.float32_from
+            course.steps += torch.where(stopped > 0, stopped, scale.steps)
+            if model.float32_from and course.float32_from is None:
+                course.float32_from = course.offset + model.float32_from
+            course.scale += 1
             if (model.failed_at > 0).any():
+                if len(jobs) > 1 and course.scale < len(s.scales):
+                    raise RuntimeError("one of several pictures failed: each is to go on alone")
                 break
-            offset += scale.steps
-        weights = s.term_weights
+            course.offset += scale.steps
+        weights, failed = s.term_weights, model.failed_at.tolist()
         rgb = to_uint8(model.image.detach().cpu())
         with torch.no_grad():
             saved = (rgb.to(self.dtype) / 255).to(self.device)
@@ -213,9 +250,11 @@ class Worker:
                 },
                 "history": history.of(i),
                 "frames": film.of(i),
-                "failed_at": offset + int(failed) if (failed := model.failed_at[i]) > 0 else 0,
-                "float32_from": float32_from,
-                "steps": int(steps[i]),
+                "failed_at": course.offset + failed[i] if failed[i] else 0,
+                "float32_from": course.float32_from,
+                "resumed": list(course.resumed),
+                "steps": int(course.steps[i]),
+                "seconds": round((time.monotonic() - started) / len(jobs), 3),
             }
             for i in range(len(jobs))
         ]
@@ -317,10 +356,15 @@ class Worker:
         jobs: Sequence[Job],
         offset: int,
         watching: Sequence[L.Callback],
+        state: State | None,
+        run: Callable[[], dict[str, Any]],
     ) -> None:
         def report(step: int, losses: Losses) -> None:
             self.display.step(step, len(jobs), losses)
-            self.stop.check()
+
+        def ready() -> None:
+            self._settle()  # what a state lies beyond is on disk before it
+            self.checkpoints.announce(jobs)
 
         snapshots = Snapshots(
             [self.out / job.pair.extras for job in jobs],
@@ -330,21 +374,28 @@ class Worker:
             offset,
             self._write_snapshot,
         )
+        path = self.checkpoints.path(jobs)
+        checkpoint = Checkpoint(path, self.settings.checkpoint_every, run, self.stop, ready)
+        callbacks = [*watching, snapshots, Progress(report, offset), checkpoint]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")
             try:
-                self._trainer([*watching, snapshots, Progress(report, offset)]).fit(model)
+                self._trainer(callbacks, state).fit(model, ckpt_path=str(path) if state else None)
             except SIGTERMException:
                 self.stop.check()
                 raise
+            except OSError as error:
+                raise OutputError.at(path, error) from None
 
-    def _trainer(self, callbacks: list[L.Callback]) -> L.Trainer:
+    def _trainer(self, callbacks: list[L.Callback], state: State | None = None) -> L.Trainer:
         return L.Trainer(
             accelerator=self.settings.accelerator,
             devices=1,
             precision=cast(Any, self.settings.precision),
             max_epochs=1,
             callbacks=callbacks,
+            # Slurm, if any, is dealt with in batch/slurm.py: Lightning's own part in it is off.
+            plugins=[Files(state), LightningEnvironment()],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -375,6 +426,7 @@ class Worker:
             "unweighted": made["unweighted"],
             "steps": made["steps"],
             **({"float32_from": float32_from} if float32_from else {}),
+            **({"resumed": made["resumed"]} if made["resumed"] else {}),
             "seconds": made["seconds"],
             "device": device_name(self.device),
             "resolved": {

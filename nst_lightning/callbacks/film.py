@@ -32,6 +32,13 @@ class Film(L.Callback):
             image = cast(StyleTransfer, module).image.detach()
             self.frames.append(to_uint8(image.nan_to_num()).cpu())
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"step": self.step, "frames": self.frames}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.step = state_dict["step"]
+        self.frames = state_dict["frames"]
+
     def of(self, index: int) -> list[Tensor]:
         """The frames of picture `index`, (3, H, W) of 0 … 255 each."""
         return [frame[index] for frame in self.frames]

@@ -30,6 +30,15 @@ class History(L.Callback):
         self.seconds.append(time.perf_counter() - self.begun)
         self.losses.append(torch.stack([losses[term] for term in TERMS]))
 
+    def state_dict(self) -> dict[str, Any]:
+        # (B, steps, terms): the pictures first, as in all that a checkpoint holds.
+        return {"seconds": self.seconds, "losses": torch.stack(self.losses).permute(2, 0, 1)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.seconds = state_dict["seconds"]
+        self.losses = list(state_dict["losses"].permute(1, 2, 0))
+        self.begun = time.perf_counter() - self.seconds[-1]
+
     def of(self, index: int) -> list[Row]:
         """The rows of picture `index` of the batch."""
         if not self.losses:

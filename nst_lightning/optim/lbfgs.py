@@ -86,6 +86,12 @@ class BatchedLBFGS(torch.optim.Optimizer):
         with torch.autocast(image.device.type, enabled=False):
             self._step(image, self._unscaled(image.grad))
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As every optimiser's; torch would turn the count of pairs into a float on the way."""
+        super().load_state_dict(state_dict)
+        for state in self.state.values():
+            state["pairs"] = state["pairs"].long()
+
     def _unscaled(self, gradient: Tensor) -> Tensor:
         scale = getattr(self, "grad_scale", None)  # set by GradScaler for the time of a step
         return gradient if scale is None else gradient / scale

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal
 
 from nst_lightning.batch.plan import Case, Pair, Source
@@ -55,6 +54,6 @@ def unique_names(cases: Sequence[Case]) -> list[str]:
     return [folders[case.labels[LAYERS]] for case in cases]
 
 
-def output(source: Source, layers: str, seed: str) -> Path:
+def output(source: Source, layers: str, seed: str) -> str:
     """Where one result goes."""
-    return Path(source.name) / layers / f"seed-{seed}.png"
+    return f"{source.name}/{layers}/seed-{seed}.png"

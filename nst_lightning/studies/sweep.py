@@ -155,7 +155,7 @@ def slug(text: str) -> str:
 def with_pairs(cases: Sequence[Case], pairs: Sequence[Pair]) -> list[Case]:
     """Every case on every pair, each in the case's folder."""
     return [
-        replace(case, pairs=[replace(pair, output=folder / pair.output) for pair in pairs])
+        replace(case, pairs=[replace(pair, file=f"{folder}/{pair.file}") for pair in pairs])
         for case, folder in zip(cases, map(Path, folder_names(cases)), strict=True)
     ]
 

@@ -8,7 +8,7 @@ import torch
 from nst_lightning.batch import device as module
 from nst_lightning.batch.cost import step_bytes
 from nst_lightning.batch.device import batch_size, choose_device, largest_batch_bytes, resolve
-from nst_lightning.batch.plan import Source, all_pairs
+from nst_lightning.batch.plan import Grid, Source
 from nst_lightning.errors import UserError
 from nst_lightning.settings import build
 
@@ -58,5 +58,5 @@ def test_a_batch_fills_a_gpu(monkeypatch: pytest.MonkeyPatch):
     assert batch_size(settings, CUDA, 64, 64) == module.LARGEST_BATCH
     assert batch_size(settings, CPU, 64, 64) == 1
     assert batch_size(build({"batch_size": 5}), CUDA, 64, 64) == 5
-    pairs = all_pairs([Source(Path("c"), "c", (512, 512))], [Source(Path("s"), "s", (9, 9))])
+    pairs = Grid([Source(Path("c"), "c", (512, 512))], [Source(Path("s"), "s", (9, 9))])
     assert largest_batch_bytes(settings, CPU, pairs) == step_bytes(resolve(settings, CPU), 512, 512)

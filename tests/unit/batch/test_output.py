@@ -9,7 +9,7 @@ import torch
 
 from nst_lightning.batch.ledger import Ledger
 from nst_lightning.batch.output import RECORD_KEY, Job, check_folder, split
-from nst_lightning.batch.plan import Source, all_pairs
+from nst_lightning.batch.plan import Grid, Source
 from nst_lightning.errors import UserError
 from nst_lightning.imaging.write import write_png
 from nst_lightning.settings import build
@@ -18,7 +18,7 @@ SETTINGS = build({"size": 32})
 
 
 def job(fingerprint: str = "new") -> Job:
-    (pair,) = all_pairs([Source(Path("c.png"), "c", (8, 8))], [Source(Path("s.png"), "s", (8, 8))])
+    (pair,) = Grid([Source(Path("c.png"), "c", (8, 8))], [Source(Path("s.png"), "s", (8, 8))])
     return Job(pair, "content", "style", fingerprint)
 
 

@@ -6,14 +6,14 @@ import pytest
 from PIL import Image
 
 from nst_lightning.batch.plan import (
+    Grid,
     Source,
-    all_pairs,
     batches,
     find_pictures,
     listed_pairs,
     output_names,
+    parse_shard,
     read_sources,
-    shard,
 )
 from nst_lightning.errors import UserError
 from nst_lightning.settings import build
@@ -38,22 +38,31 @@ def sources(folder: str, *labels: str, shape: tuple[int, int] = (30, 40)) -> lis
     return [Source(Path(folder) / f"{label}.jpg", label, shape) for label in labels]
 
 
-def test_every_pair_once_over_all_shards():
-    pairs = all_pairs(sources("c", "a", "b", "c"), sources("s", "x", "y"))
-    parts = [shard(pairs, f"{i}/4") for i in range(1, 5)]
-    assert sorted(p.output for part in parts for p in part) == sorted(p.output for p in pairs)
-    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+def test_a_grid_is_every_content_with_every_style():
+    contents, styles = sources("c", "a", "b", "c"), sources("s", "x", "y")
+    grid = Grid(contents, styles)
+    files = ["a/x.png", "a/y.png", "b/x.png", "b/y.png", "c/x.png", "c/y.png"]
+    assert [pair.file for pair in grid] == files
+    assert [grid[k].file for k in range(-6, 0)] == files
+    assert [pair.file for pair in grid[1:6:2]] == files[1:6:2]
+    with pytest.raises(IndexError):
+        grid[6]
 
 
 @pytest.mark.parametrize("wrong", ["0/4", "5/4", "x", "1/", "/2", "-1/2"])
 def test_shards_out_of_range(wrong: str):
     with pytest.raises(UserError, match="--shard"):
-        shard([], wrong)
+        parse_shard(wrong)
+
+
+def test_shards_count_from_one():
+    assert parse_shard("1/4") == (0, 4)
+    assert parse_shard("4/4") == (3, 4)
 
 
 def test_a_batch_has_one_shape():
     wide, tall = sources("c", "a", "b"), sources("c", "t", shape=(40, 30))
-    pairs = all_pairs([wide[0], *tall, wide[1]], sources("s", "x", "y", "z"))
+    pairs = Grid([wide[0], *tall, wide[1]], sources("s", "x", "y", "z"))
     made = batches(pairs, build({"size": 20}), lambda height, width: 4)
     assert [len(batch) for batch in made] == [4, 2, 3]
     for batch in made:

@@ -1,5 +1,6 @@
 """One batch on the CPU with random weights: what belongs to which picture."""
 
+import signal
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,12 +16,12 @@ from nst_lightning.batch import worker as module
 from nst_lightning.batch.display import Silent
 from nst_lightning.batch.ledger import Record
 from nst_lightning.batch.output import Job
-from nst_lightning.batch.plan import Pair, all_pairs, read_sources
-from nst_lightning.batch.stop import StopFlag
+from nst_lightning.batch.plan import Grid, Pair, read_sources
 from nst_lightning.batch.worker import Worker
 from nst_lightning.imaging.read import Picture
 from nst_lightning.report.history_file import read_history
 from nst_lightning.settings import BatchSettings, build
+from nst_lightning.stop import Interrupted, StopFlag
 from nst_lightning.transfer import build_network
 
 SMALL = {
@@ -45,7 +46,7 @@ def jobs(tmp_path: Path) -> list[Job]:
     settings = build(SMALL)
     contents = read_sources(tmp_path / "c", settings, tmp_path / "out")
     styles = read_sources(tmp_path / "s", settings, tmp_path / "out")
-    pairs = all_pairs(contents, styles)
+    pairs = Grid(contents, styles)
     return [Job(pair, f"sha-{pair.content.name}", "sha", pair.label) for pair in pairs]
 
 
@@ -188,3 +189,123 @@ def test_a_picture_that_stops_early_says_when(jobs: list[Job], tmp_path: Path):
     assert record["steps"] < 200
     folder = tmp_path / jobs[0].pair.extras
     assert len(read_history(folder / "history.csv")) == record["steps"]
+
+
+class StopAfter(Silent):
+    """Raises a flag after so many steps, as a signal does."""
+
+    def __init__(self, steps: int, stop: StopFlag) -> None:
+        self.left, self.flag = steps, stop
+
+    def step(self, step: int, pairs: int, losses: object, worker: int = 0) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self.flag.raised(signal.SIGTERM)
+
+
+COURSE = {"curves": True, "animate": "gif", "save_every": 2}
+TWO_SCALES = [{"size": 24, "steps": 6}, {"size": 32, "steps": 8}]
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+@pytest.mark.parametrize("interruptions", [[3], [6], [7], [10], [2, 3, 4], [13]])
+def test_an_interrupted_batch_goes_on_bit_for_bit(
+    jobs: list[Job], tmp_path: Path, interruptions: list[int], optimizer: str
+):
+    settings = {**COURSE, "scales": TWO_SCALES, "optimizer": optimizer, "init": "noise"}
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    expected = make(jobs, whole, **settings)
+    for steps in interruptions:
+        one = worker(cut, **settings)
+        one.display = StopAfter(steps, one.stop)
+        records: list[Record] = []
+        with pytest.raises(Interrupted):
+            one.run([jobs], records.append)
+        assert records == []
+    found = make(jobs, cut, **settings)
+    assert len(found[0]["resumed"]) == len(interruptions)
+    for job, before, after in zip(jobs, expected, found, strict=True):
+        assert after["losses"] == before["losses"]
+        assert after["steps"] == before["steps"] == 14
+        for name in sorted(path.name for path in (whole / job.pair.extras).iterdir()):
+            mine, other = ((out / job.pair.extras / name) for out in (cut, whole))
+            if name == "history.csv":
+                without_time = [
+                    [row | {"seconds": 0} for row in read_history(path)] for path in (mine, other)
+                ]
+                assert without_time[0] == without_time[1]
+            elif name != "curves.png":
+                assert mine.read_bytes() == other.read_bytes()
+        with Image.open(cut / job.pair.output) as a, Image.open(whole / job.pair.output) as b:
+            assert a.tobytes() == b.tobytes()
+    assert not (cut / ".nst").exists()
+
+
+def float_image(out: Path, one: Worker) -> torch.Tensor:
+    """The float pictures in the only state of a folder."""
+    (path,) = (out / ".nst" / "checkpoints").glob("*/state.ckpt")
+    kept = torch.load(path, weights_only=True)
+    assert kept["run"]["offset"] + kept["global_step"] == one.display.at  # type: ignore[attr-defined]
+    return kept["state_dict"]["image"]
+
+
+def test_the_float_image_is_the_same_after_an_interruption(jobs: list[Job], tmp_path: Path):
+    images = []
+    for name, stops in (("once", [9]), ("twice", [4, 5])):
+        for steps in stops:
+            one = worker(tmp_path / name, scales=[{"size": 32, "steps": 20}])
+            one.display = StopAfter(steps, one.stop)
+            one.display.at = 9
+            with pytest.raises(Interrupted):
+                one.run([jobs], lambda record: None)
+        images.append(float_image(tmp_path / name, one))
+    assert images[0].equal(images[1])
+
+
+def test_states_are_written_as_time_goes_by(
+    jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    saved: list[int] = []
+    kept = module.Files.save_checkpoint
+
+    def save(self: module.Files, checkpoint: dict[str, Any], *rest: Any) -> None:
+        saved.append(checkpoint["global_step"])
+        kept(self, checkpoint, *rest)
+
+    monkeypatch.setattr(module.Files, "save_checkpoint", save)
+    make(jobs, tmp_path, steps=6, checkpoint_every=1e-6)
+    assert saved == [1, 2, 3, 4, 5]
+    assert not (tmp_path / ".nst").exists()
+    make(jobs, tmp_path, steps=6, checkpoint_every=0)
+    assert len(saved) == 5
+
+
+def test_a_state_that_leads_to_nothing_is_dropped(jobs: list[Job], tmp_path: Path):
+    one = worker(tmp_path)
+    one.display = StopAfter(2, one.stop)
+    with pytest.raises(Interrupted):
+        one.run([jobs], lambda record: None)
+    (path,) = (tmp_path / ".nst" / "checkpoints").glob("*/state.ckpt")
+    kept = torch.load(path, weights_only=True)
+    kept["optimizer_states"] = []
+    torch.save(kept, path)
+    found = make(jobs, tmp_path)
+    assert [record["status"] for record in found] == ["done", "done"]
+    assert "resumed" not in found[0]
+    assert not (tmp_path / ".nst").exists()
+
+
+def test_one_failure_of_several_at_a_coarse_scale_leaves_the_others_whole(
+    jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    start = Worker._start
+
+    def spoil(self: Worker, job: Job, *rest: Any) -> torch.Tensor:
+        image = start(self, job, *rest)
+        return image * torch.nan if job is jobs[0] else image
+
+    monkeypatch.setattr(Worker, "_start", spoil)
+    found = make(jobs, tmp_path, scales=TWO_SCALES)
+    assert [record["status"] for record in found] == ["failed", "done"]
+    with Image.open(tmp_path / jobs[1].pair.output) as picture:
+        assert max(picture.size) == 32

@@ -97,6 +97,6 @@ def test_every_pair_goes_into_the_folder_of_its_case():
     source = Source(Path("a.png"), "a", (4, 4))
     cases = with_pairs(
         expand({"seed": {"1": {"seed": 1}, "2": {"seed": 2}}}),
-        [Pair(source, source, Path("a/a.png"))],
+        [Pair(source, source, "a/a.png")],
     )
     assert [case.pairs[0].output for case in cases] == [Path("1/a/a.png"), Path("2/a/a.png")]

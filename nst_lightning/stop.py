@@ -1,10 +1,13 @@
-"""Ctrl-C and SIGTERM as a flag that the work looks at between steps. Imports no torch."""
+"""Signals as a flag that the work looks at between steps. Imports no torch."""
 
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+AGAIN = {number for number in signal.Signals if number.name in ("SIGUSR1", "SIGUSR2")}
+"""Slurm's warnings that time is up: the run is to go on later. SIGINT and SIGTERM end it."""
 
 
 class Interrupted(BaseException):
@@ -33,12 +36,13 @@ class StopFlag:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take SIGINT and SIGTERM for the time of the block; a second one ends the process at once.
+        """Take SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 for the time of the block.
 
-        Lightning would answer Ctrl-C with exit code 1. Files appear by atomic rename, so even the
-        second signal leaves nothing half-written.
+        Lightning would answer Ctrl-C with exit code 1. A second Ctrl-C ends the process at once;
+        files appear by atomic rename, so even that leaves nothing half-written.
         """
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = {signal.SIGINT, signal.SIGTERM, *AGAIN}
+        before = {number: signal.getsignal(number) for number in numbers}
         for number in before:
             signal.signal(number, self._set)
         try:
@@ -52,6 +56,7 @@ class StopFlag:
         self._set(signum, None)
 
     def _set(self, signum: int, frame: FrameType | None) -> None:
-        if self.signum is not None:
+        if self.signum == signum == signal.SIGINT:
             os._exit(128 + signum)
-        self.signum = signum
+        if self.signum is None or self.signum in AGAIN:  # an end for good outweighs a pause
+            self.signum = signum

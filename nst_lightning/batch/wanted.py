@@ -1,0 +1,64 @@
+"""What an output folder is to hold, for those who come later: `status`, and the last to finish."""
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from nst_lightning.batch.checkpoint import Checkpoints
+from nst_lightning.batch.ledger import STATE, Ledger
+from nst_lightning.batch.plan import Case, Grid
+from nst_lightning.batch.slurm import TASKS
+from nst_lightning.imaging.atomic import write_text
+
+WANTED = STATE / "wanted.json"
+
+
+def write_wanted(out: Path, cases: Sequence[Case]) -> None:
+    """Note every result that the cases ask for; a grid as its two sides, for it may have millions.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    text = json.dumps([_sides(case) for case in cases], ensure_ascii=False)
+    path = out / WANTED
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)
+
+
+def _sides(case: Case) -> Any:
+    if isinstance(case.pairs, Grid):
+        return [
+            [source.name for source in side] for side in (case.pairs.contents, case.pairs.styles)
+        ]
+    return {"files": [pair.file for pair in case.pairs]}
+
+
+def read_wanted(out: Path) -> Iterator[str]:
+    """Every result that the last run in a folder asked for, relative to the folder.
+
+    Raises:
+        OSError, ValueError: there is no such note, or it is damaged.
+    """
+    for case in json.loads((out / WANTED).read_text(encoding="utf-8")):
+        if isinstance(case, dict):
+            yield from case["files"]
+        else:
+            contents, styles = case
+            yield from (f"{content}/{style}.png" for content in contents for style in styles)
+
+
+def close(out: Path, ledger: Ledger) -> None:
+    """Tidy up when all is made: one line per pair in the manifest, no notices, no states of
+    pictures that are done."""
+    ledger.compact()
+    done = ledger.read(keep=lambda record: record["fingerprint"])
+    Checkpoints(out).sweep(lambda pair: done.get(pair[0]) == pair[1])
+    shutil.rmtree(out / TASKS, ignore_errors=True)
+
+
+def is_complete(out: Path, ledger: Ledger) -> bool:
+    """Whether every pair that is wanted is done or has failed."""
+    known = ledger.read(keep=lambda record: None)
+    return all(file in known for file in read_wanted(out))

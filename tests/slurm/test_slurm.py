@@ -1,0 +1,194 @@
+"""On a real Slurm cluster. A test here takes seconds of a job's start for each of its processes."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from .conftest import NST, QUICK, Cluster, manifest, nst
+
+pytestmark = pytest.mark.slurm
+
+KILL = """
+import os, sys
+from nst_lightning.batch.ledger import Ledger
+kept = Ledger.append
+def append(ledger, record):
+    kept(ledger, record)
+    os._exit(9)
+Ledger.append = append
+from nst_lightning.cli import main
+main()
+"""
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.asarray(picture).copy()
+
+
+def outputs(out: Path) -> list[str]:
+    return sorted(path.relative_to(out).as_posix() for path in out.glob("*/*.png"))
+
+
+@pytest.fixture
+def whole(slurm: Cluster, contents: Path, styles: Path, tmp_path: Path) -> Path:
+    """One picture of 400 steps, made without an interruption."""
+    out = tmp_path / "whole"
+    pair = (contents / "chelsea.png", styles / "woodcut.png")
+    done = slurm.run(*NST, "grid", *pair, "-o", out, *QUICK, "--steps", 400)
+    assert done.returncode == 0, done.stderr
+    return out / "chelsea" / "woodcut.png"
+
+
+def test_tasks_of_two_nodes_make_every_pair_once(
+    slurm: Cluster, contents: Path, styles: Path, tmp_path: Path
+):
+    out = tmp_path / "out"
+    made = slurm.run(
+        "srun", "-N2", "-n4", "--gres=gpu:2", *NST, "grid", contents, styles, "-o", out, *QUICK,
+        "--steps", 6,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    lines = manifest(out)
+    assert sorted(line["output"] for line in lines) == outputs(out)
+    assert len(lines) == 6
+    tasks = [line["by"] for line in lines]
+    assert {task["rank"] for task in tasks} == {0, 1, 2, 3}
+    assert len({(task["node"], task["gpus"]) for task in tasks}) == 4
+    assert {task["gpus"] for task in tasks} == {"0", "1"}
+    assert (out / "grid.png").is_file()
+    assert not list((out / ".nst").glob("ledger/*"))
+    assert made.stdout.count("see ") == 4
+    assert sum(f"see {out / 'grid.png'}" in line for line in made.stdout.splitlines()) >= 1
+
+
+def test_a_script_of_several_tasks_without_srun_does_not_hang(
+    slurm: Cluster, contents: Path, styles: Path, tmp_path: Path
+):
+    out = tmp_path / "out"
+    words = ("grid", contents / "coffee.png", styles, "-o", out, *QUICK, "--steps", 4)
+    job = slurm.batch([nst(*words)], "-n2")
+    assert slurm.wait(job) == ["COMPLETED"]
+    assert len(manifest(out)) == 2
+
+
+def test_a_task_of_an_array_that_dies_costs_its_share_alone(
+    slurm: Cluster, contents: Path, styles: Path, tmp_path: Path
+):
+    out = tmp_path / "out"
+    (tmp_path / "kill.py").write_text(KILL)
+    words = nst("grid", contents, styles, "-o", out, *QUICK, "--steps", 6)
+    die = words.replace("-m nst_lightning", str(tmp_path / "kill.py"))
+    script = [
+        "shard=$SLURM_ARRAY_TASK_ID",
+        f'if [ "$NST_KILL" = $shard ]; then {die} --shard $shard/2; exit; fi',
+        f"{words} --shard $shard/2",
+    ]
+    job = slurm.batch(script, "--array=1-2", "--export=ALL,NST_KILL=2")
+    assert sorted(slurm.wait(job)) == ["COMPLETED", "FAILED"], slurm.logs()
+    assert len(outputs(out)) == 4
+    assert not (out / "grid.png").exists()
+    before = {name: (out / name).stat().st_mtime_ns for name in outputs(out)}
+    found = json.loads(slurm.run(*NST, "status", out, "--json").stdout)
+    assert (len(found["done"]), len(found["waiting"]), found["running"]) == (4, 2, {})
+    assert slurm.wait(slurm.batch(script, "--array=2")) == ["COMPLETED"], slurm.logs()
+    assert sorted(line["output"] for line in manifest(out)) == outputs(out)
+    assert len(outputs(out)) == 6
+    assert all((out / name).stat().st_mtime_ns == when for name, when in before.items())
+    assert (out / "grid.png").is_file()
+
+
+def long_job(slurm: Cluster, contents: Path, styles: Path, out: Path, *options: object) -> str:
+    """One picture of 400 steps under srun, begun."""
+    pair = (contents / "chelsea.png", styles / "woodcut.png")
+    words = nst("grid", *pair, "-o", out, *QUICK, "--steps", 400, "--save-first", 20)
+    job = slurm.batch([f"srun {words}"], *options)
+    slurm.until(lambda: (out / "chelsea" / "woodcut" / "step-0010.png").exists(), 90, job)
+    return job
+
+
+def test_a_preempted_job_goes_on_in_the_middle_of_its_picture(
+    slurm: Cluster, contents: Path, styles: Path, tmp_path: Path, whole: Path
+):
+    out = tmp_path / "out"
+    job = long_job(slurm, contents, styles, out, "-n1", "--exclusive", "--signal=USR1@30")
+    urgent = slurm.run("srun", "-p", "urgent", "-N2", "--exclusive", "sleep", "1")
+    assert urgent.returncode == 0, urgent.stderr
+    assert slurm.wait(job) == ["COMPLETED"], slurm.logs()
+    (line,) = manifest(out)
+    assert line["by"]["restarts"] >= 1
+    assert 10 <= line["resumed"][0] < 400
+    assert (pixels(out / "chelsea" / "woodcut.png") == pixels(whole)).all()
+    assert line["losses"] == manifest(whole.parents[1])[0]["losses"]
+    assert not list((out / ".nst").glob("checkpoints/*"))
+
+
+def test_a_time_limit_costs_nothing(
+    slurm: Cluster, contents: Path, styles: Path, tmp_path: Path, whole: Path
+):
+    out = tmp_path / "out"
+    job = long_job(slurm, contents, styles, out, "-n1", "--time=1", "--signal=USR2@50")
+    assert slurm.wait(job) == ["COMPLETED"], slurm.logs()
+    (line,) = manifest(out)
+    assert line["by"]["restarts"] >= 1
+    assert (pixels(out / "chelsea" / "woodcut.png") == pixels(whole)).all()
+
+
+def test_scancel_ends_a_job_for_good(slurm: Cluster, contents: Path, styles: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    job = long_job(slurm, contents, styles, out, "-n1")
+    slurm.run("scancel", job)
+    assert slurm.wait(job) == ["CANCELLED"], slurm.logs()
+    slurm.until(lambda: list((out / ".nst").glob("checkpoints/*/state.ckpt")), 30)
+
+
+def test_a_node_that_is_lost_but_works_on_does_no_harm(
+    slurm: Cluster, contents: Path, styles: Path, tmp_path: Path, whole: Path
+):
+    out = tmp_path / "out"
+    pair = (contents / "chelsea.png", styles / "woodcut.png")
+    words = nst("grid", *pair, "-o", out, *QUICK, "--steps", 400, "--save-first", 20)
+    # Slow enough to be at work still when Slurm has given the node up and begun anew.
+    job = slurm.batch([f"srun {words} --steps 1500"], "-n1", "--requeue")
+    slurm.until(lambda: (out / "chelsea" / "woodcut" / "step-0010.png").exists(), 90, job)
+    node = slurm.run("squeue", "-h", "-o", "%N", "-j", job).stdout.strip()
+    conf = Path(slurm.environment["SLURM_CONF"])
+    pid_file = conf.parent / "run" / f"slurmd.{node}.pid"
+    os.kill(int(pid_file.read_text()), signal.SIGKILL)
+    slurm.until(
+        lambda: slurm.run("squeue", "-h", "-o", "%r", "-j", job).stdout.strip() != "None"
+        or slurm.run("squeue", "-h", "-o", "%N", "-j", job).stdout.strip() not in ("", node),
+        90, job,
+    )  # fmt: skip
+    assert slurm.run("slurmd", "-f", conf, "-N", node).returncode == 0
+    assert slurm.wait(job) == ["COMPLETED"], slurm.logs()
+    slurm.until(lambda: not list((out / ".nst").glob("tasks/*.json")), 90)
+    assert outputs(out) == ["chelsea/woodcut.png"]
+    assert pixels(out / "chelsea" / "woodcut.png").shape == (53, 64, 3)
+    again = slurm.run(*NST, "grid", *pair, "-o", out, *QUICK, "--steps", 1500, "--json")
+    assert json.loads(again.stdout)["skipped"] == 1
+    (line,) = manifest(out)
+    assert line["status"] == "done"
+
+
+def test_submit_waits_and_lists_what_failed(
+    slurm: Cluster, contents: Path, styles: Path, tmp_path: Path
+):
+    out = tmp_path / "out"
+    (contents / "torn.png").write_bytes((contents / "coffee.png").read_bytes()[:400])
+    words = (contents, styles, "-o", out, *QUICK, "--steps", 4)
+    slurm_words = ("--partition", "main", "--time", "10", "--array-parallelism", 2)
+    script = slurm.run(*NST, "submit", "grid", *words, *slurm_words, "--dry-run").stdout
+    assert "#SBATCH --array=0-1%2" in script
+    assert "#SBATCH --partition=main" in script
+    done = slurm.run(*NST, "submit", "grid", *words, *slurm_words, "--wait")
+    assert done.returncode == 1, done.stderr
+    assert "torn/woodcut.png" in done.stdout
+    assert "6 of 8 done, 0 running, 2 failed, 0 waiting" in done.stdout
+    assert len(outputs(out)) == 6
+    assert (out / "grid.png").is_file()
