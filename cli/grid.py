@@ -30,6 +30,10 @@ PairsFile = Annotated[
 ]
 
 
+MOST_CELLS = 60_000
+"""Of a contact sheet, which then has a hundred pages."""
+
+
 @settings_options
 def grid(
     contents: Contents,
@@ -109,7 +113,9 @@ def draw_rows(out: Path, pairs: Sequence[Pair]) -> list[Path]:
 def draw_sheet(
     out: Path, contents: list[Source], styles: list[Source], pairs: Sequence[Pair], max_pixels: int
 ) -> list[Path]:
-    """The contact sheet of what stands in the output folder."""
+    """The contact sheet of what stands in the output folder; none of too many pictures."""
+    if len(contents) * len(styles) > MOST_CELLS:
+        return []
     from nst_lightning.batch.ledger import Ledger
     from nst_lightning.batch.plan import pair
     from nst_lightning.report.contact_sheet import Cell, contact_sheet

@@ -70,8 +70,7 @@ def run(
             overwrite=overwrite,
         )
     if as_json:
-        done = summary.done[0] if summary.done else {}
-        outcome = {"output": str(file), "skipped": summary.skipped == 1, **done}
+        outcome = {"skipped": summary.skipped == 1, **summary.last}
         typer.echo(json.dumps({**outcome, "output": str(file)}, ensure_ascii=False))
     for record in summary.failed:
         typer.echo(f"nst-batch: {record['reason']}", err=True)

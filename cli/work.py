@@ -23,6 +23,9 @@ Overwrite = Annotated[
     typer.Option("--overwrite", help="Replace pictures made with other settings or inputs."),
 ]
 
+ALWAYS = 10_000
+"""Up to so many pictures, the report is drawn anew even where nothing was made: it may be gone."""
+
 
 def carry_out(
     cases: Sequence[Case],
@@ -63,9 +66,12 @@ def carry_out(
     mine = deal(cases, share[0] * here.size + here.rank, share[1] * here.size)
     board = Board(out, here, choose_display(quiet or as_json, cases[0].settings.log_every))
 
+    changed = False
+
     def begin() -> None:
+        nonlocal changed
         ready()
-        write_wanted(out, cases)
+        changed = write_wanted(out, cases)
 
     with stop.listening():
         try:
@@ -79,7 +85,9 @@ def carry_out(
         finally:
             board.leave()
         files: list[Path] = []
-        if not here.job or is_complete(out, ledger):
+        made = bool(summary.done or summary.failed)
+        changed = changed or made or sum(len(case.pairs) for case in cases) < ALWAYS
+        if is_complete(out, ledger) if here.job else changed:
             close(out, ledger)
             try:
                 files = report()
@@ -91,7 +99,7 @@ def carry_out(
     if as_json:
         outcome = {
             "out": str(out),
-            "done": [record["output"] for record in summary.done],
+            "done": summary.done,
             "skipped": summary.skipped,
             "failed": failed,
             "report": [str(file) for file in files],

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,8 @@ ALGORITHM = 3
 INITS = ("content", "noise", "gray", "style")
 
 
-@cache
 def file_sha256(path: Path) -> str:
-    """sha256 of a file's bytes, read once a run."""
+    """sha256 of a file's bytes."""
     with path.open("rb") as file:
         digest = hashlib.sha256()
         while block := file.read(1 << 20):
@@ -48,14 +46,23 @@ def fingerprint(
     settings: BatchSettings, weights_checksum: str, content_sha256: str, style_sha256: str
 ) -> str:
     """sha256 over the algorithm's version, the settings that affect pixels, weights and inputs."""
-    identity = {
-        "algorithm": ALGORITHM,
-        "settings": pixel_settings(settings),
-        "weights": weights_checksum,
-        "content": content_sha256,
-        "style": style_sha256,
-    }
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    return Fingerprints(settings, weights_checksum).of(content_sha256, style_sha256)
+
+
+class Fingerprints:
+    """The fingerprints of many pairs with the same settings and weights."""
+
+    def __init__(self, settings: BatchSettings, weights_checksum: str) -> None:
+        # The JSON of all that counts, by its sorted keys, with room for the inputs.
+        chosen = json.dumps(pixel_settings(settings), sort_keys=True)
+        self.before = f'{{"algorithm": {ALGORITHM}, "content": "'
+        self.between = f'", "settings": {chosen}, "style": "'
+        self.after = f'", "weights": {json.dumps(weights_checksum)}}}'
+
+    def of(self, content_sha256: str, style_sha256: str) -> str:
+        """sha256 over the algorithm's version, settings, weights and the inputs of a pair."""
+        text = self.before + content_sha256 + self.between + style_sha256 + self.after
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def pair_seed(seed: int, content_sha256: str, style_sha256: str) -> int:

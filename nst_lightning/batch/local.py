@@ -2,21 +2,22 @@
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 
 import torch
 
-from nst_lightning.batch.checkpoint import Checkpoints, identity
+from nst_lightning.batch.checkpoint import Checkpoints
 from nst_lightning.batch.cost import plan_flops
 from nst_lightning.batch.device import batch_size, choose_device, choose_devices, resolve
 from nst_lightning.batch.display import Display
-from nst_lightning.batch.fingerprint import INITS, file_sha256, fingerprint
+from nst_lightning.batch.fingerprint import INITS, Fingerprints
+from nst_lightning.batch.hashes import InputHashes
 from nst_lightning.batch.ledger import Ledger, Record
 from nst_lightning.batch.memory import LARGEST_KEPT
-from nst_lightning.batch.output import Job, split
+from nst_lightning.batch.output import Finished, Job
 from nst_lightning.batch.plan import Case, batches, shapes
 from nst_lightning.batch.pool import Pool, Task, environments
 from nst_lightning.batch.record import make_record
@@ -32,7 +33,10 @@ from nst_lightning.vgg.weights import Weights, load_weights
 class Summary:
     """What a run did."""
 
-    done: list[Record] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
+    """The results made, relative to the output folder."""
+    last: Record = field(default_factory=dict)
+    """The record of the last one."""
     skipped: int = 0
     failed: list[Record] = field(default_factory=list)
     seconds: float = 0.0
@@ -41,24 +45,21 @@ class Summary:
 
 
 def identify(
-    case: Case, resolved: BatchSettings, weights: Weights
-) -> tuple[list[Job], list[tuple[Job, str]]]:
-    """The pairs of a case as jobs, and those that cannot be made with their reason."""
-    jobs: list[Job] = []
-    broken: list[tuple[Job, str]] = []
+    case: Case, resolved: BatchSettings, weights: Weights, hashes: InputHashes
+) -> Iterator[tuple[Job, str]]:
+    """The pairs of a case as jobs, each with the reason why it cannot be made, if any."""
+    fingerprints = Fingerprints(resolved, weights.checksum)
     for pair in case.pairs:
         problem, shas = pair.problem, ("", "")
         if not problem:
             try:
-                shas = (file_sha256(pair.content.path), file_sha256(pair.style.path))
+                shas = (hashes.of(pair.content.path), hashes.of(pair.style.path))
             except OSError as error:
                 problem = f"{error.filename}: cannot be read ({error.strerror})."
         if problem:
-            broken.append((Job(pair, "", "", "", case.labels), problem))
+            yield Job(pair, "", "", "", case.labels), problem
         else:
-            identity = fingerprint(resolved, weights.checksum, *shas)
-            jobs.append(Job(pair, *shas, identity, case.labels))
-    return jobs, broken
+            yield Job(pair, *shas, fingerprints.of(*shas), case.labels), ""
 
 
 def check_start(settings: BatchSettings) -> None:
@@ -85,12 +86,12 @@ class Prepared:
     """With what `auto` means on this device."""
     weights: Weights
     todo: list[Job]
-    done: list[Job]
     broken: list[tuple[Job, str]]
+    done: int
 
 
 def prepare(
-    case: Case, weights: Weights, out: Path, ledger: Ledger | None, overwrite: bool
+    case: Case, weights: Weights, finished: Finished, hashes: InputHashes, overwrite: bool
 ) -> Prepared:
     """See what a case has finished and what is left.
 
@@ -98,9 +99,17 @@ def prepare(
         UserError: something is in the way.
     """
     resolved = resolve(case.settings, choose_device(case.settings.accelerator))
-    jobs, broken = identify(case, resolved, weights)
-    todo, done = split(jobs, out, ledger, resolved, overwrite=overwrite)
-    return Prepared(case.settings, resolved, weights, todo, done, broken)
+    todo: list[Job] = []
+    broken: list[tuple[Job, str]] = []
+    done = 0
+    for job, problem in identify(case, resolved, weights, hashes):
+        if problem:
+            broken.append((job, problem))
+        elif finished.has(job, resolved, overwrite=overwrite):
+            done += 1
+        else:
+            todo.append(job)
+    return Prepared(case.settings, resolved, weights, todo, broken, done)
 
 
 def run(
@@ -132,17 +141,18 @@ def run(
     started = time.monotonic()
     devices = choose_devices(cases[0].settings)
     loaded = cache(load_weights)
+    hashes, finished = InputHashes(out if ledger else None), Finished(out, ledger)
     prepared = []
     for case in cases:
         check_start(case.settings)
         weights = loaded(case.settings.weights, case.settings.network)
-        prepared.append(prepare(case, weights, out, ledger, overwrite))
+        prepared.append(prepare(case, weights, finished, hashes, overwrite))
+    hashes.save()
     keep = max(map(largest_picture, prepared), default=0) <= LARGEST_KEPT
     ready()
     checkpoints = Checkpoints(out)
-    finished = {identity(job) for one in prepared for job in one.done}
-    checkpoints.sweep(finished.__contains__)
-    summary = Summary(skipped=sum(len(one.done) for one in prepared))
+    checkpoints.sweep(finished.is_done)
+    summary = Summary(skipped=sum(one.done for one in prepared))
 
     def finish(record: Record) -> None:
         if ledger:
@@ -150,10 +160,13 @@ def run(
                 ledger.append(record)
             except OSError as error:
                 raise OutputError.at(ledger.path, error) from None
-        (summary.done if record["status"] == "done" else summary.failed).append(record)
         if record["status"] == "done":
+            summary.done.append(record["output"])
+            summary.last = record
             asked = sum(scale["steps"] for scale in record["settings"]["scales"])
             summary.steps_saved += asked - record["steps"]
+        else:
+            summary.failed.append(record)
         display.finished(record)
 
     pairs = sum(len(one.todo) + len(one.broken) for one in prepared)

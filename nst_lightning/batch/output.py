@@ -21,7 +21,7 @@ RECORD_KEY = "nst-lightning"
 """The text chunk of a result's PNG that holds its record."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Job:
     """A pair to make, and the identity of its inputs."""
 
@@ -70,41 +70,64 @@ def encode(record: Record) -> str:
     return json.dumps(record, ensure_ascii=False)
 
 
-def split(
-    jobs: Sequence[Job],
-    out: Path,
-    ledger: Ledger | None,
-    settings: BatchSettings,
-    *,
-    overwrite: bool,
-) -> tuple[list[Job], list[Job]]:
-    """Jobs to run and jobs whose finished picture stands.
+class Finished:
+    """What stands in an output folder already.
 
-    A picture whose line is missing from the ledger (killed between the two) is entered there.
-
-    Raises:
-        UserError: a file that is not this pair's with these settings is in the way.
+    Args:
+        out: the folder.
+        ledger: of the folder, where it has one.
     """
-    records = ledger.read() if ledger else {}
-    to_run: list[Job] = []
-    done: list[Job] = []
-    for job in jobs:
-        path = out / job.pair.output
-        if not path.exists():
-            to_run.append(job)
-            continue
-        known = records.get(job.pair.output.as_posix())
-        whole = known and known["status"] == "done" and known["bytes"] == path.stat().st_size
-        record = known if whole else record_in_picture(path)
+
+    def __init__(self, out: Path, ledger: Ledger | None) -> None:
+        self.out = out
+        self.ledger = ledger
+        self.known: dict[str, tuple[str, int]] = ledger.read(keep=_brief) if ledger else {}
+        self.folders: dict[str, set[str]] = {}
+
+    def is_done(self, identity: tuple[str, str]) -> bool:
+        """Whether the ledger has the pair of an output and a fingerprint as done."""
+        output, fingerprint = identity
+        return self.known.get(output, ("", 0))[0] == fingerprint
+
+    def has(self, job: Job, settings: BatchSettings, *, overwrite: bool) -> bool:
+        """Whether the finished picture of a job stands.
+
+        A picture whose line is missing from the ledger (killed between the two) is entered there.
+
+        Raises:
+            UserError: a file that is not this pair's with these settings is in the way.
+        """
+        if not self._exists(job.pair.file):
+            return False
+        path = self.out / job.pair.output
+        fingerprint, size = self.known.get(job.pair.file, ("", 0))
+        whole = fingerprint and size == path.stat().st_size
+        if whole and fingerprint == job.fingerprint:
+            return True
+        record = record_in_picture(path)
         if record and record["fingerprint"] == job.fingerprint:
-            if ledger and not whole:
-                ledger.append(record | {"bytes": path.stat().st_size})
-            done.append(job)
-        elif overwrite:
-            to_run.append(job)
-        else:
-            raise UserError(refusal(path, job, record, settings))
-    return to_run, done
+            if self.ledger:
+                self.ledger.append(record | {"bytes": path.stat().st_size})
+            return True
+        if overwrite:
+            return False
+        raise UserError(refusal(path, job, record, settings))
+
+    def _exists(self, file: str) -> bool:
+        """Whether there is such a file; each folder is read once, for there may be many of them."""
+        folder, _, name = file.rpartition("/")
+        if folder not in self.folders:
+            try:
+                with os.scandir(self.out / folder) as entries:
+                    self.folders[folder] = {entry.name for entry in entries}
+            except OSError:
+                self.folders[folder] = set()
+        return name in self.folders[folder]
+
+
+def _brief(record: Record) -> tuple[str, int]:
+    """Fingerprint and size of a finished picture; nothing of a failed pair."""
+    return (record["fingerprint"], record["bytes"]) if record["status"] == "done" else ("", 0)
 
 
 def check_settings(out: Path, settings: BatchSettings, *, overwrite: bool) -> None:
@@ -115,7 +138,7 @@ def check_settings(out: Path, settings: BatchSettings, *, overwrite: bool) -> No
     """
     if overwrite or not (out / SETTINGS).is_file():
         return
-    if not any(record["status"] == "done" for record in Ledger(out).read().values()):
+    if not any(Ledger(out).read(keep=lambda record: record["status"] == "done").values()):
         return
     before, now = pixel_settings(read_settings(out)), pixel_settings(settings)
     reasons = [

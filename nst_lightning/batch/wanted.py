@@ -1,5 +1,6 @@
 """What an output folder is to hold, for those who come later: `status`, and the last to finish."""
 
+import itertools
 import json
 import shutil
 from collections.abc import Iterator, Sequence
@@ -15,16 +16,21 @@ from nst_lightning.imaging.atomic import write_text
 WANTED = STATE / "wanted.json"
 
 
-def write_wanted(out: Path, cases: Sequence[Case]) -> None:
+def write_wanted(out: Path, cases: Sequence[Case]) -> bool:
     """Note every result that the cases ask for; a grid as its two sides, for it may have millions.
+
+    Returns:
+        Whether that is something new.
 
     Raises:
         OSError: it cannot be written.
     """
     text = json.dumps([_sides(case) for case in cases], ensure_ascii=False)
     path = out / WANTED
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        write_text(path, text)
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return False
+    write_text(path, text)
+    return True
 
 
 def _sides(case: Case) -> Any:
@@ -41,12 +47,15 @@ def read_wanted(out: Path) -> Iterator[str]:
     Raises:
         OSError, ValueError: there is no such note, or it is damaged.
     """
-    for case in json.loads((out / WANTED).read_text(encoding="utf-8")):
-        if isinstance(case, dict):
-            yield from case["files"]
-        else:
-            contents, styles = case
-            yield from (f"{content}/{style}.png" for content in contents for style in styles)
+    noted = json.loads((out / WANTED).read_text(encoding="utf-8"))
+    return itertools.chain.from_iterable(map(_files, noted))
+
+
+def _files(case: Any) -> Iterator[str]:
+    if isinstance(case, dict):
+        return iter(case["files"])
+    contents, styles = case
+    return (f"{content}/{style}.png" for content in contents for style in styles)
 
 
 def close(out: Path, ledger: Ledger) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nst_lightning.batch.ledger import Ledger
-from nst_lightning.batch.output import RECORD_KEY, Job, check_folder, split
+from nst_lightning.batch.output import RECORD_KEY, Finished, Job, check_folder
 from nst_lightning.batch.plan import Grid, Source
 from nst_lightning.errors import UserError
 from nst_lightning.imaging.write import write_png
@@ -20,6 +20,11 @@ SETTINGS = build({"size": 32})
 def job(fingerprint: str = "new") -> Job:
     (pair,) = Grid([Source(Path("c.png"), "c", (8, 8))], [Source(Path("s.png"), "s", (8, 8))])
     return Job(pair, "content", "style", fingerprint)
+
+
+def has(out: Path, ledger: Ledger, **options: bool) -> bool:
+    """Whether a new run finds the picture of `job` finished."""
+    return Finished(out, ledger).has(job(), SETTINGS, **{"overwrite": False, **options})
 
 
 def put(out: Path, fingerprint: str, ledger: Ledger | None) -> dict[str, Any]:
@@ -35,19 +40,19 @@ def put(out: Path, fingerprint: str, ledger: Ledger | None) -> dict[str, Any]:
 
 def test_what_is_done_is_what_has_the_fingerprint(tmp_path: Path):
     ledger = Ledger(tmp_path)
-    assert split([job()], tmp_path, ledger, SETTINGS, overwrite=False) == ([job()], [])
+    assert not has(tmp_path, ledger)
     put(tmp_path, "new", ledger)
-    assert split([job()], tmp_path, ledger, SETTINGS, overwrite=False) == ([], [job()])
+    assert has(tmp_path, ledger)
     put(tmp_path, "old", ledger)
     with pytest.raises(UserError, match="--overwrite"):
-        split([job()], tmp_path, ledger, SETTINGS, overwrite=False)
-    assert split([job()], tmp_path, ledger, SETTINGS, overwrite=True) == ([job()], [])
+        has(tmp_path, ledger)
+    assert not has(tmp_path, ledger, overwrite=True)
 
 
 def test_a_picture_without_its_line_is_entered(tmp_path: Path):
     put(tmp_path, "new", None)
     ledger = Ledger(tmp_path)
-    assert split([job()], tmp_path, ledger, SETTINGS, overwrite=False) == ([], [job()])
+    assert has(tmp_path, ledger)
     entered = ledger.read()["c/s.png"]
     assert entered["fingerprint"] == "new"
     assert entered["bytes"] == (tmp_path / "c/s.png").stat().st_size
@@ -58,7 +63,7 @@ def test_a_line_does_not_vouch_for_another_file(tmp_path: Path):
     put(tmp_path, "new", ledger)
     (tmp_path / "c/s.png").write_bytes(b"somebody else's")
     with pytest.raises(UserError, match="not made by nst-batch"):
-        split([job()], tmp_path, ledger, SETTINGS, overwrite=False)
+        has(tmp_path, ledger)
 
 
 def test_where_results_may_go(tmp_path: Path):

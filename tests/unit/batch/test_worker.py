@@ -160,7 +160,7 @@ def test_a_batch_too_large_for_the_memory_is_halved(
 
 
 def renamed(pair: Pair) -> Pair:
-    return replace(pair, output=Path("again") / pair.output)
+    return replace(pair, file=f"again/{pair.file}")
 
 
 def test_each_picture_is_read_once_and_ahead(
@@ -268,9 +268,9 @@ def test_states_are_written_as_time_goes_by(
     saved: list[int] = []
     kept = module.Files.save_checkpoint
 
-    def save(self: module.Files, checkpoint: dict[str, Any], *rest: Any) -> None:
+    def save(self: module.Files, checkpoint: dict[str, Any], path: Any, **rest: Any) -> None:
         saved.append(checkpoint["global_step"])
-        kept(self, checkpoint, *rest)
+        kept(self, checkpoint, path, **rest)
 
     monkeypatch.setattr(module.Files, "save_checkpoint", save)
     make(jobs, tmp_path, steps=6, checkpoint_every=1e-6)
@@ -287,7 +287,7 @@ def test_a_state_that_leads_to_nothing_is_dropped(jobs: list[Job], tmp_path: Pat
         one.run([jobs], lambda record: None)
     (path,) = (tmp_path / ".nst" / "checkpoints").glob("*/state.ckpt")
     kept = torch.load(path, weights_only=True)
-    kept["optimizer_states"] = []
+    kept["pictures"] = {}
     torch.save(kept, path)
     found = make(jobs, tmp_path)
     assert [record["status"] for record in found] == ["done", "done"]
