@@ -142,11 +142,11 @@ def test_a_batch_too_large_for_the_memory_is_halved(
     tried = []
     whole = Worker._make
 
-    def limited(self: Worker, some: Sequence[Job]) -> list[dict[str, Any]]:
+    def limited(self: Worker, some: Sequence[Job], state: Any) -> list[dict[str, Any]]:
         tried.append(len(some))
         if len(some) > 2 or "two" in some[0].pair.label:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
-        return whole(self, some)
+        return whole(self, some, state)
 
     monkeypatch.setattr(Worker, "_make", limited)
     records = make(four, tmp_path)
