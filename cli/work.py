@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nst_lightning.batch.plan import Case
+from nst_lightning.batch.plan import Case, Pair, Source
 from nst_lightning.errors import UserError
 from nst_lightning.stop import Interrupted
 
@@ -55,9 +55,9 @@ def carry_out(
     from nst_lightning.batch.board import Board
     from nst_lightning.batch.cost import deal
     from nst_lightning.batch.ledger import Ledger
-    from nst_lightning.batch.local import run
+    from nst_lightning.batch.local import close, run
     from nst_lightning.batch.slurm import place
-    from nst_lightning.batch.wanted import close, is_complete, write_wanted
+    from nst_lightning.batch.wanted import is_complete, write_wanted
     from nst_lightning.imaging.atomic import sweep
     from nst_lightning.stop import StopFlag
 
@@ -142,51 +142,56 @@ def is_done(record: Mapping[str, Any]) -> bool:
 
 def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
     """Print what a run would do and about what it would take."""
-    from nst_lightning.batch.cost import flops_per_second, plan_flops
+    from nst_lightning.batch.cost import costs_of_contents, flops_per_second
     from nst_lightning.batch.device import DTYPES, choose_device, largest_batch_bytes, resolve
     from nst_lightning.batch.ledger import Ledger
 
     done = Ledger(out).read(keep=is_done)
-    pairs = [pair for case in cases for pair in case.pairs]
-    made = sum(done.get(pair.file, False) for pair in pairs if not pair.problem)
-    left = [
-        (case, pair)
-        for case in cases
-        for pair in case.pairs
-        if not pair.problem and not done.get(pair.file)
-    ]
-    flops = sum(plan_flops([pair], case.settings) for case, pair in left)
     device = choose_device(cases[0].settings.accelerator)
+    made = unreadable = 0
+    problems: dict[str, None] = {}
+    outputs: list[str] = []
+    flops = memory = 0.0
+    for case in cases:
+        costs = costs_of_contents(case)
+        left: dict[Source, Pair] = {}
+        for pair in case.pairs:
+            if pair.problem:
+                unreadable += 1
+                problems[pair.problem] = None
+            elif done.get(pair.file):
+                made += 1
+            else:
+                outputs.append(pair.file)
+                left[pair.content] = pair
+                flops += costs[pair.content]
+                if not as_json:
+                    typer.echo(f"{pair.content.path} × {pair.style.path} → {out / pair.file}")
+        if left:
+            memory = max(memory, largest_batch_bytes(case.settings, device, left.values()))
     seconds = flops / flops_per_second(device, DTYPES[resolve(cases[0].settings, device).precision])
-    memory = max(
-        (largest_batch_bytes(case.settings, device, [pair]) for case, pair in left), default=0
-    )
-    broken = {pair.problem: None for pair in pairs if pair.problem}
-    unreadable = sum(bool(pair.problem) for pair in pairs)
-    plan: dict[str, Any] = {
-        "pairs": len(pairs),
-        "finished": made,
-        "unreadable": unreadable,
-        "problems": list(broken),
-        "scales": [scale.model_dump() for scale in cases[0].settings.scales],
-        "tflop": round(flops / 1e12, 2),
-        "seconds": round(seconds, 1),
-        "gib": round(memory / 2**30, 2),
-        "outputs": [pair.output.as_posix() for _, pair in left],
-    }
     if as_json:
+        plan = {
+            "pairs": sum(len(case.pairs) for case in cases),
+            "finished": made,
+            "unreadable": unreadable,
+            "problems": list(problems),
+            "scales": [scale.model_dump() for scale in cases[0].settings.scales],
+            "tflop": round(flops / 1e12, 2),
+            "seconds": round(seconds, 1),
+            "gib": round(memory / 2**30, 2),
+            "outputs": outputs,
+        }
         typer.echo(json.dumps(plan, ensure_ascii=False))
         return
-    for _, pair in left:
-        typer.echo(f"{pair.content.path} × {pair.style.path} → {out / pair.output}")
-    for problem in broken:
+    for problem in problems:
         typer.echo(f"cannot be made: {problem}")
     scales = [case.settings.scales for case in cases]
     each = ", ".join(f"{scale.size} px for {scale.steps} steps" for scale in scales[0])
     if any(other != scales[0] for other in scales):
         each = f"{sum(case.settings.total_steps * len(case.pairs) for case in cases)} steps in all"
     typer.echo(
-        f"{len(left)} pictures to make, {made} finished, {unreadable} unreadable; "
+        f"{len(outputs)} pictures to make, {made} finished, {unreadable} unreadable; "
         f"{each}; {flops / 1e12:.1f} TFLOP, at best about {duration(seconds)} and "
         f"{memory / 2**30:.1f} GiB on this machine"
     )

@@ -82,7 +82,7 @@ def deal(cases: Sequence[Case], rank: int, size: int) -> list[Case]:
     """
     if size == 1:
         return list(cases)
-    costs = [_cost_of_contents(case) for case in cases]
+    costs = [costs_of_contents(case) for case in cases]
     total = sum(
         cost[pair.content] for case, cost in zip(cases, costs, strict=True) for pair in case.pairs
     )
@@ -98,8 +98,8 @@ def deal(cases: Sequence[Case], rank: int, size: int) -> list[Case]:
     return shares
 
 
-def _cost_of_contents(case: Case) -> dict[Source, float]:
-    """What a pair with each content costs; next to nothing where it cannot be read."""
+def costs_of_contents(case: Case) -> dict[Source, float]:
+    """What a pair with each content costs, in operations; 1 where it cannot be read."""
     contents = {pair.content: pair for pair in case.pairs}
     return {
         source: plan_flops([pair], case.settings) if source.shape else 1.0

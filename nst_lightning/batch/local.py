@@ -1,6 +1,7 @@
 """Runs a plan on this machine: skip what is done, make the rest, report."""
 
 import itertools
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from nst_lightning.batch.output import Finished, Job
 from nst_lightning.batch.plan import Case, batches, shapes
 from nst_lightning.batch.pool import Pool, Task, environments
 from nst_lightning.batch.record import make_record
+from nst_lightning.batch.slurm import TASKS
 from nst_lightning.batch.worker import make_worker
 from nst_lightning.errors import OutputError, UserError
 from nst_lightning.imaging.read import read_picture
@@ -243,3 +245,12 @@ def work(
         parameters=parameters, keep_memory=keep_memory,
     )  # fmt: skip
     worker.run(batches_of(case, worker.checkpoints), finish)
+
+
+def close(out: Path, ledger: Ledger) -> None:
+    """Tidy up when all is made: one line per pair in the manifest, no notices, no states of
+    pictures that are done."""
+    ledger.compact()
+    done = ledger.read(keep=lambda record: record["fingerprint"])
+    Checkpoints(out).sweep(lambda pair: done.get(pair[0]) == pair[1])
+    shutil.rmtree(out / TASKS, ignore_errors=True)

@@ -2,15 +2,12 @@
 
 import itertools
 import json
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from nst_lightning.batch.checkpoint import Checkpoints
 from nst_lightning.batch.ledger import STATE, Ledger
 from nst_lightning.batch.plan import Case, Grid
-from nst_lightning.batch.slurm import TASKS
 from nst_lightning.imaging.atomic import write_text
 
 WANTED = STATE / "wanted.json"
@@ -56,15 +53,6 @@ def _files(case: Any) -> Iterator[str]:
         return iter(case["files"])
     contents, styles = case
     return (f"{content}/{style}.png" for content in contents for style in styles)
-
-
-def close(out: Path, ledger: Ledger) -> None:
-    """Tidy up when all is made: one line per pair in the manifest, no notices, no states of
-    pictures that are done."""
-    ledger.compact()
-    done = ledger.read(keep=lambda record: record["fingerprint"])
-    Checkpoints(out).sweep(lambda pair: done.get(pair[0]) == pair[1])
-    shutil.rmtree(out / TASKS, ignore_errors=True)
 
 
 def is_complete(out: Path, ledger: Ledger) -> bool:

@@ -1,0 +1,165 @@
+"""What a million pairs cost: `python tests/benchmarks/scale.py FOLDER [ROWS [SLEEPERS]]`.
+
+Makes ROWS × ROWS pairs' worth of plan, ledger and results in FOLDER (a million empty files), times
+the commands that meet them, each as a process of its own, and runs a tenth as many pairs over
+SLEEPERS workers that sleep instead of optimising.
+"""
+
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+NST = [sys.executable, "-m", "nst_lightning"]
+
+
+def make_pictures(folder: Path, rows: int) -> None:
+    """Two folders of pictures of three shapes."""
+    for side in ("contents", "styles"):
+        (folder / side).mkdir(parents=True, exist_ok=True)
+        for k in range(rows):
+            path = folder / side / f"{side[0]}{k:04d}.png"
+            if not path.exists():
+                colour = (k % 256, k // 256, len(side))
+                Image.new("RGB", (40 + 8 * (k % 3), 40), colour).save(path)
+
+
+def pretend_done(folder: Path) -> None:
+    """Results and a ledger as a finished run leaves them; the pictures are empty files."""
+    from nst_lightning.batch.device import choose_device, resolve
+    from nst_lightning.batch.hashes import InputHashes
+    from nst_lightning.batch.local import identify
+    from nst_lightning.batch.output import write_settings
+    from nst_lightning.batch.plan import Case, Grid, read_sources
+    from nst_lightning.batch.record import make_record
+    from nst_lightning.batch.wanted import write_wanted
+    from nst_lightning.settings import build
+    from nst_lightning.vgg.weights import load_weights
+
+    out, settings = folder / "out", build({})
+    sides = (read_sources(folder / side, settings, out) for side in ("contents", "styles"))
+    case = Case(settings, Grid(*sides))
+    weights = load_weights(settings.weights, settings.network)
+    resolved = resolve(settings, choose_device("auto"))
+    out.mkdir()
+    terms = {"content": 1.0, "style": 1.0, "tv": 0.0, "total": 2.0}
+    record: dict[str, Any] = {}
+    with (out / "manifest.jsonl").open("w") as ledger:
+        for job, _ in identify(case, resolved, weights, InputHashes(None)):
+            path = out / job.pair.file
+            if not record:
+                record = make_record(
+                    job, out, settings, status="done", losses=terms, unweighted=terms, steps=300,
+                    seconds=1.0, device="cpu", weights_checksum=weights.checksum, bytes=0,
+                )  # fmt: skip
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+            own = {"output": job.pair.file, "fingerprint": job.fingerprint}
+            ledger.write(json.dumps(record | own) + "\n")
+    write_settings(out, settings, "")
+    write_wanted(out, [case])
+
+
+def timed(name: str, *words: object) -> None:
+    """One command: its seconds and its peak of memory."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    started = time.perf_counter()
+    done = subprocess.run([*NST, *map(str, words)], stdout=subprocess.PIPE, check=False)
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    user = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before.ru_utime
+    last = done.stdout.decode().strip().splitlines()[-1][:110] if done.stdout else ""
+    print(
+        f"{name:<28}{seconds:7.1f} s ({user:.1f} s of one core), peak so far "
+        f"{peak / 2**20:.2f} GiB, exit {done.returncode}: {last}",
+        flush=True,
+    )
+
+
+def sleep_for_parent(line: Any, environment: Any, out: Any, parent: Any, *rest: Any) -> None:
+    """A worker that sleeps as long as a picture's cost says."""
+    while (task := line.recv()) is not None:
+        _, _, jobs = task
+        line.send(("batch", ([job.pair.file for job in jobs], 1, {})))
+        for job in jobs:
+            time.sleep(naps(job.pair.file))
+            line.send(("finished", {"output": job.pair.file, "status": "done", "seconds": 0.0}))
+        line.send(("free", None))
+
+
+def naps(name: str) -> float:
+    """Seconds that a picture takes, the same for the same name: 0.1 to 0.3."""
+    return random.Random(name).uniform(0.1, 0.3)
+
+
+def simulate(folder: Path, pairs: int, workers: int) -> None:
+    """The pool over workers that sleep: overhead per pair and balance."""
+    from nst_lightning.batch import pool
+    from nst_lightning.batch.display import Silent
+    from nst_lightning.batch.ledger import Ledger
+    from nst_lightning.batch.output import Job
+    from nst_lightning.batch.plan import Pair, Source
+    from nst_lightning.settings import build
+    from nst_lightning.stop import StopFlag
+
+    pool.work_for_parent = sleep_for_parent
+    settings = build({})
+    source = Source(Path("c.png"), "c", (8, 8))
+    jobs = [Job(Pair(source, source, f"{k}.png"), "c", "s", str(k)) for k in range(pairs)]
+    tasks = [pool.Task(settings, settings, [job], naps(job.pair.file)) for job in jobs]
+    out = folder / "simulated"
+    out.mkdir()
+    ledger, last, seen = Ledger(out), [0.0] * workers, {}
+
+    class Watch(Silent):
+        def batch(self, names: Any, steps: int, weights: Any, worker: int = 0) -> None:
+            seen[names[0]] = worker
+
+    def finish(record: dict[str, Any]) -> None:
+        ledger.append(record)
+        last[seen.pop(record["output"])] = time.perf_counter()
+
+    hands = pool.Pool([{}] * workers, out, Watch(), StopFlag(), parameters=True, keep_memory=False)
+    started = time.perf_counter()
+    hands.run(tasks, finish)
+    ends = [end - started for end in last]
+    asleep = sum(naps(job.pair.file) for job in jobs)
+    print(
+        f"{pairs} pairs over {workers} workers: {max(ends):.1f} s; overhead "
+        f"{1000 * (max(ends) * workers - asleep) / pairs:.2f} ms a pair, last to finish over the "
+        f"mean {max(ends) / (sum(ends) / workers):.3f}; lines {len(ledger.read())}"
+    )
+
+
+def main(folder: Path, rows: int = 1000, sleepers: int = 64) -> None:
+    """All of it."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    folder.mkdir(parents=True, exist_ok=True)
+    make_pictures(folder, rows)
+    sides = (folder / "contents", folder / "styles")
+    timed("plan", "grid", *sides, "-o", folder / "new", "--dry-run")
+    if not (folder / "out").exists():
+        pretend_done(folder)
+    timed("status", "status", folder / "out")
+    for name in ("all done, hashing", "all done"):
+        timed(name, "grid", *sides, "-o", folder / "out", "-q")
+    simulate(folder, rows * rows // 10, sleepers)
+
+
+def arguments() -> Iterator[Any]:
+    """FOLDER, ROWS, SLEEPERS."""
+    folder, *numbers = sys.argv[1:]
+    yield Path(folder)
+    yield from map(int, numbers)
+
+
+if __name__ == "__main__":
+    main(*arguments())
