@@ -55,9 +55,13 @@ class Ledger:
                 latest[output] = (when, keep(record))
         return {output: kept for output, (_, kept) in latest.items()}
 
+    def records(self) -> Iterator[Record]:
+        """Every record as it was added, also those that later ones replace."""
+        return (record for record, _ in self._lines())
+
     def find(self, output: str) -> Record | None:
         """The last record of one pair."""
-        records = (record for record, _ in self._lines() if record["output"] == output)
+        records = (record for record in self.records() if record["output"] == output)
         return max(records, key=lambda record: str(record.get("finished", "")), default=None)
 
     def append(self, record: Record) -> None:

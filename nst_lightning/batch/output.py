@@ -138,7 +138,7 @@ def check_settings(out: Path, settings: BatchSettings, *, overwrite: bool) -> No
     """
     if overwrite or not (out / SETTINGS).is_file():
         return
-    if not any(Ledger(out).read(keep=lambda record: record["status"] == "done").values()):
+    if not any(record["status"] == "done" for record in Ledger(out).records()):
         return
     before, now = pixel_settings(read_settings(out)), pixel_settings(settings)
     reasons = [

@@ -9,6 +9,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -117,11 +118,12 @@ def simulate(folder: Path, pairs: int, workers: int) -> None:
     tasks = [pool.Task(settings, settings, [job], naps(job.pair.file)) for job in jobs]
     out = folder / "simulated"
     out.mkdir()
-    ledger, last, seen = Ledger(out), [0.0] * workers, {}
+    ledger, first, last, seen = Ledger(out), [0.0] * workers, [0.0] * workers, {}
 
     class Watch(Silent):
         def batch(self, names: Any, steps: int, weights: Any, worker: int = 0) -> None:
             seen[names[0]] = worker
+            first[worker] = first[worker] or time.perf_counter()
 
     def finish(record: dict[str, Any]) -> None:
         ledger.append(record)
@@ -132,10 +134,12 @@ def simulate(folder: Path, pairs: int, workers: int) -> None:
     hands.run(tasks, finish)
     ends = [end - started for end in last]
     asleep = sum(naps(job.pair.file) for job in jobs)
+    busy = sum(last) - sum(first)
     print(
-        f"{pairs} pairs over {workers} workers: {max(ends):.1f} s; overhead "
-        f"{1000 * (max(ends) * workers - asleep) / pairs:.2f} ms a pair, last to finish over the "
-        f"mean {max(ends) / (sum(ends) / workers):.3f}; lines {len(ledger.read())}"
+        f"{pairs} pairs over {workers} workers: {max(ends):.1f} s, the last worker begins after "
+        f"{max(first) - started:.1f} s; overhead {1000 * (busy - asleep) / pairs:.2f} ms a pair, "
+        f"last to finish over the mean {max(ends) / (sum(ends) / workers):.3f}; lines "
+        f"{len(ledger.read())}"
     )
 
 
@@ -145,6 +149,7 @@ def main(folder: Path, rows: int = 1000, sleepers: int = 64) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     make_pictures(folder, rows)
     sides = (folder / "contents", folder / "styles")
+    shutil.rmtree(folder / "simulated", ignore_errors=True)
     timed("plan", "grid", *sides, "-o", folder / "new", "--dry-run")
     if not (folder / "out").exists():
         pretend_done(folder)
