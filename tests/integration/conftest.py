@@ -32,19 +32,20 @@ def start(*words: object) -> "subprocess.Popen[str]":
     )
 
 
+def call(*words: object, **kwargs: object) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        command(*words),
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        **kwargs,
+    )
+
+
 @pytest.fixture
 def nst() -> Nst:
-    def call(*words: object, **kwargs: object) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            command(*words),
-            env=ENVIRONMENT,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-            **kwargs,
-        )
-
     return call
 
 
@@ -63,13 +64,21 @@ def put(source: Path, folder: Path, names: list[str], size: int = 96) -> Path:
     return folder
 
 
+def put_contents(folder: Path) -> Path:
+    put(EXAMPLES / "contents" / "chelsea.jpg", folder, ["cat.png"])
+    return put(EXAMPLES / "contents" / "rocket.jpg", folder, ["rocket.png"])
+
+
+def put_styles(folder: Path) -> Path:
+    put(EXAMPLES / "styles" / "brush_flow.jpg", folder, ["brush.jpg"])
+    return put(EXAMPLES / "styles" / "woodcut.jpg", folder, ["wood cut.jpg"])
+
+
 @pytest.fixture
 def contents(tmp_path: Path) -> Path:
-    folder = put(EXAMPLES / "contents" / "chelsea.jpg", tmp_path / "contents", ["cat.png"])
-    return put(EXAMPLES / "contents" / "rocket.jpg", folder, ["rocket.png"])
+    return put_contents(tmp_path / "contents")
 
 
 @pytest.fixture
 def styles(tmp_path: Path) -> Path:
-    folder = put(EXAMPLES / "styles" / "brush_flow.jpg", tmp_path / "styles", ["brush.jpg"])
-    return put(EXAMPLES / "styles" / "woodcut.jpg", folder, ["wood cut.jpg"])
+    return put_styles(tmp_path / "styles")

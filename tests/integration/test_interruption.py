@@ -8,18 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Nst, pixels, start
+from .conftest import Nst, call, pixels, put_contents, put_styles, start
 
 LONG = ("--size", 64, "--steps", 120, "--scales", 1, "--precision", "32-true")
 
 
-@pytest.fixture
-def whole(nst: Nst, contents: Path, styles: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two pictures made without an interruption."""
-    out = tmp_path / "whole"
-    words = ("grid", contents, styles / "brush.jpg", "-o", out, *LONG)
-    assert nst(*words, "--batch-size", 2).returncode == 0
-    return out
+    folder = tmp_path_factory.mktemp("whole")
+    contents, styles = put_contents(folder / "contents"), put_styles(folder / "styles")
+    words = ("grid", contents, styles / "brush.jpg", "-o", folder / "out", *LONG)
+    assert call(*words, "--batch-size", 2).returncode == 0
+    return folder / "out"
 
 
 def until(path: Path, seconds: float = 90) -> None:
@@ -79,9 +80,7 @@ def test_one_picture_of_an_interrupted_batch_can_go_on_alone(
     assert not list(out.glob(".nst/checkpoints/*"))
 
 
-def test_workers_go_on_where_they_were(
-    nst: Nst, contents: Path, styles: Path, tmp_path: Path, whole: Path
-):
+def test_workers_go_on_where_they_were(nst: Nst, contents: Path, styles: Path, tmp_path: Path):
     out = tmp_path / "cut"
     words = ("grid", contents, styles / "brush.jpg", "-o", out, *LONG, "--devices", 2)
     process = start(*words, "--save-first", 60)

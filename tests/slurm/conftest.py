@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -87,16 +88,26 @@ def slurm(cluster: dict[str, str], tmp_path: Path) -> Iterator[Cluster]:
     made.until(lambda: not made.run("squeue", "-h").stdout.strip(), 60)
 
 
-@pytest.fixture
-def contents(tmp_path: Path) -> Path:
-    """Three small photographs."""
-    return put("contents", ["astronaut", "chelsea", "coffee"], tmp_path / "contents")
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Three small photographs, two small paintings."""
+    folder = tmp_path_factory.mktemp("pictures")
+    return (
+        put("contents", ["astronaut", "chelsea", "coffee"], folder / "contents"),
+        put("styles", ["brush_flow", "woodcut"], folder / "styles"),
+    )
 
 
 @pytest.fixture
-def styles(tmp_path: Path) -> Path:
-    """Two small paintings."""
-    return put("styles", ["brush_flow", "woodcut"], tmp_path / "styles")
+def contents(pictures: tuple[Path, Path], tmp_path: Path) -> Path:
+    """A folder of one's own."""
+    return shutil.copytree(pictures[0], tmp_path / "contents")
+
+
+@pytest.fixture
+def styles(pictures: tuple[Path, Path], tmp_path: Path) -> Path:
+    """A folder of one's own."""
+    return shutil.copytree(pictures[1], tmp_path / "styles")
 
 
 def put(kind: str, names: Sequence[str], folder: Path) -> Path:

@@ -35,14 +35,20 @@ def outputs(out: Path) -> list[str]:
     return sorted(path.relative_to(out).as_posix() for path in out.glob("*/*.png"))
 
 
-@pytest.fixture
-def whole(slurm: Cluster, contents: Path, styles: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def whole(
+    cluster: dict[str, str],
+    pictures: tuple[Path, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
     """One picture of 400 steps, made without an interruption."""
-    out = tmp_path / "whole"
-    pair = (contents / "chelsea.png", styles / "woodcut.png")
-    done = slurm.run(*NST, "grid", *pair, "-o", out, *QUICK, "--steps", 400)
+    folder = tmp_path_factory.mktemp("whole")
+    pair = (pictures[0] / "chelsea.png", pictures[1] / "woodcut.png")
+    done = Cluster(cluster, folder).run(
+        *NST, "grid", *pair, "-o", folder / "out", *QUICK, "--steps", 400
+    )
     assert done.returncode == 0, done.stderr
-    return out / "chelsea" / "woodcut.png"
+    return folder / "out" / "chelsea" / "woodcut.png"
 
 
 def test_tasks_of_two_nodes_make_every_pair_once(
@@ -148,7 +154,7 @@ def test_scancel_ends_a_job_for_good(slurm: Cluster, contents: Path, styles: Pat
 
 
 def test_a_node_that_is_lost_but_works_on_does_no_harm(
-    slurm: Cluster, contents: Path, styles: Path, tmp_path: Path, whole: Path
+    slurm: Cluster, contents: Path, styles: Path, tmp_path: Path
 ):
     out = tmp_path / "out"
     pair = (contents / "chelsea.png", styles / "woodcut.png")

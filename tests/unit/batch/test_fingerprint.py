@@ -1,11 +1,19 @@
 """What is and what is not part of a result's identity."""
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nst_lightning.batch.fingerprint import fingerprint, pair_seed
+from nst_lightning.batch.fingerprint import (
+    ALGORITHM,
+    Fingerprints,
+    fingerprint,
+    pair_seed,
+    pixel_settings,
+)
 from nst_lightning.settings import TransferSettings, build
 
 
@@ -81,3 +89,18 @@ def test_seed_of_the_noise():
     seeds = {pair_seed(0, "a", "b"), pair_seed(1, "a", "b"), pair_seed(0, "b", "a")}
     assert len(seeds) == 3
     assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_many_fingerprints_are_those_of_one_by_one():
+    settings = build({"init": "noise", "size": 64})
+    made = Fingerprints(settings, 'a"b')
+    for content, style in (("1" * 64, "2" * 64), ("2" * 64, "1" * 64)):
+        identity = {
+            "algorithm": ALGORITHM,
+            "settings": pixel_settings(settings),
+            "weights": 'a"b',
+            "content": content,
+            "style": style,
+        }
+        expected = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+        assert made.of(content, style) == expected
