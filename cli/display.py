@@ -41,8 +41,9 @@ class Lines:
     def start(self, pairs: int, skipped: int, work: int) -> None:
         self.pairs, self.count = pairs, 0
         self.begun = time.monotonic()
-        self.work, self.worked = work, 0
+        self.work, self.worked, self.made = work, 0, 0
         self.now: dict[int, tuple[Sequence[str], int, Mapping[str, float]]] = {}
+        self.at: dict[int, int] = {}
         if skipped:
             self.say(f"{skipped} done before, {pairs} to make")
 
@@ -50,12 +51,15 @@ class Lines:
         self, names: Sequence[str], steps: int, weights: Mapping[str, float], worker: int = 0
     ) -> None:
         self.now[worker] = (names, steps, weights)
+        self.at[worker] = 0
 
     def step(self, step: int, pairs: int, losses: Losses, worker: int = 0) -> None:
-        self.worked += pairs
+        self.worked += pairs * (step - self.at[worker])  # more than one where a picture goes on
+        self.made += pairs
+        self.at[worker] = step
         names, steps, weights = self.now[worker]
         if step % self.every == 0 and step < steps:
-            left = (self.work - self.worked) * (time.monotonic() - self.begun) / self.worked
+            left = (self.work - self.worked) * (time.monotonic() - self.begun) / self.made
             self.say(
                 f"{', '.join(names)}: step {step}/{steps}, "
                 f"{spell(losses(), weights)}, about {duration(left)} left in all"
@@ -91,6 +95,7 @@ class Live:
         )
         self.read: dict[int, float] = {}
         self.now: dict[int, TaskID] = {}
+        self.at: dict[int, int] = {}
         self.weights: dict[int, Mapping[str, float]] = {}
 
     def start(self, pairs: int, skipped: int, work: int) -> None:
@@ -103,6 +108,7 @@ class Live:
         self, names: Sequence[str], steps: int, weights: Mapping[str, float], worker: int = 0
     ) -> None:
         self.weights[worker] = weights
+        self.at[worker] = 0
         if worker not in self.now:
             self.now[worker] = self.progress.add_task("", total=steps, note="")
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
@@ -112,7 +118,8 @@ class Live:
         )
 
     def step(self, step: int, pairs: int, losses: Losses, worker: int = 0) -> None:
-        self.progress.update(self.all, advance=pairs)
+        self.progress.update(self.all, advance=pairs * (step - self.at[worker]))
+        self.at[worker] = step
         if time.monotonic() - self.read.get(worker, 0.0) >= LOOK_SECONDS:
             self.progress.update(self.now[worker], completed=step)
             self.losses.plain = spell(losses(), self.weights[worker])

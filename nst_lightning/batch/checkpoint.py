@@ -52,8 +52,7 @@ class Checkpoints:
 
     def __init__(self, out: Path) -> None:
         self.folder = out / FOLDER
-        found = (read(path) for path in sorted(self.folder.glob(f"*/{PAIRS}")))
-        self.begun = [begun for begun in found if begun]
+        self.begun = self._look()
         self.gone: set[Identity] = set()
 
     def groups(self, jobs: Sequence[Job]) -> list[list[Job]]:
@@ -81,6 +80,7 @@ class Checkpoints:
     def load(self, jobs: Sequence[Job]) -> State | None:
         """The state in which all these jobs were left; None where there is none, or a torn one."""
         asked = [identity(job) for job in jobs]
+        self.begun = self._look()  # another worker may have begun them, and died
         for begun in self.begun:
             if set(asked) <= set(begun.pairs):
                 try:
@@ -89,6 +89,10 @@ class Checkpoints:
                     continue
                 return sliced(state, [begun.pairs.index(one) for one in asked])
         return None
+
+    def _look(self) -> list[Begun]:
+        found = (read(path) for path in sorted(self.folder.glob(f"*/{PAIRS}")))
+        return [begun for begun in found if begun]
 
     def drop(self, jobs: Sequence[Job]) -> None:
         """Forget what these jobs were begun with; a folder goes when none of its pairs is left."""

@@ -63,6 +63,14 @@ def test_some_pictures_of_a_batch_go_on_without_the_others(jobs: list[Job], tmp_
     assert len(kept["random"]) == 99
 
 
+def test_what_another_worker_began_is_found(jobs: list[Job], tmp_path: Path):
+    waiting = Checkpoints(tmp_path)
+    keep(tmp_path, jobs)
+    assert waiting.load(jobs) is not None
+    waiting.drop(jobs)
+    assert not (tmp_path / ".nst").exists()
+
+
 def test_other_settings_or_inputs_find_nothing(jobs: list[Job], tmp_path: Path):
     keep(tmp_path, jobs)
     other = replace(jobs[0], fingerprint="another")
