@@ -234,6 +234,14 @@ class TransferSettings(Model):
     style_fit: Literal["keep", "content"] = "keep"
     """Whether the style keeps its own aspect, or is reshaped to the size of the content."""
 
+    preserve_color: Literal["none", "luminance", "match-linear", "match-histogram"] = "none"
+    """Keep the content's colours: luminance transfers brightness alone (Y of YIQ) and puts the
+    content's colours back; match-linear and match-histogram give the style the content's colours
+    first, in sRGB."""
+
+    color_variant: Literal["symmetric", "pca", "cholesky"] = "symmetric"
+    """Which of the maps that match-linear has to choose from; symmetric moves colours least."""
+
     upscale: bool = False
     """Enlarge pictures that are smaller than the size asked for."""
 

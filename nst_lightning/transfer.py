@@ -8,6 +8,7 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
+from nst_lightning.imaging.colour_transfer import content_colours, style_colours, with_luma
 from nst_lightning.imaging.read import load_image
 from nst_lightning.imaging.resize import resize
 from nst_lightning.imaging.write import write_png
@@ -78,6 +79,7 @@ class StyleTransfer(L.LightningModule):
 
     failed_at: Tensor
     stopped_at: Tensor
+    colours: Tensor | None
 
     def __init__(
         self,
@@ -101,15 +103,21 @@ class StyleTransfer(L.LightningModule):
         if targets is None:
             if self.settings.style_fit == "content":
                 style = resize(style, *content.shape[-2:])
+            style = style_colours(style, content, self.settings)
+            transferred = content_colours(content, self.settings)
             targets = Targets(
-                content_targets(self.network, content, self.settings),
+                content_targets(self.network, transferred, self.settings),
                 style_targets(self.network, style, self.settings),
             )
         self.loss = TransferLoss(targets, self.settings, content.shape[-2] * content.shape[-1])
-        start = starting_image(content, style, self.settings) if init is None else init
+        if init is None:
+            init = starting_image(content_colours(content, self.settings), style, self.settings)
+        start = init
         if self.settings.bounds:
             start = start.clamp(0, 1)
         self.image = nn.Parameter(start.clone(memory_format=torch.contiguous_format))
+        keeps_colours = self.settings.preserve_color == "luminance"
+        self.register_buffer("colours", content if keeps_colours else None, persistent=False)
         self.recompute = recompute
         self.value_and_gradient = (
             torch.compile(value_and_gradient, dynamic=False) if compile else value_and_gradient
@@ -238,9 +246,15 @@ class StyleTransfer(L.LightningModule):
             self.earlier = self.earlier.to(self.device)
             self.last_good = self.last_good.to(self.device)
 
+    def picture(self) -> Tensor:
+        """The pictures as they are now, (B, 3, H, W) in [0, 1]: the image, with the content's
+        colours where these are kept."""
+        image = self.image.detach()
+        return image if self.colours is None else with_luma(self.colours, image)
+
     def save(self, path: Path | str, index: int = 0) -> None:
         """Write picture `index` as an 8-bit PNG, atomically."""
-        write_png(Path(path), self.image[index].detach().float().cpu())
+        write_png(Path(path), self.picture()[index].float().cpu())
 
 
 def per_image(flags: Tensor) -> Tensor:

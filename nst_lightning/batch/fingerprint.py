@@ -37,6 +37,10 @@ def pixel_settings(settings: BatchSettings) -> dict[str, Any]:
     chosen["learning_rate"] = settings.resolved_learning_rate
     chosen["precision"] = settings.precision
     chosen.pop("weights")
+    if settings.preserve_color != "match-linear":
+        chosen.pop("color_variant")
+    if settings.preserve_color == "none":  # results of before there was a choice stay what they are
+        chosen.pop("preserve_color")
     if settings.init not in INITS:
         chosen["init"] = file_sha256(Path(settings.init))
     return chosen

@@ -34,6 +34,7 @@ from nst_lightning.callbacks.progress import Progress
 from nst_lightning.callbacks.snapshots import Snapshots
 from nst_lightning.errors import OutputError, UserError
 from nst_lightning.imaging.atomic import write_text
+from nst_lightning.imaging.colour_transfer import content_colours, style_colours
 from nst_lightning.imaging.header import fit
 from nst_lightning.imaging.read import Picture, read_picture
 from nst_lightning.imaging.resize import resize
@@ -234,9 +235,9 @@ class Worker:
                 break
             course.offset += scale.steps
         weights, failed = s.term_weights, model.failed_at.tolist()
-        rgb = to_uint8(model.image.detach().cpu())
+        rgb = to_uint8(model.picture().cpu())
         with torch.no_grad():
-            saved = (rgb.to(self.dtype) / 255).to(self.device)
+            saved = content_colours((rgb.to(self.dtype) / 255).to(self.device), s)
             losses = {k: v.tolist() for k, v in model.to(self.device).evaluate(saved).items()}
         return [
             {
@@ -287,7 +288,7 @@ class Worker:
     def _content(self, job: Job, scale: Scale) -> tuple[Picture, dict[str, Tensor]]:
         def make() -> tuple[Picture, dict[str, Tensor]]:
             picture = self._read(job.pair.content.path, scale.target)
-            image = picture.rgb.to(self.device, self.dtype)
+            image = content_colours(picture.rgb, self.settings).to(self.device, self.dtype)
             return picture, content_targets(self._network(), image, self.settings)
 
         return self.cache.get(("content", job.pair.content.path, scale.target), make)
@@ -297,10 +298,18 @@ class Worker:
             image = self._style_image(job, scale).to(self.device, self.dtype)
             return style_targets(self._network(), image, self.settings)
 
-        return self.cache.get(("style", job.pair.style.path, self._style_shape(job, scale)), make)
+        # A style in the colours of its content is another style for each.
+        of = () if self.settings.preserve_color == "none" else (job.pair.content.path,)
+        return self.cache.get(
+            ("style", job.pair.style.path, self._style_shape(job, scale), *of), make
+        )
 
     def _style_image(self, job: Job, scale: Scale) -> Tensor:
-        return self._read(job.pair.style.path, self._style_shape(job, scale)).rgb
+        style = self._read(job.pair.style.path, self._style_shape(job, scale)).rgb
+        if self.settings.preserve_color == "none":
+            return style
+        content, _ = self._content(job, scale)
+        return style_colours(style, content.rgb, self.settings)
 
     def _style_shape(self, job: Job, scale: Scale) -> int | Shape:
         """Longest side of the style, or its (height, width)."""
@@ -311,7 +320,9 @@ class Worker:
     def _start(self, job: Job, picture: Picture, scale: Scale) -> Tensor:
         style = self._style_image(job, scale) if self.settings.init == "style" else picture.rgb
         seed = pair_seed(self.settings.seed, job.content_sha256, job.style_sha256)
-        return starting_image(picture.rgb, style, self.settings, seed)
+        return starting_image(
+            content_colours(picture.rgb, self.settings), style, self.settings, seed
+        )
 
     def _network(self) -> VGG:
         """The extractor on this device: a finished fit leaves it on the CPU."""

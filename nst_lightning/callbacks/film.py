@@ -29,7 +29,7 @@ class Film(L.Callback):
     ) -> None:
         self.step += 1
         if self.step in self.steps:
-            image = cast(StyleTransfer, module).image.detach()
+            image = cast(StyleTransfer, module).picture()
             self.frames.append(to_uint8(image.nan_to_num()).cpu())
 
     def state_dict(self) -> dict[str, Any]:

@@ -49,6 +49,6 @@ class Snapshots(L.Callback):
     ) -> None:
         step = self.offset + index + 1
         if self.due(step):
-            pictures = to_uint8(cast(StyleTransfer, module).image.detach()).cpu()
+            pictures = to_uint8(cast(StyleTransfer, module).picture()).cpu()
             for folder, picture in zip(self.folders, pictures, strict=True):
                 self.write(folder / f"step-{step:04d}.png", picture)

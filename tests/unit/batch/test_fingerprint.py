@@ -104,3 +104,14 @@ def test_many_fingerprints_are_those_of_one_by_one():
         }
         expected = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         assert made.of(content, style) == expected
+
+
+def test_how_colours_are_kept_counts_where_they_are():
+    assert of() == of(preserve_color="none", color_variant="pca")
+    assert (
+        of()
+        != of(preserve_color="luminance")
+        == of(preserve_color="luminance", color_variant="pca")
+    )
+    linear = {of(preserve_color="match-linear", color_variant=v) for v in ("pca", "symmetric")}
+    assert len({*linear, of(preserve_color="match-histogram")}) == 3

@@ -309,3 +309,29 @@ def test_one_failure_of_several_at_a_coarse_scale_leaves_the_others_whole(
     assert [record["status"] for record in found] == ["failed", "done"]
     with Image.open(tmp_path / jobs[1].pair.output) as picture:
         assert max(picture.size) == 32
+
+
+def test_luminance_alone_is_transferred(jobs: list[Job], tmp_path: Path):
+    luma = np.array([0.299, 0.587, 0.114])
+    found = make(jobs[:1], tmp_path, preserve_color="luminance", steps=8, save_every=4)
+    assert found[0]["status"] == "done"
+    content = np.asarray(Image.open(jobs[0].pair.content.path).convert("RGB"), float)
+    for name in (jobs[0].pair.output, jobs[0].pair.extras / "step-0008.png"):
+        made = np.asarray(Image.open(tmp_path / name), float)
+        assert np.abs(made @ luma - content @ luma).mean() > 2
+        tint, wanted = (p - (p @ luma)[..., None] for p in (made, content))
+        strong = np.linalg.norm(tint, axis=2) > 20
+        cosine = (
+            (tint * wanted).sum(2) / np.linalg.norm(tint, axis=2) / np.linalg.norm(wanted, axis=2)
+        )
+        assert strong.any()
+        assert cosine[strong].min() > 0.98
+
+
+def test_a_style_in_the_colours_of_its_content_is_made_for_each(jobs: list[Job], tmp_path: Path):
+    both = make(jobs, tmp_path / "both", preserve_color="match-linear", steps=2)
+    alone = [
+        make([job], tmp_path / "alone", preserve_color="match-linear", steps=2)[0] for job in jobs
+    ]
+    for one, other in zip(both, alone, strict=True):
+        assert one["losses"]["style"] == pytest.approx(other["losses"]["style"], rel=1e-3)
