@@ -38,6 +38,7 @@ OTHER: dict[str, Any] = {
     "stop_below": 0.01,
     "style_size": 77,
     "style_fit": "content",
+    "preserve_color": "luminance",
     "upscale": True,
     "init": "noise",
     "noise_std": 0.1,
@@ -58,7 +59,8 @@ def test_every_setting_that_affects_pixels_counts(name: str):
 
 
 def test_no_pixel_setting_is_forgotten():
-    assert set(TransferSettings.model_fields) - set(OTHER) == {"weights"}
+    # color_variant counts where it matters: see below.
+    assert set(TransferSettings.model_fields) - set(OTHER) == {"weights", "color_variant"}
 
 
 def test_inputs_and_weights_count():
