@@ -69,6 +69,9 @@ class Lines:
         self.count += 1
         self.say(f"[{self.count}/{self.pairs}] {describe(record)}")
 
+    def note(self, text: str) -> None:
+        self.say(text)
+
     def stop(self) -> None:
         pass
 
@@ -129,6 +132,9 @@ class Live:
         self.count += 1
         self.progress.update(self.all, note=f"{self.count}/{self.pairs} done")
         self.live.console.print(describe(record), markup=False, highlight=False)
+
+    def note(self, text: str) -> None:
+        self.live.console.print(text, markup=False, highlight=False)
 
     def stop(self) -> None:
         self.live.stop()

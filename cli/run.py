@@ -56,19 +56,28 @@ def run(
 
     from nst_lightning.batch.local import run as run_pairs
     from nst_lightning.batch.output import check_folder
-    from nst_lightning.stop import StopFlag
+    from nst_lightning.batch.slurm import place
+    from nst_lightning.stop import Interrupted, StopFlag
+
+    if place().rank > 0:
+        typer.echo(f"{file}: the first task makes it; `nst-batch grid` has work for several.")
+        return
 
     check_folder(file.parent, [])
     stop = StopFlag()
     with stop.listening():
-        summary = run_pairs(
-            [Case(settings, [pair])],
-            file.parent,
-            choose_display(quiet or as_json, settings.log_every),
-            stop,
-            ledger=None,
-            overwrite=overwrite,
-        )
+        try:
+            summary = run_pairs(
+                [Case(settings, [pair])],
+                file.parent,
+                choose_display(quiet or as_json, settings.log_every),
+                stop,
+                ledger=None,
+                overwrite=overwrite,
+            )
+        except Interrupted:
+            typer.echo("Interrupted: run the same command again to go on.", err=True)
+            raise
     if as_json:
         outcome = {"skipped": summary.skipped == 1, **summary.last}
         typer.echo(json.dumps({**outcome, "output": str(file)}, ensure_ascii=False))

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nst_lightning.batch.plan import Case
 from nst_lightning.errors import UserError
 from nst_lightning.settings import BatchSettings
 
@@ -79,9 +80,10 @@ def grid(
     """
     from nst_lightning.batch.output import check_folder, check_settings
     from nst_lightning.batch.submit import executor, minutes, script, submit
+    from nst_lightning.batch.wanted import write_wanted
 
-    pairs = len(read_grid(contents, styles, settings, out, pairs_file)[2])
-    tasks = count_tasks(shards, pairs, array_parallelism)
+    wanted = read_grid(contents, styles, settings, out, pairs_file)[2]
+    tasks = count_tasks(shards, len(wanted), array_parallelism)
     parameters = {
         "job_name": "nst-batch", "wckey": None, "stderr_to_stdout": True,
         "partition": partition, "time": minutes(time_limit), "gpus_per_node": gpus_per_node,
@@ -97,17 +99,23 @@ def grid(
     check_settings(out, settings, overwrite=overwrite)
     words = grid_words(contents, styles, settings, out, pairs_file, overwrite)
     commands = [[*words, "--shard", f"{index}/{tasks}"] for index in range(1, tasks + 1)]
+    write_wanted(out, [Case(settings, wanted)])
     job = submit(made, out, commands)
     if as_json and not wait:
         typer.echo(json.dumps({"job": job, "tasks": tasks, "out": str(out)}))
     else:
         typer.echo(
-            f"Submitted job {job}: {tasks} tasks for {pairs} pictures. Watch it with "
-            f"`nst-batch status {out} --watch`, end it with `scancel {job}`.",
+            f"Submitted job {job}: {count(tasks, 'task')} for {count(len(wanted), 'picture')}. "
+            f"Watch it with `nst-batch status {out} --watch`, end it with `scancel {job}`.",
             err=as_json,
         )
     if wait:
         follow(out, job, as_json)
+
+
+def count(number: int, what: str) -> str:
+    """`1 task`, `2 tasks`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def count_tasks(shards: str, pairs: int, at_once: int) -> int:

@@ -122,14 +122,12 @@ def carry_out(
 
 def say_interrupted(interrupted: Interrupted, cases: Sequence[Case], out: Path) -> None:
     """Say how far it came; have Slurm run the job again where its time was up."""
-    from nst_lightning.batch.ledger import Ledger
     from nst_lightning.batch.slurm import place, requeue
     from nst_lightning.stop import AGAIN
 
-    done = Ledger(out).read(keep=is_done)
-    files = [pair.file for case in cases for pair in case.pairs]
-    made = sum(done.get(file, False) for file in files)
-    typer.echo(f"Interrupted: {made} of {len(files)} pictures are finished in {out}.", err=True)
+    asked = sum(len(case.pairs) for case in cases)
+    said = f"Interrupted: {interrupted.finished} of {asked} pictures are finished in {out}."
+    typer.echo(said, err=True)
     again = interrupted.signum in AGAIN and place().job
     said = requeue(out, place()) if again else "Run the same command again to go on."
     typer.echo(said, err=True)

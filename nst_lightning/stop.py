@@ -16,6 +16,8 @@ class Interrupted(BaseException):
     def __init__(self, signum: int) -> None:
         super().__init__(signum)
         self.signum = signum
+        self.finished = 0
+        """Pictures that this run made or found."""
 
     @property
     def exit_code(self) -> int:

@@ -64,6 +64,9 @@ class Board:
     def finished(self, record: Record) -> None:
         self.display.finished(record)
 
+    def note(self, text: str) -> None:
+        self.display.note(text)
+
     def stop(self) -> None:
         self.display.stop()
 

@@ -1,7 +1,9 @@
 """The state of pictures in progress, so that a run goes on where it was interrupted."""
 
+import errno
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -77,8 +79,9 @@ class Checkpoints:
             write_text(begun.folder / PAIRS, text + "\n")
             self.begun.append(begun)
 
-    def load(self, jobs: Sequence[Job]) -> State | None:
-        """The state in which all these jobs were left; None where there is none, or a torn one."""
+    def load(self, jobs: Sequence[Job]) -> tuple[State | None, bool]:
+        """The state in which all these jobs were left, if any, and whether one cannot be read."""
+        torn = False
         asked = [identity(job) for job in jobs]
         self.begun = self._look()  # another worker may have begun them, and died
         for begun in self.begun:
@@ -86,9 +89,10 @@ class Checkpoints:
                 try:
                     state = torch.load(begun.folder / WHOLE, map_location="cpu", weights_only=True)
                 except Exception:  # whatever torch says of a file that is no checkpoint
+                    torn = True
                     continue
-                return sliced(state, [begun.pairs.index(one) for one in asked])
-        return None
+                return sliced(state, [begun.pairs.index(one) for one in asked]), False
+        return None, torn
 
     def _look(self) -> list[Begun]:
         found = (read(path) for path in sorted(self.folder.glob(f"*/{PAIRS}")))
@@ -170,7 +174,10 @@ class Files(CheckpointIO):
             OSError: it cannot be written.
         """
         with atomic_file(Path(path)) as file:
-            torch.save(checkpoint, file)
+            try:
+                torch.save(checkpoint, file)
+            except RuntimeError as error:  # so torch says that a disk is full
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None

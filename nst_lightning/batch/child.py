@@ -14,7 +14,7 @@ from nst_lightning.batch.ledger import Record
 from nst_lightning.errors import OutputError
 
 Message = tuple[str, Any]
-"""`batch`, `step`, `finished`, `error` or `free`, and what belongs to it."""
+"""`batch`, `step`, `note`, `finished`, `error` or `free`, and what belongs to it."""
 
 
 class Reporter:
@@ -51,6 +51,9 @@ class Reporter:
 
     def finished(self, record: Record) -> None:
         self.send(("finished", record))
+
+    def note(self, text: str) -> None:
+        self.send(("note", text))
 
     def stop(self) -> None: ...
 

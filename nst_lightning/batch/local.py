@@ -27,7 +27,7 @@ from nst_lightning.batch.worker import make_worker
 from nst_lightning.errors import OutputError, UserError
 from nst_lightning.imaging.read import read_picture
 from nst_lightning.settings import BatchSettings
-from nst_lightning.stop import StopFlag
+from nst_lightning.stop import Interrupted, StopFlag
 from nst_lightning.vgg.weights import Weights, load_weights
 
 
@@ -188,6 +188,9 @@ def run(
             each = environments(kind, devices, torch.get_num_threads())
             Pool(each, out, display, stop, **given).run(tasks, finish)
         stop.check()
+    except Interrupted as interrupted:
+        interrupted.finished = summary.skipped + len(summary.done)
+        raise
     finally:
         summary.seconds = time.monotonic() - started
         display.stop()
@@ -251,6 +254,6 @@ def close(out: Path, ledger: Ledger) -> None:
     """Tidy up when all is made: one line per pair in the manifest, no notices, no states of
     pictures that are done."""
     ledger.compact()
-    done = ledger.read(keep=lambda record: record["fingerprint"])
-    Checkpoints(out).sweep(lambda pair: done.get(pair[0]) == pair[1])
+    done = ledger.read(keep=lambda record: record["status"] == "done")
+    Checkpoints(out).sweep(lambda pair: done.get(pair[0], False))  # with whatever settings
     shutil.rmtree(out / TASKS, ignore_errors=True)

@@ -166,8 +166,8 @@ def differences(record: Record, job: Job, settings: BatchSettings) -> list[str]:
     """How a finished picture's making differs from what is asked now."""
     reasons = []
     before: Mapping[str, Any] = record.get("settings", {}) | record.get("resolved", {})
-    now = settings.model_dump(mode="json")
     names = pixel_settings(settings)
+    now = settings.model_dump(mode="json") | {"learning_rate": names["learning_rate"]}
     for name in names:
         if name in before and before[name] != now.get(name):
             reasons.append(f"{name} {show(before[name])} instead of {show(now.get(name))}")

@@ -151,6 +151,8 @@ class Pool:
             if hand.left is not None:
                 hand.left.pop(said["output"], None)
             finish(said)
+        elif kind == "note":
+            self.display.note(said)
         elif kind == "error":
             raise said
         elif kind == "free":
@@ -214,6 +216,8 @@ class Pool:
                 kind, said = hand.line.recv()
                 if kind == "finished":
                     finish(said)
+                elif kind == "note":
+                    self.display.note(said)
 
 
 def environments(kind: str, devices: Sequence[int], threads: int) -> list[dict[str, str]]:

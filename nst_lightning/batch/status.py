@@ -13,7 +13,7 @@ from nst_lightning.batch.board import Notice, notices
 from nst_lightning.batch.ledger import MANIFEST, Ledger, Record
 from nst_lightning.batch.slurm import job_states
 from nst_lightning.batch.submit import submitted
-from nst_lightning.batch.wanted import read_wanted
+from nst_lightning.batch.wanted import WANTED, read_wanted
 from nst_lightning.errors import UserError
 
 SILENT_SECONDS = 300.0
@@ -53,10 +53,14 @@ def read_status(out: Path) -> Status:
     known = Ledger(out).read(keep=_brief)
     try:
         wanted: Iterable[str] = read_wanted(out)
-    except (OSError, ValueError):
+    except FileNotFoundError:
         if not (out / MANIFEST).is_file():
             raise UserError(f"{out}: nst-batch has not made anything there.") from None
         wanted = known
+    except (OSError, ValueError, TypeError):
+        raise UserError(
+            f"{out / WANTED}: cannot be read; run the same command again, which writes it anew."
+        ) from None
     found = Status()
     states = _ask_slurm(out)
     now = _in_progress(out, states)
@@ -64,15 +68,15 @@ def read_status(out: Path) -> Status:
     running = {f"{name}.png": (n, b) for n in now for b in n["batches"] for name in b["pairs"]}
     for file in wanted:
         status, reason, took = known.get(file, ("", "", 0.0))
-        if status == "done":
-            found.done.append(file)
-            seconds, made = seconds + took, made + 1
-        elif file in running:
+        if file in running:
             notice, batch = running[file]
             where = f"job {notice['job']}, task {notice['rank']}" if notice["job"] else "process"
             where += f" on {notice['host']}" + ("" if notice["job"] else f", {notice['pid']}")
             found.running[file] = f"step {batch['step']}/{batch['steps']}, {where}"
             left += 1 - batch["step"] / batch["steps"]
+        elif status == "done":
+            found.done.append(file)
+            seconds, made = seconds + took, made + 1
         elif status == "failed":
             found.failed[file] = reason
         else:

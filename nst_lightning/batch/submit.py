@@ -1,8 +1,10 @@
 """A grid as a job array, written and submitted by submitit. Imports no torch."""
 
+import io
 import os
 import re
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,10 +77,11 @@ def submit(made: "SlurmExecutor", out: Path, commands: Sequence[Sequence[str]]) 
     from submitit.core.utils import FailedJobError, FailedSubmissionError
 
     try:
-        job = made.map_array(become, commands)[0]
+        with redirect_stderr(io.StringIO()):  # submitit repeats there what it raises
+            job = made.map_array(become, commands)[0]
     except (FailedSubmissionError, FailedJobError, OSError) as error:
-        said = re.findall(r"(?:sbatch: )?error: (.*)", str(error)) or [" ".join(str(error).split())]
-        raise UserError(f"Slurm refuses the job: {said[-1]}") from None
+        said = re.findall(r"sbatch: error: (.*)", str(error)) or [" ".join(str(error).split())]
+        raise UserError(f"Slurm refuses the job: {'; '.join(dict.fromkeys(said))}") from None
     identity = str(job.job_id).split("_")[0]
     with (out / SUBMITTED).open("a") as file:
         file.write(f"{identity}\n")

@@ -181,7 +181,9 @@ class Worker:
         """What becomes of each pair of a batch, in as few parts as it takes."""
         names = [job.pair.extras.as_posix() for job in jobs]
         self.display.batch(names, self.settings.total_steps, self.settings.term_weights)
-        state = self.checkpoints.load(jobs)
+        state, torn = self.checkpoints.load(jobs)
+        if torn:
+            self.display.note(f"{name_of(jobs)}: its saved state cannot be read; it begins anew")
         problem: Exception
         try:
             yield list(zip(jobs, self._make(jobs, state), strict=True))
@@ -218,7 +220,9 @@ class Worker:
             return {**vars(course), "seconds": time.monotonic() - started}
 
         if state:
-            course.resumed = (*course.resumed, course.offset + state["global_step"])
+            step = course.offset + state["global_step"]
+            self.display.note(f"{name_of(jobs)}: goes on after step {step}")
+            course.resumed = (*course.resumed, step)
 
         for scale in s.scales[course.scale :]:
             model, alphas = self._model(jobs, scale, image)
@@ -377,6 +381,12 @@ class Worker:
             self._settle()  # what a state lies beyond is on disk before it
             self.checkpoints.announce(jobs)
 
+        def failed(error: OSError) -> None:
+            self.display.note(
+                f"{name_of(jobs)}: its state cannot be saved in {self.checkpoints.folder} "
+                f"({error.strerror}); free it, or an interruption costs the work on it."
+            )
+
         snapshots = Snapshots(
             [self.out / job.pair.extras for job in jobs],
             self.settings.save_every,
@@ -386,7 +396,7 @@ class Worker:
             self._write_snapshot,
         )
         path = self.checkpoints.path(jobs)
-        checkpoint = Checkpoint(path, self.settings.checkpoint_every, run, self.stop, ready)
+        checkpoint = Checkpoint(path, self.settings.checkpoint_every, run, self.stop, ready, failed)
         callbacks = [*watching, snapshots, Progress(report, offset), checkpoint]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")
@@ -395,8 +405,6 @@ class Worker:
             except SIGTERMException:
                 self.stop.check()
                 raise
-            except OSError as error:
-                raise OutputError.at(path, error) from None
 
     def _trainer(self, callbacks: list[L.Callback], state: State | None = None) -> L.Trainer:
         return L.Trainer(
@@ -513,6 +521,12 @@ def make_worker(
 def stack(targets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     """Targets of single pictures → targets of a batch, by layer."""
     return {layer: torch.cat([target[layer] for target in targets]) for layer in targets[0]}
+
+
+def name_of(jobs: Sequence[Job]) -> str:
+    """A batch in a sentence."""
+    first = jobs[0].pair.extras.as_posix()
+    return f"{first} and {len(jobs) - 1} more" if len(jobs) > 1 else first
 
 
 def is_out_of_memory(error: Exception) -> bool:

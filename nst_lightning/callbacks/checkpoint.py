@@ -22,6 +22,7 @@ class Checkpoint(L.Callback):
         run: what else the state is to hold.
         stop: ends the fit once it is raised and the state is saved.
         ready: called before a state is saved.
+        failed: called where it cannot be written; the fit goes on.
     """
 
     def __init__(
@@ -31,12 +32,14 @@ class Checkpoint(L.Callback):
         run: Callable[[], dict[str, Any]],
         stop: StopFlag,
         ready: Callable[[], None],
+        failed: Callable[[OSError], None],
     ) -> None:
         self.path = path
         self.every = every
         self.run = run
         self.stop = stop
         self.ready = ready
+        self.failed = failed
         self.saved = time.monotonic()
 
     def on_train_batch_end(
@@ -47,8 +50,11 @@ class Checkpoint(L.Callback):
         stopping = self.stop.signum is not None
         due = self.every > 0 and time.monotonic() - self.saved >= self.every
         if stopping or due:
-            self.ready()
-            trainer.save_checkpoint(self.path)
+            try:
+                self.ready()
+                trainer.save_checkpoint(self.path)
+            except OSError as error:  # the picture matters more
+                self.failed(error)
             self.saved = time.monotonic()
         if stopping:
             self.stop.check()

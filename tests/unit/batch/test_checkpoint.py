@@ -42,15 +42,15 @@ def test_a_batch_goes_on_as_it_was(jobs: list[Job], tmp_path: Path):
     keep(tmp_path, jobs[:2])
     found = Checkpoints(tmp_path)
     assert found.groups(jobs[::-1]) == [jobs[:2]]
-    kept = found.load(jobs[:2])
+    kept, _ = found.load(jobs[:2])
     assert kept is not None
     assert kept["state_dict"]["image"].tolist() == [0, 1]
-    assert found.load(jobs) is None
+    assert found.load(jobs) == (None, False)
 
 
 def test_some_pictures_of_a_batch_go_on_without_the_others(jobs: list[Job], tmp_path: Path):
     keep(tmp_path, jobs)
-    kept = Checkpoints(tmp_path).load([jobs[2], jobs[0]])
+    kept, _ = Checkpoints(tmp_path).load([jobs[2], jobs[0]])
     assert kept is not None
     assert kept["state_dict"]["image"].tolist() == [2, 0]
     (optimiser,) = kept["optimizer_states"]
@@ -66,7 +66,7 @@ def test_some_pictures_of_a_batch_go_on_without_the_others(jobs: list[Job], tmp_
 def test_what_another_worker_began_is_found(jobs: list[Job], tmp_path: Path):
     waiting = Checkpoints(tmp_path)
     keep(tmp_path, jobs)
-    assert waiting.load(jobs) is not None
+    assert waiting.load(jobs)[0] is not None
     waiting.drop(jobs)
     assert not (tmp_path / ".nst").exists()
 
@@ -76,7 +76,7 @@ def test_other_settings_or_inputs_find_nothing(jobs: list[Job], tmp_path: Path):
     other = replace(jobs[0], fingerprint="another")
     found = Checkpoints(tmp_path)
     assert found.groups([other]) == []
-    assert found.load([other]) is None
+    assert found.load([other]) == (None, False)
 
 
 def test_two_pairs_of_the_same_bytes_are_two(jobs: list[Job], tmp_path: Path):
@@ -84,7 +84,7 @@ def test_two_pairs_of_the_same_bytes_are_two(jobs: list[Job], tmp_path: Path):
     keep(tmp_path, twins)
     found = Checkpoints(tmp_path)
     assert found.groups(twins) == [twins]
-    kept = found.load([twins[1]])
+    kept, _ = found.load([twins[1]])
     assert kept is not None
     assert kept["state_dict"]["image"].tolist() == [1]
 
@@ -93,7 +93,7 @@ def test_two_pairs_of_the_same_bytes_are_two(jobs: list[Job], tmp_path: Path):
 def test_a_torn_state_is_passed_over(jobs: list[Job], tmp_path: Path, damage: bytes | None):
     path = keep(tmp_path, jobs).path(jobs)
     path.write_bytes(path.read_bytes()[:-100] if damage is None else damage)
-    assert Checkpoints(tmp_path).load(jobs) is None
+    assert Checkpoints(tmp_path).load(jobs) == (None, True)
 
 
 def test_a_note_that_is_torn_is_passed_over(jobs: list[Job], tmp_path: Path):
@@ -126,3 +126,19 @@ def test_slices_do_not_share_with_the_whole():
     part = sliced(whole, [1])
     part["state_dict"]["image"][0] = 9
     assert whole["state_dict"]["image"].tolist() == [0, 1, 2]  # type: ignore[index]
+
+
+def test_a_full_disk_is_an_oserror_and_leaves_the_state_before(
+    jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = keep(tmp_path, jobs).path(jobs)
+    before = path.read_bytes()
+
+    def full(*args: object) -> None:
+        raise RuntimeError("[enforce fail at inline_container.cc:671] . unexpected pos 64 vs 0")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        Files().save_checkpoint(state(3), path)
+    assert path.read_bytes() == before
+    assert sorted(p.name for p in path.parent.iterdir()) == ["pairs.json", "state.ckpt"]

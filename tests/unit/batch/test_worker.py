@@ -335,3 +335,48 @@ def test_a_style_in_the_colours_of_its_content_is_made_for_each(jobs: list[Job],
     ]
     for one, other in zip(both, alone, strict=True):
         assert one["losses"]["style"] == pytest.approx(other["losses"]["style"], rel=1e-3)
+
+
+class Notes(Silent):
+    """Remembers what the user is told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+
+def test_a_state_that_cannot_be_written_costs_no_picture(
+    jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def full(self: module.Files, *args: Any, **rest: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module.Files, "save_checkpoint", full)
+    one = worker(tmp_path, checkpoint_every=1e-6)
+    one.display = notes = Notes()
+    records: list[Record] = []
+    one.run([jobs], records.append)
+    assert [record["status"] for record in records] == ["done", "done"]
+    assert "one/paint and 1 more: its state cannot be saved" in notes.said[0]
+    assert "No space left on device" in notes.said[0]
+
+
+def test_the_user_hears_what_becomes_of_a_saved_state(jobs: list[Job], tmp_path: Path):
+    for damage in (False, True):
+        one = worker(tmp_path)
+        one.display = StopAfter(2, one.stop)
+        with pytest.raises(Interrupted):
+            one.run([jobs], lambda record: None)
+        if damage:
+            (path,) = (tmp_path / ".nst" / "checkpoints").glob("*/state.ckpt")
+            path.write_bytes(path.read_bytes()[:-99])
+        one = worker(tmp_path)
+        one.display = notes = Notes()
+        one.run([jobs], lambda record: None)
+        assert notes.said == [
+            "one/paint and 1 more: its saved state cannot be read; it begins anew"
+            if damage
+            else "one/paint and 1 more: goes on after step 2"
+        ]
