@@ -1,6 +1,7 @@
 """`nst-batch`: thin commands over the library. Imports no torch until a command needs it."""
 
 import os
+import signal
 import sys
 
 
@@ -8,11 +9,14 @@ def main() -> None:
     """Run the command line; what the user can mend comes as one sentence, without a traceback."""
     from nst_lightning.batch.slurm import place
     from nst_lightning.errors import UserError
-    from nst_lightning.stop import Interrupted
+    from nst_lightning.stop import AGAIN, Interrupted
 
     from .app import app
 
-    place()  # before anything imports Lightning, which would take Slurm into its own hands
+    # Before anything imports Lightning, which would take Slurm into its own hands.
+    if place().job:
+        for number in AGAIN:  # a warning that comes before there is anything to save must not kill
+            signal.signal(number, signal.SIG_IGN)
     try:
         app()
     except UserError as error:
