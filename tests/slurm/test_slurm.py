@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -142,7 +143,9 @@ def test_a_time_limit_costs_nothing(
     # Slurm looks at limits every half minute: the picture is held until its signal is there.
     process = process_of(out)
     os.kill(int(process.name), signal.SIGSTOP)
-    slurm.until(lambda: state(process) != "T", 60, job)  # before its signals Slurm sends SIGCONT
+    slurm.until(lambda: not is_held(process) or signal.SIGUSR2 in pending(process), 60, job)
+    with suppress(ProcessLookupError):
+        os.kill(int(process.name), signal.SIGCONT)
     assert slurm.wait(job) == ["COMPLETED"], slurm.logs()
     (line,) = manifest(out)
     assert line["by"]["restarts"] >= 1
@@ -155,12 +158,25 @@ def process_of(out: Path) -> Path:
     return Path("/proc") / str(json.loads(notice.read_text())["pid"])
 
 
-def state(process: Path) -> str:
-    """`R` running, `T` stopped, … of a folder of /proc; nothing where it is over."""
+def status_of(process: Path) -> dict[str, str]:
+    """What /proc says of a process; nothing where it is over."""
     try:
-        return (process / "stat").read_text().rpartition(") ")[2][0]
-    except FileNotFoundError:
-        return ""
+        lines = (process / "status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return {}
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def is_held(process: Path) -> bool:
+    """Whether it was stopped and not continued."""
+    return status_of(process).get("State", "").startswith("T")
+
+
+def pending(process: Path) -> set[int]:
+    """The signals that wait for it."""
+    found = status_of(process)
+    masks = [int(found.get(name, "0"), 16) for name in ("SigPnd", "ShdPnd")]
+    return {number for number in range(1, 65) for mask in masks if mask >> (number - 1) & 1}
 
 
 def test_scancel_ends_a_job_for_good(slurm: Cluster, contents: Path, styles: Path, tmp_path: Path):
