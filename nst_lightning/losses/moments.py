@@ -20,10 +20,7 @@ def moments(features: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tens
     """
     with torch.autocast(features.device.type, enabled=False):
         f = upcast(features.flatten(2))
-        if guide is None:
-            weighted = f / f.shape[-1]
-        else:
-            weighted = f * shares(guide).flatten(2)
+        weighted = f / f.shape[-1] if guide is None else f * shares(guide).flatten(2)
         return weighted.sum(dim=-1), torch.bmm(weighted, f.transpose(1, 2))
 
 
