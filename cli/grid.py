@@ -15,10 +15,10 @@ from nst_lightning.batch.plan import (
     Source,
     listed_pairs,
     parse_shard,
-    read_sources,
 )
 from nst_lightning.settings import BatchSettings
 
+from .inputs import BlendStyles, MaskDir, draw_blends, read_sides
 from .options import settings_options
 from .work import DryRun, Json, Out, Overwrite, Quiet, carry_out, show_plan
 
@@ -41,6 +41,8 @@ def grid(
     settings: BatchSettings,
     out: Out = Path("out"),
     pairs_file: PairsFile = None,
+    blend_styles: BlendStyles = None,
+    mask_dir: MaskDir = None,
     part: Annotated[
         str | None, typer.Option("--shard", metavar="I/N", help="Only the I-th of N parts.")
     ] = None,
@@ -56,7 +58,10 @@ def grid(
     from nst_lightning.batch.cost import deal
     from nst_lightning.batch.output import check_folder, check_settings, write_settings
 
-    content_sources, style_sources, pairs = read_grid(contents, styles, settings, out, pairs_file)
+    content_sources, style_sources = read_sides(
+        contents, styles, settings, out, blend_styles, mask_dir
+    )
+    pairs = choose_pairs(content_sources, style_sources, pairs_file)
     share = parse_shard(part) if part is not None else (0, 1)
     if dry_run:
         show_plan(deal([Case(settings, pairs)], *share), out, as_json)
@@ -67,6 +72,11 @@ def grid(
     if "--shard" in words:  # settings.yaml speaks of the whole grid
         del words[words.index("--shard") :][:2]
     command = shlex.join(["nst-batch", *words])
+
+    def ready() -> None:
+        write_settings(out, settings, command)
+        draw_blends(style_sources, settings.max_pixels)
+
     carry_out(
         [Case(settings, pairs)],
         out,
@@ -74,7 +84,7 @@ def grid(
         overwrite=overwrite,
         quiet=quiet,
         as_json=as_json,
-        ready=lambda: write_settings(out, settings, command),
+        ready=ready,
         report=lambda: [
             *draw_sheet(out, content_sources, style_sources, pairs, settings.max_pixels),
             *draw_rows(out, pairs),
@@ -82,14 +92,11 @@ def grid(
     )
 
 
-def read_grid(
-    contents: Path, styles: Path, settings: BatchSettings, out: Path, pairs_file: Path | None
-) -> tuple[list[Source], list[Source], Sequence[Pair]]:
-    """Contents, styles, and the pairs of them that are wanted."""
-    rows = read_sources(contents, settings, out)
-    columns = read_sources(styles, settings, out)
-    pairs = Grid(rows, columns) if pairs_file is None else listed_pairs(pairs_file, rows, columns)
-    return rows, columns, pairs
+def choose_pairs(
+    rows: Sequence[Source], columns: Sequence[Source], pairs_file: Path | None
+) -> Sequence[Pair]:
+    """The pairs that are wanted: all, or those of a file."""
+    return Grid(rows, columns) if pairs_file is None else listed_pairs(pairs_file, rows, columns)
 
 
 def draw_rows(out: Path, pairs: Sequence[Pair]) -> list[Path]:

@@ -115,7 +115,7 @@ def show_default(value: Any) -> str:
     if isinstance(value, dict):
         return ",".join(k if v == 1 else f"{k}={v:g}" for k, v in value.items())
     if isinstance(value, list):
-        return ",".join(f"{scale.size}:{scale.steps}" for scale in value)
+        return ",".join(f"{v.size}:{v.steps}" if isinstance(v, Scale) else f"{v:g}" for v in value)
     return str(value)
 
 

@@ -1,16 +1,21 @@
 """`nst-batch run`: one content, one style, one file."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nst_lightning.batch.plan import Case, Pair, read_source
+from nst_lightning.batch.blends import blend_source, parse_blend, shares
+from nst_lightning.batch.masks import find_masks, mask_problem, with_mask
+from nst_lightning.batch.plan import Case, Pair, Source, StylePart, read_source
 from nst_lightning.errors import UserError
 from nst_lightning.settings import BatchSettings
 
 from .display import choose_display
+from .inputs import MaskDir
 from .options import settings_options
 from .work import DryRun, Json, Overwrite, Quiet, show_plan
 
@@ -18,8 +23,31 @@ from .work import DryRun, Json, Overwrite, Quiet, show_plan
 @settings_options
 def run(
     content: Annotated[Path, typer.Argument(help="The photograph.")],
-    style: Annotated[Path, typer.Argument(help="The painting.")],
     settings: BatchSettings,
+    style: Annotated[Path | None, typer.Argument(help="The painting.")] = None,
+    blend: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--blend", metavar="STYLE[=SHARE]", help="Several paintings, instead of STYLE."
+        ),
+    ] = None,
+    region: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--region",
+            metavar="COLOUR=STYLE",
+            help="A painting for the regions of that colour in the content's mask.",
+        ),
+    ] = None,
+    content_mask: Annotated[
+        Path | None,
+        typer.Option("--content-mask", metavar="FILE", help="Regions of the photograph."),
+    ] = None,
+    style_mask: Annotated[
+        Path | None,
+        typer.Option("--style-mask", metavar="FILE", help="Regions of the painting."),
+    ] = None,
+    mask_dir: MaskDir = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="PNG file [<content>-<style>.png].")
     ] = None,
@@ -29,27 +57,18 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Stylise one picture into one PNG file."""
-    file = out or Path(f"{content.stem}-{style.stem}.png")
-    for picture in (content, style):
-        if not picture.is_file():
-            kind = (
-                "is a folder; `nst-batch grid` takes folders" if picture.is_dir() else "not found"
-            )
-            raise UserError(f"{picture}: {kind}.")
-        if file.exists() and picture.samefile(file):
+    picture = read_inputs(
+        content, style, blend or [], region or [], content_mask, style_mask, mask_dir, settings
+    )
+    file = out or Path(f"{content.stem}-{picture.style.name}.png")
+    for part in (content, *(one.path for one in picture.style.parts)):
+        if file.exists() and part.samefile(file):
             raise UserError(f"{file}: is an input; name another file with --out.")
     if file.is_dir():
         raise UserError(f"{file}: is a folder; name a file with --out, such as {file / 'x.png'}.")
     if file.suffix.lower() != ".png":
         raise UserError(f"{file}: results are PNG files; name one that ends in .png with --out.")
-    pair = Pair(
-        read_source(content, content.stem, settings),
-        read_source(style, style.stem, settings),
-        file.name,
-    )
-    for source in (pair.content, pair.style):
-        if source.problem:
-            raise UserError(source.problem)
+    pair = replace(picture, file=file.name)
     if dry_run:
         show_plan([Case(settings, [pair])], file.parent, as_json)
         return
@@ -86,3 +105,86 @@ def run(
         raise typer.Exit(1)
     if not quiet and not as_json:
         typer.echo(f"{file} {'was made before' if summary.skipped else 'is made'}")
+
+
+def read_inputs(
+    content: Path,
+    style: Path | None,
+    blend: Sequence[str],
+    region: Sequence[str],
+    content_mask: Path | None,
+    style_mask: Path | None,
+    mask_dir: Path | None,
+    settings: BatchSettings,
+) -> Pair:
+    """The pair that the command line names, its file still open.
+
+    Raises:
+        UserError: pictures that cannot be read, or options that contradict each other.
+    """
+    if (style is not None) + bool(blend) + bool(region) != 1:
+        raise UserError("name the style once: STYLE, or --blend for several, or --region.")
+    if style_mask and not style:
+        raise UserError("--style-mask goes with a single STYLE; blends find theirs by --mask-dir.")
+    photograph = with_own_mask(read_picture(content, settings), content_mask, mask_dir, settings)
+    if (style_mask or region) and not photograph.mask:
+        which = "--style-mask" if style_mask else "--region"
+        raise UserError(f"{which} needs the regions of the content: add --content-mask FILE.")
+    if style:
+        painting = with_own_mask(read_picture(style, settings), style_mask, mask_dir, settings)
+    elif blend:
+        named = [parse_blend(text) for text in blend]
+        parts = [
+            with_own_mask(read_picture(path, settings), None, mask_dir, settings)
+            for path, _ in named
+        ]
+        weights = shares([share for _, share in named], "--blend")
+        name = "+".join(part.name for part, share in zip(parts, weights, strict=True) if share)
+        painting = blend_source(name, parts[0].path, list(zip(parts, weights, strict=True)))
+    else:
+        painting = regional_style(region, settings)
+    pair = Pair(photograph, painting, "")
+    if problem := pair.problem or mask_problem(pair, settings.max_pixels):
+        raise UserError(problem)
+    return pair
+
+
+def read_picture(path: Path, settings: BatchSettings) -> Source:
+    """One picture.
+
+    Raises:
+        UserError: there is none, or it cannot be read.
+    """
+    if not path.is_file():
+        kind = "is a folder; `nst-batch grid` takes folders" if path.is_dir() else "not found"
+        raise UserError(f"{path}: {kind}.")
+    source = read_source(path, path.stem, settings)
+    if source.problem:
+        raise UserError(source.problem)
+    return source
+
+
+def with_own_mask(
+    source: Source, mask: Path | None, folder: Path | None, settings: BatchSettings
+) -> Source:
+    """A picture with the mask that is named for it, or found."""
+    if mask is not None:
+        if not mask.is_file():
+            raise UserError(f"{mask}: not found.")
+        return with_mask(source, mask, settings)
+    return find_masks([source], folder, settings)[0] if folder is not None else source
+
+
+def regional_style(region: Sequence[str], settings: BatchSettings) -> Source:
+    """A style that is a painting of its own in each region."""
+    from nst_lightning.imaging.mask import colour_name
+
+    parts = []
+    for text in region:
+        colour, equals, path = text.partition("=")
+        if not equals:
+            raise UserError(f"--region takes COLOUR=STYLE, such as white=wave.jpg, not {text!r}.")
+        painting = read_picture(Path(path), settings)
+        parts.append(StylePart(painting.path, 1.0, region=colour_name(colour)))
+    name = "+".join(dict.fromkeys(part.path.stem for part in parts))
+    return Source(parts[0].path, name, (1, 1), blend=tuple(parts))

@@ -13,6 +13,7 @@ from nst_lightning.studies.single import Kind, axes_of, cases_of
 from nst_lightning.studies.sweep import Axes, Sweep, dump_sweep, expand, read_sweep, with_pairs
 from nst_lightning.vgg.layers import layer_sets
 
+from .inputs import BlendStyles, MaskDir, draw_blends, read_sides
 from .options import settings_options
 from .presets import read_preset
 from .sweeps import sweep_file
@@ -97,6 +98,8 @@ def compare_init(
     styles: Annotated[Path, typer.Argument(help="Painting, or folder of paintings.")],
     given: Given,
     out: Out = Path("compare-init"),
+    blend_styles: BlendStyles = None,
+    mask_dir: MaskDir = None,
     dry_run: DryRun = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -112,10 +115,7 @@ def compare_init(
         "precision": "32-true",
     }  # fmt: skip
     base = merge(alike, given)
-    pairs = Grid(
-        read_sources(contents, settings, out),
-        read_sources(styles, settings, out),
-    )
+    pairs = Grid(*read_sides(contents, styles, settings, out, blend_styles, mask_dir))
     cases = with_pairs(expand(axes, base), pairs)
     inputs = [contents, styles]
     perform(
@@ -141,6 +141,8 @@ def sweep(
     ] = None,
     styles: Annotated[Path | None, typer.Argument(help="Paintings, instead of the file's.")] = None,
     out: Out = Path("sweep"),
+    blend_styles: BlendStyles = None,
+    mask_dir: MaskDir = None,
     dry_run: DryRun = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -154,14 +156,14 @@ def sweep(
     plan = read_sweep(path)
     preset = read_preset(plan.preset) if plan.preset else {}
     base = merge({"curves": True}, preset, plan.base, given)
-    where = [contents or plan.contents, styles or plan.styles]
-    if where[0] is None or where[1] is None:
+    contents, styles = contents or plan.contents, styles or plan.styles
+    if contents is None or styles is None:
         raise UserError(
             f"{file}: names no pictures; write `nst-batch sweep {file} CONTENTS STYLES`."
         )
     cases = expand(plan.axes, base)
     settings = cases[0].settings
-    pairs = Grid(*(read_sources(side, settings, out) for side in where if side))
+    pairs = Grid(*read_sides(contents, styles, settings, out, blend_styles, mask_dir))
     cases = with_pairs(cases, pairs)
 
     def report() -> list[Path]:
@@ -169,7 +171,7 @@ def sweep(
 
         return report(cases, out)
 
-    inputs = [side for side in where if side]
+    inputs = [contents, styles]
     perform(cases, plan.axes, base, out, inputs, dry_run, overwrite, quiet, as_json, report)
 
 
@@ -193,12 +195,17 @@ def perform(
     from nst_lightning.imaging.atomic import write_text
 
     check_folder(out, inputs)
+
+    def ready() -> None:
+        write_text(out / "sweep.yaml", dump_sweep(Sweep(base=base, axes=axes)))
+        draw_blends({pair.style for pair in cases[0].pairs}, cases[0].settings.max_pixels)
+
     carry_out(
         cases,
         out,
         overwrite=overwrite,
         quiet=quiet,
         as_json=as_json,
-        ready=lambda: write_text(out / "sweep.yaml", dump_sweep(Sweep(base=base, axes=axes))),
+        ready=ready,
         report=report,
     )

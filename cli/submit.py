@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,8 @@ from nst_lightning.errors import UserError
 from nst_lightning.settings import BatchSettings
 
 from .display import duration
-from .grid import Contents, PairsFile, Styles, read_grid
+from .grid import Contents, PairsFile, Styles, choose_pairs
+from .inputs import BlendStyles, MaskDir, read_sides
 from .options import settings_options
 from .work import DryRun, Json, Out, Overwrite
 
@@ -47,6 +49,8 @@ def grid(
     settings: BatchSettings,
     out: Out = Path("out"),
     pairs_file: PairsFile = None,
+    blend_styles: BlendStyles = None,
+    mask_dir: MaskDir = None,
     partition: Annotated[str | None, slurm("--partition", "Partition.")] = None,
     time_limit: Annotated[
         str, slurm("--time", "Time limit of a task; after it, it goes on in a new one.")
@@ -82,7 +86,8 @@ def grid(
     from nst_lightning.batch.submit import executor, minutes, script, submit
     from nst_lightning.batch.wanted import write_wanted
 
-    wanted = read_grid(contents, styles, settings, out, pairs_file)[2]
+    sides = read_sides(contents, styles, settings, out, blend_styles, mask_dir)
+    wanted = choose_pairs(*sides, pairs_file)
     tasks = count_tasks(shards, len(wanted), array_parallelism)
     parameters = {
         "job_name": "nst-batch", "wckey": None, "stderr_to_stdout": True,
@@ -97,7 +102,10 @@ def grid(
         return
     check_folder(out, [contents, styles])
     check_settings(out, settings, overwrite=overwrite)
-    words = grid_words(contents, styles, settings, out, pairs_file, overwrite)
+    words = grid_words(contents, styles, settings, out, overwrite)
+    words += path_options({
+        "--pairs": pairs_file, "--mask-dir": mask_dir, "--blend-styles": blend_styles,
+    })  # fmt: skip
     commands = [[*words, "--shard", f"{index}/{tasks}"] for index in range(1, tasks + 1)]
     write_wanted(out, [Case(settings, wanted)])
     job = submit(made, out, commands)
@@ -142,7 +150,6 @@ def grid_words(
     styles: Path,
     settings: BatchSettings,
     out: Path,
-    pairs_file: Path | None,
     overwrite: bool,
 ) -> list[str]:
     """The command of a task but for its shard, with the complete settings in a file."""
@@ -161,8 +168,17 @@ def grid_words(
     words = [sys.executable, "-m", "nst_lightning", "grid"]
     words += [str(contents.resolve()), str(styles.resolve())]
     words += ["--config", str(file), "--out", str(out.resolve())]
-    words += ["--pairs", str(pairs_file.resolve())] if pairs_file else []
     return words + (["--overwrite"] if overwrite else [])
+
+
+def path_options(given: Mapping[str, Path | str | None]) -> list[str]:
+    """Options as words, what names a file or a folder here with its whole path."""
+    return [
+        word
+        for option, value in given.items()
+        if value is not None
+        for word in (option, str(Path(value).resolve()) if Path(value).exists() else str(value))
+    ]
 
 
 def follow(out: Path, job: str, as_json: bool) -> None:

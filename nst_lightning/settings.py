@@ -88,12 +88,10 @@ def coarse_to_fine(size: int | str, steps: int, count: int | None) -> list[dict[
 
 
 def parse_numbers(value: Any) -> Any:
-    """`1,2,5` → [1, 2, 5]."""
-    return (
-        [part.strip() for part in value.split(",") if part.strip()]
-        if isinstance(value, str)
-        else value
-    )
+    """`1,2,5` → [1, 2, 5]; 3 → [3]."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return [value] if isinstance(value, (int, float)) else value
 
 
 def parse_devices(value: Any) -> Any:
@@ -128,6 +126,19 @@ def parse_size(value: Any) -> Any:
         )
     return sides[0] if len(sides) == 1 else f"{sides[0]}x{sides[1]}"
 
+
+StyleLossName = Literal["gram", "mean-variance", "wasserstein", "sliced-wasserstein", "patches"]
+
+USUAL_STYLE: dict[str, dict[str, Any]] = {
+    "mean-variance": {"style_weight": 1.0},
+    "wasserstein": {"style_weight": 1.0},
+    "sliced-wasserstein": {"style_weight": 1.0},
+    "patches": {"style_layers": {"relu3_1": 1.0, "relu4_1": 1.0}, "style_weight": 1.0},
+}
+"""Style loss → settings that suit it where they are not said; those of gram are the defaults."""
+
+PATCH_BLOCKS = 3
+"""From this block of the network on there are few enough patches to compare them all."""
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Layers = Annotated[dict[str, Weight], BeforeValidator(parse_layers)]
@@ -187,9 +198,9 @@ class TransferSettings(Model):
     content_layers: Layers = {"relu4_2": 1.0}
     """Layers that hold the content, each with a weight: relu4_2 or relu3_2=0.5,relu4_2."""
 
-    content_loss: Literal["mse", "paper", "type0", "type1", "type2"] = "mse"
-    """Content loss: mse (mean of squares), paper (half the sum of squares, Gatys et al. 2016), or
-    type0, type1, type2 (titu1994's)."""
+    content_loss: Literal["mse", "paper", "type0", "type1", "type2", "relative"] = "mse"
+    """Content loss: mse (mean of squares), paper (half the sum of squares, Gatys et al. 2016),
+    type0, type1, type2 (titu1994's), or relative (as a share of the content's own squares)."""
 
     content_weight: Weight = 1.0
     """Weight of the content loss."""
@@ -201,7 +212,12 @@ class TransferSettings(Model):
         "relu4_1": 0.015625,
         "relu5_1": 0.015625,
     }
-    """Layers whose Gram matrices hold the style, each with a weight."""
+    """Layers whose statistics hold the style, each with a weight."""
+
+    style_loss: StyleLossName = "gram"
+    """What of the layers holds the style: gram (Gram matrices), mean-variance (of each channel),
+    wasserstein (Gaussians), sliced-wasserstein (all of the distribution), patches (the most similar
+    ones, CNN-MRF). Each has its own usual style_layers and style_weight."""
 
     gram: Literal["positions", "tutorial", "paper", "jcjohnson", "titu1994"] = "positions"
     """What the Gram matrices are divided by: positions (M), tutorial and jcjohnson (C·H·W),
@@ -210,8 +226,18 @@ class TransferSettings(Model):
     style_weight: Weight = 80.0
     """Weight of the style loss."""
 
-    tv: Literal["anisotropic", "squared", "titu1994"] = "squared"
-    """Total variation: anisotropic (sum of |d|), squared (sum of d²), titu1994 (power 1.25)."""
+    weighting: Literal["absolute", "start", "energy"] = "absolute"
+    """What the weights of content and style layers weigh: the losses as they are (absolute), or
+    each divided by its value at the start, or by its target's energy (its value for features of
+    zero), so that the same weights serve every network."""
+
+    normalize_gradients: bool = False
+    """Divide each loss's gradient to its layer's features by the sum of its absolute values
+    (jcjohnson's); no loss has these gradients, so adam suits it better than lbfgs."""
+
+    tv: Literal["anisotropic", "squared", "titu1994", "nine-point"] = "squared"
+    """Total variation: anisotropic (sum of |d|), squared (sum of d²), titu1994 (power 1.25),
+    nine-point (squares to all eight neighbours, crowsonkb's)."""
 
     tv_weight: Weight = 0.0
     """Weight of the total variation."""
@@ -230,6 +256,12 @@ class TransferSettings(Model):
     style_size: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """Longest side of the style at the last scale (in proportion before); by default the size of
     the content."""
+
+    style_scale: Annotated[list[Positive], BeforeValidator(parse_numbers), Field(min_length=1)] = [
+        1.0
+    ]
+    """Size of strokes: that of the style relative to the content's, or several, which are blended:
+    0.5,1,2."""
 
     style_fit: Literal["keep", "content"] = "keep"
     """Whether the style keeps its own aspect, or is reshaped to the size of the content."""
@@ -260,6 +292,13 @@ class TransferSettings(Model):
     learning_rate: Positive | None = None
     """Learning rate; by default 1 for lbfgs and 0.02 for adam."""
 
+    adam_beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """Decay of the squared gradients that adam remembers."""
+
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Decay of a running average of the pictures after each step, which then is the result (0.99:
+    about the last hundred; 0: none)."""
+
     lbfgs_memory: Annotated[int, Field(ge=1, le=1000)] = 10
     """Correction pairs that L-BFGS remembers."""
 
@@ -279,9 +318,10 @@ class TransferSettings(Model):
 
     @model_validator(mode="before")
     @classmethod
-    def _short_form(cls, data: Any) -> Any:
+    def _implied(cls, data: Any) -> Any:
         if not isinstance(data, Mapping):
             return data
+        data = USUAL_STYLE.get(data.get("style_loss", ""), {}) | dict(data)
         short = {key: data[key] for key in ("size", "steps") if key in data}
         asked = data.get("scales", cls.usual_scales)
         rest = {k: v for k, v in data.items() if k not in short}
@@ -321,6 +361,16 @@ class TransferSettings(Model):
             twice = {name for name in names if names.count(name) > 1}
             if twice:
                 raise UserError(f"{field} names {', '.join(sorted(twice))} twice.")
+        shallow = [name for name in self.active_style_layers if int(name[4]) < PATCH_BLOCKS]
+        if self.style_loss == "patches" and shallow:
+            raise UserError(
+                f"style_loss patches: {', '.join(shallow)} has too many patches to compare; name "
+                "deeper layers, such as --style-layers relu3_1,relu4_1."
+            )
+        if self.style_size is not None and self.style_scale != [1.0]:
+            raise UserError(
+                "style_size and style_scale both say how large the style is: give one of them."
+            )
         if not self.active_content_layers and not self.active_style_layers:
             raise UserError(
                 "nothing to optimise: give content_layers or style_layers a weight above 0."
@@ -368,7 +418,7 @@ class TransferSettings(Model):
         )
 
     def style_size_at(self, scale: Scale) -> int:
-        """Longest side of the style at one of the scales."""
+        """Longest side of the style at one of the scales, before `style_scale`."""
         if self.style_size is None:
             return scale.longest
         return max(1, round(self.style_size * scale.longest / self.scales[-1].longest))

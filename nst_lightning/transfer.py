@@ -1,6 +1,6 @@
 """Style transfer as a LightningModule whose only parameter is the picture."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,14 +8,15 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
-from nst_lightning.imaging.colour_transfer import content_colours, style_colours, with_luma
+from nst_lightning.imaging.colour_transfer import content_colours, with_luma
+from nst_lightning.imaging.mask import Mask
 from nst_lightning.imaging.read import load_image
 from nst_lightning.imaging.resize import resize
 from nst_lightning.imaging.write import write_png
-from nst_lightning.losses.gram import gram
-from nst_lightning.objective import Objective, Targets, TransferLoss, measure, value_and_gradient
+from nst_lightning.objective import Objective, TransferLoss, measure, value_and_gradient
 from nst_lightning.optim.lbfgs import BatchedLBFGS
 from nst_lightning.settings import TransferSettings
+from nst_lightning.targets import Style, Targets, make_targets
 from nst_lightning.vgg.network import VGG
 from nst_lightning.vgg.weights import Weights, load_weights
 
@@ -27,27 +28,13 @@ def build_network(settings: TransferSettings, weights: Weights | None = None) ->
     return VGG(weights, layers, settings.network, settings.pooling)
 
 
-@torch.no_grad()
-def content_targets(network: VGG, content: Tensor, settings: TransferSettings) -> dict[str, Tensor]:
-    """Features (B, C, h, w) of contents (B, 3, H, W), by layer."""
-    features = network(content)
-    return {layer: features[layer] for layer in settings.active_content_layers}
-
-
-@torch.no_grad()
-def style_targets(network: VGG, style: Tensor, settings: TransferSettings) -> dict[str, Tensor]:
-    """Gram matrices (B, C, C) of styles (B, 3, H, W), by layer."""
-    features = network(style)
-    return {layer: gram(features[layer], settings.gram) for layer in settings.active_style_layers}
-
-
 WINDOW = 20
 """Steps between two looks at how the losses get on: the only ones that wait for the device."""
 
 STALLED = 1e-3
 """In low precision, a smaller relative gain per window is taken for a stall."""
 
-CHANGING = ("image", "failed_at", "stopped_at")
+CHANGING = ("image", "failed_at", "stopped_at", "average", "averaged")
 """What a checkpoint keeps of the module's own tensors."""
 
 
@@ -63,10 +50,14 @@ class StyleTransfer(L.LightningModule):
 
     Args:
         content: (B, 3, H, W) in [0, 1], sRGB.
-        style: (B, 3, h, w) or (1, 3, h, w) in [0, 1]; its size is free.
+        style: (B, 3, h, w) or (1, 3, h, w) in [0, 1]; its size is free (`settings.style_scale` is
+            relative to it). Or several, with their shares and regions.
         settings: what to optimise; the number of steps is that of the last scale.
+        mask: the regions of the content, drawn to the styles that serve them; a region without
+            style stays as it is.
         init: the start, (B, 3, H, W) in [0, 1]; by default what `settings.init` says (noise,
             content, gray or style).
+        origin: where the losses are 1 with `settings.weighting` start; by default the start.
         network: the extractor, to share one among several transfers; by default made from settings.
         targets: to share what was computed before; by default computed from content and style.
         steps: another number of steps.
@@ -80,14 +71,20 @@ class StyleTransfer(L.LightningModule):
     failed_at: Tensor
     stopped_at: Tensor
     colours: Tensor | None
+    transferred: Tensor | None
+    kept: Tensor | None
+    average: Tensor | None
+    averaged: Tensor | None
 
     def __init__(
         self,
         content: Tensor,
-        style: Tensor,
+        style: Tensor | Sequence[Style],
         settings: TransferSettings | None = None,
         *,
+        mask: Mask | None = None,
         init: Tensor | None = None,
+        origin: Tensor | None = None,
         network: VGG | None = None,
         targets: Targets | None = None,
         steps: int | None = None,
@@ -100,24 +97,28 @@ class StyleTransfer(L.LightningModule):
         self.settings = settings or TransferSettings()
         self.steps = steps or self.settings.scales[-1].steps
         self.network = network or build_network(self.settings)
+        styles = [Style(style)] if isinstance(style, Tensor) else list(style)
+        transferred = content_colours(content, self.settings)
         if targets is None:
-            if self.settings.style_fit == "content":
-                style = resize(style, *content.shape[-2:])
-            style = style_colours(style, content, self.settings)
-            transferred = content_colours(content, self.settings)
-            targets = Targets(
-                content_targets(self.network, transferred, self.settings),
-                style_targets(self.network, style, self.settings),
-            )
-        self.loss = TransferLoss(targets, self.settings, content.shape[-2] * content.shape[-1])
+            targets = make_targets(self.network, content, styles, mask, self.settings)
+        self.loss = TransferLoss(targets, self.settings, (content.shape[-2], content.shape[-1]))
         if init is None:
-            init = starting_image(content_colours(content, self.settings), style, self.settings)
+            first = max(styles, key=lambda one: one.share).picture
+            init = starting_image(transferred, first, self.settings)
         start = init
         if self.settings.bounds:
             start = start.clamp(0, 1)
         self.image = nn.Parameter(start.clone(memory_format=torch.contiguous_format))
         keeps_colours = self.settings.preserve_color == "luminance"
         self.register_buffer("colours", content if keeps_colours else None, persistent=False)
+        self.register_buffer("kept", targets.kept, persistent=False)
+        keeps = targets.kept is not None
+        self.register_buffer("transferred", transferred if keeps else None, persistent=False)
+        averages = self.settings.average > 0
+        self.register_buffer("average", start.clone() if averages else None)
+        self.register_buffer("averaged", torch.ones(len(start)).long() if averages else None)
+        if self.settings.weighting != "absolute":
+            self._relate(start if origin is None else origin)
         self.recompute = recompute
         self.value_and_gradient = (
             torch.compile(value_and_gradient, dynamic=False) if compile else value_and_gradient
@@ -128,6 +129,23 @@ class StyleTransfer(L.LightningModule):
         self.earlier: Tensor | None = None
         self.losses: dict[str, Tensor] = {}
         """The weighted terms at the last evaluation, (B,) each, on the device."""
+
+    @torch.no_grad()
+    def _relate(self, origin: Tensor) -> None:
+        """Measure the losses in what they are worth at the start, or in their targets' energy."""
+        if self.settings.weighting == "energy":
+            self.loss.relate(None)
+            return
+        target = next(self.loss.buffers())
+        image = self.composed(origin).to(target)
+        network = self.network.to(target.device, target.dtype)
+        self.loss.relate(measure(network, self.loss, image, target.dtype).losses)
+
+    def composed(self, image: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) with the content where no style is wanted."""
+        if self.kept is None or self.transferred is None:
+            return image
+        return image + self.kept.to(image) * (self.transferred.to(image) - image)
 
     def evaluate(self, image: Tensor) -> dict[str, Tensor]:
         """The weighted loss terms of pictures (B, 3, H, W), and their `total`; (B,) each.
@@ -173,7 +191,7 @@ class StyleTransfer(L.LightningModule):
         """One evaluation, one step."""
         optimizer = cast(Any, self.optimizers())
         optimizer.zero_grad()
-        losses = self.evaluate(self.image)
+        losses = self.evaluate(self.composed(self.image))
         self.manual_backward(losses["total"].sum())
         self.losses = {name: value.detach() for name, value in losses.items()}
         self.earlier = self.losses["total"] if self.earlier is None else self.earlier
@@ -183,10 +201,25 @@ class StyleTransfer(L.LightningModule):
             if self.settings.bounds and self.settings.optimizer == "adam":
                 self.image.clamp_(0, 1)
             self.image.copy_(torch.where(per_image(self._running()), self.image, before))
+            self._average()
         self.last_good = before
         # What is shown in a progress bar waits for the device in every step, bar or no bar.
         shown = self.trainer.progress_bar_callback is not None
         self.log("loss", self.losses["total"].mean(), prog_bar=shown, batch_size=len(before))
+
+    def _average(self) -> None:
+        """Take the picture after a step into the average.
+
+        avg + (1−d)/(1−dⁿ)·(x − avg) with n pictures so far, the start among them, is the
+        bias-corrected moving average Σ dⁿ⁻ᵏ·xₖ / Σ dⁿ⁻ᵏ (Kingma & Ba 2015, section 3).
+        """
+        if self.average is None or self.averaged is None:
+            return
+        running, decay = self._running(), self.settings.average
+        self.averaged += running
+        share = (1 - decay) / (1 - decay ** self.averaged.to(self.average))
+        grown = torch.lerp(self.average, self.image, per_image(share))
+        self.average.copy_(torch.where(per_image(running), grown, self.average))
 
     def _stop_the_broken(self) -> Tensor:
         """Find pictures whose loss or gradient just left the finite numbers, and still them.
@@ -207,7 +240,8 @@ class StyleTransfer(L.LightningModule):
         """Batched L-BFGS, or Adam, on the picture."""
         s = self.settings
         if s.optimizer == "adam":
-            return torch.optim.Adam([self.image], lr=s.resolved_learning_rate)
+            betas = (0.9, s.adam_beta2)
+            return torch.optim.Adam([self.image], lr=s.resolved_learning_rate, betas=betas)
         return BatchedLBFGS(
             [self.image],
             lr=s.resolved_learning_rate,
@@ -223,7 +257,8 @@ class StyleTransfer(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what changes: the frozen network and the targets are made anew from the settings."""
-        changing = {name: checkpoint["state_dict"][name] for name in CHANGING}
+        state = checkpoint["state_dict"]
+        changing = {name: state[name] for name in CHANGING if name in state}
         checkpoint["state_dict"] = changing
         checkpoint["pictures"] = {
             "losses": self.losses, "earlier": self.earlier, "last_good": self.last_good,
@@ -246,10 +281,15 @@ class StyleTransfer(L.LightningModule):
             self.earlier = self.earlier.to(self.device)
             self.last_good = self.last_good.to(self.device)
 
+    def drawn(self) -> Tensor:
+        """What is drawn so far, (B, 3, H, W) in [0, 1]: the image or, with `settings.average`, the
+        average; with the content where no style is wanted."""
+        return self.composed(self.image.detach() if self.average is None else self.average)
+
     def picture(self) -> Tensor:
-        """The pictures as they are now, (B, 3, H, W) in [0, 1]: the image, with the content's
+        """The pictures as they are now, (B, 3, H, W) in [0, 1]: what is drawn, with the content's
         colours where these are kept."""
-        image = self.image.detach()
+        image = self.drawn()
         return image if self.colours is None else with_luma(self.colours, image)
 
     def save(self, path: Path | str, index: int = 0) -> None:

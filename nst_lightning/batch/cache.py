@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from dataclasses import is_dataclass
 from typing import Any, TypeVar
 
 from torch import Tensor
@@ -36,9 +37,11 @@ class TensorCache:
 
 
 def size_of(value: Any) -> int:
-    """Bytes of all tensors in nested tuples and dicts."""
+    """Bytes of all tensors in nested tuples, dicts and dataclasses."""
     if isinstance(value, Tensor):
         return value.numel() * value.element_size()
+    if is_dataclass(value):
+        return size_of(vars(value))
     if isinstance(value, dict):
         return sum(size_of(part) for part in value.values())
     if isinstance(value, (tuple, list)):

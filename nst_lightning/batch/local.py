@@ -14,9 +14,10 @@ from nst_lightning.batch.checkpoint import Checkpoints
 from nst_lightning.batch.cost import plan_flops
 from nst_lightning.batch.device import batch_size, choose_device, choose_devices, resolve
 from nst_lightning.batch.display import Display
-from nst_lightning.batch.fingerprint import INITS, Fingerprints
+from nst_lightning.batch.fingerprint import INITS, Fingerprints, masks_sha256, style_sha256
 from nst_lightning.batch.hashes import InputHashes
 from nst_lightning.batch.ledger import Ledger, Record
+from nst_lightning.batch.masks import mask_problem
 from nst_lightning.batch.memory import LARGEST_KEPT
 from nst_lightning.batch.output import Finished, Job
 from nst_lightning.batch.plan import Case, batches, shapes
@@ -52,16 +53,21 @@ def identify(
     """The pairs of a case as jobs, each with the reason why it cannot be made, if any."""
     fingerprints = Fingerprints(resolved, weights.checksum)
     for pair in case.pairs:
-        problem, shas = pair.problem, ("", "")
+        problem = pair.problem or mask_problem(pair, case.settings.max_pixels)
+        shas = ("", "", "")
         if not problem:
             try:
-                shas = (hashes.of(pair.content.path), hashes.of(pair.style.path))
+                shas = (
+                    hashes.of(pair.content.path),
+                    style_sha256(pair.style, hashes.of),
+                    masks_sha256(pair, hashes.of),
+                )
             except OSError as error:
                 problem = f"{error.filename}: cannot be read ({error.strerror})."
         if problem:
             yield Job(pair, "", "", "", case.labels), problem
         else:
-            yield Job(pair, *shas, fingerprints.of(*shas), case.labels), ""
+            yield Job(pair, *shas[:2], fingerprints.of(*shas), case.labels, shas[2]), ""
 
 
 def check_start(settings: BatchSettings) -> None:

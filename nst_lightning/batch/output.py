@@ -31,6 +31,8 @@ class Job:
     fingerprint: str
     case: Mapping[str, str] = field(default_factory=dict)
     """In a sweep: axis → what it is here."""
+    masks_sha256: str = ""
+    """Of the masks, where the pair has regions."""
 
 
 def check_folder(out: Path, inputs: Sequence[Path]) -> None:
@@ -174,6 +176,8 @@ def differences(record: Record, job: Job, settings: BatchSettings) -> list[str]:
     for role, sha in (("content", job.content_sha256), ("style", job.style_sha256)):
         if record.get(f"{role}_sha256") != sha:
             reasons.append(f"another {role} picture than {getattr(job.pair, role).path} is now")
+    if record.get("masks_sha256", "") != job.masks_sha256:
+        reasons.append("other masks")
     if record.get("algorithm") != ALGORITHM:
         reasons.append("another version of the algorithm")
     if not reasons and "weights_checksum" in record:
@@ -184,7 +188,7 @@ def differences(record: Record, job: Job, settings: BatchSettings) -> list[str]:
 def show(value: Any) -> str:
     """A setting's value in a sentence."""
     if isinstance(value, list):
-        return ",".join(show_scale(scale) for scale in value)
+        return ",".join(show_scale(v) if isinstance(v, dict) else f"{v:g}" for v in value)
     if isinstance(value, dict):
         return ",".join(f"{k}={v:g}" for k, v in value.items()) or "none"
     return str(value)

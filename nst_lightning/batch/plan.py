@@ -18,10 +18,25 @@ from nst_lightning.settings import BatchSettings
 Shape = tuple[int, int]
 """(height, width) in pixels."""
 
+MASK = ".mask.png"
+"""`cat.mask.png` is the mask of `cat.jpg`, and no picture of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class StylePart:
+    """A picture that a style is made of."""
+
+    path: Path
+    share: float = 1.0
+    """Of the blend, in proportion to the others'."""
+    mask: Path | None = None
+    region: str = ""
+    """`#rrggbb` of the only region that it serves; by default all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An input picture."""
+    """An input picture, or a blend of several."""
 
     path: Path
     name: str
@@ -30,6 +45,15 @@ class Source:
     """Upright (height, width); None where the picture cannot be read."""
     problem: str = ""
     """Why it cannot be read."""
+    mask: Path | None = None
+    """The picture of its regions."""
+    blend: tuple[StylePart, ...] = ()
+    """What it is made of; nothing where it is one picture."""
+
+    @property
+    def parts(self) -> tuple[StylePart, ...]:
+        """The pictures behind it: several for a blend, else itself."""
+        return self.blend or (StylePart(self.path, 1.0, self.mask),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +140,11 @@ def walk(folder: Path, *, recursive: bool, skip: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(here.resolve())
+        stems = {Path(name).stem for name in files}
         for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES | OTHER_PICTURES:
+            known = Path(name).suffix.lower() in SUFFIXES | OTHER_PICTURES
+            is_mask = name.endswith(MASK) and name.removesuffix(MASK) in stems
+            if known and not is_mask and not name.startswith("."):
                 yield here / name
 
 

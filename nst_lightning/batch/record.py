@@ -35,6 +35,7 @@ def make_record(
         "content_sha256": job.content_sha256,
         "style": relative(job.pair.style.path, out),
         "style_sha256": job.style_sha256,
+        **parts(job, out),
         "fingerprint": job.fingerprint,
         "algorithm": ALGORITHM,
         "finished": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
@@ -43,6 +44,28 @@ def make_record(
         "settings": settings.model_dump(mode="json"),
         "versions": versions(),
     }
+
+
+def parts(job: Job, out: Path) -> Record:
+    """What a pair is made of besides two pictures: `blend`, `content_mask`, `style_mask`."""
+    content, style = job.pair.content, job.pair.style
+    found: Record = {}
+    if style.blend:
+        found["blend"] = [
+            {
+                "style": relative(part.path, out),
+                "share": part.share,
+                **({"region": part.region} if part.region else {}),
+                **({"mask": relative(part.mask, out)} if part.mask and content.mask else {}),
+            }
+            for part in style.blend
+        ]
+    if content.mask:
+        found["content_mask"] = relative(content.mask, out)
+        found["masks_sha256"] = job.masks_sha256
+        if style.mask:
+            found["style_mask"] = relative(style.mask, out)
+    return found
 
 
 def relative(path: Path, out: Path) -> str:

@@ -23,9 +23,10 @@ from nst_lightning.batch.checkpoint import Checkpoints, Files, State
 from nst_lightning.batch.display import Display, Losses
 from nst_lightning.batch.fingerprint import pair_seed
 from nst_lightning.batch.ledger import Record
+from nst_lightning.batch.masks import regions
 from nst_lightning.batch.memory import keep_freed_memory
 from nst_lightning.batch.output import RECORD_KEY, Job, encode
-from nst_lightning.batch.plan import Shape, shapes
+from nst_lightning.batch.plan import Shape, StylePart, shapes
 from nst_lightning.batch.record import make_record
 from nst_lightning.callbacks.checkpoint import Checkpoint
 from nst_lightning.callbacks.film import Film, frame_steps
@@ -36,22 +37,26 @@ from nst_lightning.errors import OutputError, UserError
 from nst_lightning.imaging.atomic import write_text
 from nst_lightning.imaging.colour_transfer import content_colours, style_colours
 from nst_lightning.imaging.header import fit
+from nst_lightning.imaging.mask import Mask, read_mask
 from nst_lightning.imaging.read import Picture, read_picture
 from nst_lightning.imaging.resize import resize
 from nst_lightning.imaging.write import to_uint8, write_png
-from nst_lightning.objective import Targets
+from nst_lightning.losses.style import StyleKind, style_kind
 from nst_lightning.report.curves import draw_curves
 from nst_lightning.report.film import write_film
 from nst_lightning.report.history_file import write_history
 from nst_lightning.settings import BatchSettings, Scale, dump_yaml, finite
 from nst_lightning.stop import StopFlag
-from nst_lightning.transfer import (
-    StyleTransfer,
-    build_network,
+from nst_lightning.targets import (
+    Described,
+    Part,
+    Targets,
+    assemble,
     content_targets,
-    starting_image,
-    style_targets,
+    describe_style,
+    stack,
 )
+from nst_lightning.transfer import StyleTransfer, build_network, starting_image
 from nst_lightning.vgg.network import VGG
 from nst_lightning.vgg.weights import Weights
 
@@ -227,7 +232,7 @@ class Worker:
         for scale in s.scales[course.scale :]:
             model, alphas = self._model(jobs, scale, image)
             self._fit(model, jobs, course.offset, watching, state, run)
-            state, image = None, model.image.detach()
+            state, image = None, model.drawn()
             stopped = model.stopped_at.cpu()
             course.steps += torch.where(stopped > 0, stopped, scale.steps)
             if model.float32_from and course.float32_from is None:
@@ -269,18 +274,22 @@ class Worker:
     ) -> tuple[StyleTransfer, list[Tensor | None]]:
         """The module for one scale, and the contents' alpha."""
         contents = [self._content(job, scale) for job in jobs]
-        styles = [self._style(job, scale) for job in jobs]
         content = torch.cat([picture.rgb for picture, _ in contents])
         if image is None:
             image = torch.cat(
                 [self._start(job, c[0], scale) for job, c in zip(jobs, contents, strict=True)]
             )
-        targets = Targets(stack([c[1] for c in contents]), stack(styles))
+        kind = style_kind(self.settings, content.shape[-2] * content.shape[-1])
+        targets = stack(
+            [self._targets(job, c, scale, kind) for job, c in zip(jobs, contents, strict=True)],
+            kind,
+        )
         model = StyleTransfer(
             content,
             content,
             self.settings.at(scale),
             init=resize(image, *content.shape[-2:]),
+            origin=self._origin(jobs, contents, scale),
             network=self.network,
             targets=targets,
             steps=scale.steps,
@@ -288,6 +297,15 @@ class Worker:
             compile=self.settings.compile,
         )
         return model.to(self.dtype), [picture.alpha for picture, _ in contents]
+
+    def _origin(
+        self, jobs: Sequence[Job], contents: Sequence[tuple[Picture, Any]], scale: Scale
+    ) -> Tensor | None:
+        """The start as it would be at this scale, in which `weighting` start measures."""
+        if self.settings.weighting != "start":
+            return None
+        starts = [self._start(job, c[0], scale) for job, c in zip(jobs, contents, strict=True)]
+        return torch.cat(starts)
 
     def _content(self, job: Job, scale: Scale) -> tuple[Picture, dict[str, Tensor]]:
         def make() -> tuple[Picture, dict[str, Tensor]]:
@@ -297,32 +315,72 @@ class Worker:
 
         return self.cache.get(("content", job.pair.content.path, scale.target), make)
 
-    def _style(self, job: Job, scale: Scale) -> dict[str, Tensor]:
-        def make() -> dict[str, Tensor]:
-            image = self._style_image(job, scale).to(self.device, self.dtype)
-            return style_targets(self._network(), image, self.settings)
+    def _targets(
+        self, job: Job, content: tuple[Picture, dict[str, Tensor]], scale: Scale, kind: StyleKind
+    ) -> Targets:
+        """What one picture is drawn to."""
+        picture, features = content
+        path = job.pair.content.mask
+        mask = None if path is None else self._mask(path, picture.rgb.shape)
+
+        def part(one: StylePart, size: float) -> Part:
+            def describe(region: str) -> Described:
+                own = "" if one.region or one.mask is None else region
+                return self._describe(job, one, scale, size, kind, own)
+
+            served = [one.region] if one.region else None
+            if mask and one.mask and not one.region:
+                served = list(regions(one.mask, self.settings.max_pixels))
+            return Part(one.share / len(self.settings.style_scale), served, describe)
+
+        sizes = self.settings.style_scale
+        parts = [part(one, size) for one in job.pair.style.parts for size in sizes]
+        return assemble(features, mask, parts, kind)
+
+    def _describe(
+        self, job: Job, part: StylePart, scale: Scale, size: float, kind: StyleKind, region: str
+    ) -> Described:
+        """What the style loss keeps of a style at one size, or of one of its regions."""
+
+        def make() -> Described:
+            image = self._style_image(job, part.path, scale, size).to(self.device, self.dtype)
+            guide = self._mask(part.mask, image.shape).of(region) if part.mask and region else None
+            return describe_style(self._network(), image, self.settings, kind, guide)
 
         # A style in the colours of its content is another style for each.
         of = () if self.settings.preserve_color == "none" else (job.pair.content.path,)
-        return self.cache.get(
-            ("style", job.pair.style.path, self._style_shape(job, scale), *of), make
-        )
+        shape = self._style_shape(job, scale, size)
+        which = (part.mask, region) if region else ()
+        return self.cache.get(("style", part.path, shape, *which, *of), make)
 
-    def _style_image(self, job: Job, scale: Scale) -> Tensor:
-        style = self._read(job.pair.style.path, self._style_shape(job, scale)).rgb
+    def _mask(self, path: Path, shape: Sequence[int]) -> Mask:
+        """The regions of a picture of (…, height, width)."""
+        height, width = shape[-2:]
+
+        def make() -> Mask:
+            return read_mask(path, max_pixels=self.settings.max_pixels).at(height, width)
+
+        return self.cache.get(("mask", path, height, width), make)
+
+    def _style_image(self, job: Job, path: Path, scale: Scale, size: float) -> Tensor:
+        style = self._read(path, self._style_shape(job, scale, size)).rgb
         if self.settings.preserve_color == "none":
             return style
         content, _ = self._content(job, scale)
         return style_colours(style, content.rgb, self.settings)
 
-    def _style_shape(self, job: Job, scale: Scale) -> int | Shape:
+    def _style_shape(self, job: Job, scale: Scale, size: float) -> int | Shape:
         """Longest side of the style, or its (height, width)."""
         if self.settings.style_fit == "keep":
-            return self.settings.style_size_at(scale)
-        return shapes(job.pair.content, [scale.target], self.settings.upscale)[0]
+            return max(1, round(size * self.settings.style_size_at(scale)))
+        height, width = shapes(job.pair.content, [scale.target], self.settings.upscale)[0]
+        return max(1, round(size * height)), max(1, round(size * width))
 
     def _start(self, job: Job, picture: Picture, scale: Scale) -> Tensor:
-        style = self._style_image(job, scale) if self.settings.init == "style" else picture.rgb
+        style = picture.rgb
+        if self.settings.init == "style":
+            first = max(job.pair.style.parts, key=lambda part: part.share)
+            style = self._style_image(job, first.path, scale, 1.0)
         seed = pair_seed(self.settings.seed, job.content_sha256, job.style_sha256)
         return starting_image(
             content_colours(picture.rgb, self.settings), style, self.settings, seed
@@ -348,7 +406,11 @@ class Worker:
             for scale in self.settings.scales
             for key in (
                 (job.pair.content.path, scale.target),
-                (job.pair.style.path, self._style_shape(job, scale)),
+                *(
+                    (part.path, self._style_shape(job, scale, size))
+                    for part in job.pair.style.parts
+                    for size in self.settings.style_scale
+                ),
             )
         }
 
@@ -516,11 +578,6 @@ def make_worker(
     return Worker(
         network, weights.checksum, asked, settings, out, display, stop, parameters=parameters
     )
-
-
-def stack(targets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Targets of single pictures → targets of a batch, by layer."""
-    return {layer: torch.cat([target[layer] for target in targets]) for layer in targets[0]}
 
 
 def name_of(jobs: Sequence[Job]) -> str:

@@ -20,7 +20,13 @@ KINDS: dict[str, Scale] = {
     "type0": lambda channels, positions, pixels: 1.0,
     "type1": lambda channels, positions, pixels: 1 / (2 * math.sqrt(channels) * math.sqrt(pixels)),
     "type2": lambda channels, positions, pixels: 1 / (channels * pixels),
+    # Σ(F−P)²/ΣP²: the same at every layer and in every network; ΣP² is the content's own.
+    "relative": lambda channels, positions, pixels: 1.0,
 }
+
+
+SMALLEST = 1e-12
+"""ΣP² is at least this, so that a content without any feature has a loss."""
 
 
 class ContentLoss(nn.Module):
@@ -34,12 +40,16 @@ class ContentLoss(nn.Module):
     """
 
     target: Tensor
+    scale: Tensor
 
     def __init__(self, target: Tensor, kind: str, pixels: int) -> None:
         super().__init__()
         self.register_buffer("target", upcast(target.detach()), persistent=False)
         channels, height, width = target.shape[-3:]
-        self.scale = KINDS[kind](channels, height * width, pixels)
+        scale = self.target.new_full((1,), KINDS[kind](channels, height * width, pixels))
+        if kind == "relative":
+            scale = 1 / self.target.square().sum(dim=(1, 2, 3)).clamp(min=SMALLEST)
+        self.register_buffer("scale", scale, persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, h, w) features → (B,) in float32 (float64 for float64 features)."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from nst_lightning.losses.moments import moments
 from nst_lightning.losses.upcast import upcast
 from nst_lightning.onednn import served_by_onednn
 
@@ -26,19 +27,25 @@ NORMALISATIONS: dict[str, tuple[Divisor, Factor]] = {
 }
 
 
-def gram(features: Tensor, normalisation: str) -> Tensor:
+def gram(features: Tensor, normalisation: str, guide: Tensor | None = None) -> Tensor:
     """Gram matrix of features, divided as `normalisation` says.
 
-    The division by its own number of positions lets a style of another size be compared.
+    The division by its own number of positions lets a style of another size be compared. With a
+    guide it is that of Gatys, Ecker, Bethge, Hertzmann & Shechtman 2017 ("Controlling Perceptual
+    Factors in Neural Style Transfer", eq. 5), as large as if the region filled the picture.
 
     Args:
         features: (B, C, h, w) of any floating type; the sums are taken in float32 at least.
         normalisation: a key of `NORMALISATIONS`.
+        guide: (B, 1, h, w), what each position counts; by default all count alike.
 
     Returns:
         (B, C, C) in float32 (float64 for float64 features).
     """
-    divisor = NORMALISATIONS[normalisation][0](features.shape[1], features[0, 0].numel())
+    positions = features[0, 0].numel()
+    divisor = NORMALISATIONS[normalisation][0](features.shape[1], positions)
+    if guide is not None:
+        return moments(features, guide)[1] * (positions / divisor)
     with torch.autocast(features.device.type, enabled=False):
         # Under channels_last this flattening is a view, so nothing is copied.
         f = upcast(features.flatten(2))
@@ -62,9 +69,12 @@ class GramLoss(nn.Module):
         self.normalisation = normalisation
         self.factor = NORMALISATIONS[normalisation][1](target.shape[-1], pixels)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """(B, C, h, w) features → (B,) in float32 (float64 for float64 features)."""
-        return self.value(gram(features, self.normalisation) - self.target)
+    def forward(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
+        """(B, C, h, w) features → (B,) in float32 (float64 for float64 features).
+
+        With a guide (B, 1, h, w) only its region counts.
+        """
+        return self.value(gram(features, self.normalisation, guide) - self.target)
 
     def difference(self, features: Tensor) -> Tensor:
         """Gram matrices minus the target's, (B, C, C) in float32 (float64 for float64 features)."""

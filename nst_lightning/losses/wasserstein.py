@@ -1,17 +1,19 @@
 """Wasserstein-2 distance between the Gaussians that have the features' moments."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from nst_lightning.losses.moments import covariance, moments
 
 EPSILON = 1e-4
 """Added to the variances (crowsonkb/style-transfer-pytorch, StyleLossW2)."""
 
 
 def root(matrix: Tensor) -> Tensor:
-    """The symmetric square root of symmetric matrices (B, C, C); what is negative by rounding
+    """The symmetric square root of symmetric matrices (…, C, C); what is negative by rounding
     counts as 0."""
     values, vectors = torch.linalg.eigh(matrix)
-    found: Tensor = (vectors * values.clamp(min=0).sqrt()[:, None, :]) @ vectors.mT
+    found: Tensor = (vectors * values.clamp(min=0).sqrt()[..., None, :]) @ vectors.mT
     return found
 
 
@@ -39,3 +41,40 @@ def wasserstein2(
     overlap = torch.maximum(values, smallest.clamp(min=torch.finfo(values.dtype).tiny)).sqrt()
     traces = covariance.diagonal(dim1=1, dim2=2).sum(dim=1) + other_root.square().sum(dim=(1, 2))
     return (mean - other_mean).square().sum(dim=1), traces - 2 * overlap.sum(dim=1)
+
+
+def describe(features: Tensor, guide: Tensor | None = None) -> Tensor:
+    """Mean and raw second moment of features (B, C, h, w), side by side: (B, C, 1 + C)."""
+    mean, second = moments(features, guide)
+    return torch.cat([mean[:, :, None], second], dim=2)
+
+
+class WassersteinLoss(nn.Module):
+    """The squared Wasserstein-2 distance to the style's Gaussian, divided by the C channels.
+
+    crowsonkb/style-transfer-pytorch, StyleLossW2: mean(Δμ²) + mean(diag(Σ + Σ* − 2(…)^½)).
+
+    Args:
+        target: from `describe`, (B, C, 1 + C) or (1, C, 1 + C).
+    """
+
+    mean: Tensor
+    root: Tensor
+
+    def __init__(self, target: Tensor) -> None:
+        super().__init__()
+        mean, second = target.detach()[:, :, 0], target.detach()[:, :, 1:]
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("root", root(regular(mean, second)), persistent=False)
+
+    def forward(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
+        """(B, C, h, w) features → (B,) in float32 (float64 for float64 features)."""
+        mean, second = moments(features, guide)
+        parts = wasserstein2(mean, regular(mean, second), self.mean, self.root)
+        return (parts[0] + parts[1]) / features.shape[1]
+
+
+def regular(mean: Tensor, second: Tensor) -> Tensor:
+    """The covariance with `EPSILON` added to the variances, so that it has an inverse."""
+    identity = torch.eye(mean.shape[1], dtype=mean.dtype, device=mean.device)
+    return covariance(mean, second) + EPSILON * identity

@@ -29,7 +29,10 @@ OTHER: dict[str, Any] = {
     "content_weight": 2,
     "style_layers": "relu1_1",
     "gram": "paper",
+    "style_loss": "wasserstein",
     "style_weight": 3,
+    "weighting": "energy",
+    "normalize_gradients": True,
     "tv": "anisotropic",
     "tv_weight": 4,
     "tv_reduction": "sum",
@@ -37,6 +40,7 @@ OTHER: dict[str, Any] = {
     "scales": "100:5",
     "stop_below": 0.01,
     "style_size": 77,
+    "style_scale": "0.5,1",
     "style_fit": "content",
     "preserve_color": "luminance",
     "upscale": True,
@@ -45,6 +49,7 @@ OTHER: dict[str, Any] = {
     "seed": 1,
     "optimizer": "adam",
     "learning_rate": 0.5,
+    "average": 0.9,
     "lbfgs_memory": 3,
     "first_step": "torch",
     "longest_step": 0.5,
@@ -59,8 +64,9 @@ def test_every_setting_that_affects_pixels_counts(name: str):
 
 
 def test_no_pixel_setting_is_forgotten():
-    # color_variant counts where it matters: see below.
-    assert set(TransferSettings.model_fields) - set(OTHER) == {"weights", "color_variant"}
+    # Some count where they matter only: see below.
+    rest = {"weights", "color_variant", "adam_beta2"}
+    assert set(TransferSettings.model_fields) - set(OTHER) == rest
 
 
 def test_inputs_and_weights_count():
@@ -104,8 +110,10 @@ def test_many_fingerprints_are_those_of_one_by_one():
             "content": content,
             "style": style,
         }
-        expected = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-        assert made.of(content, style) == expected
+        for masks in ({}, {"masks": "3" * 64}):
+            text = json.dumps(identity | masks, sort_keys=True)
+            expected = hashlib.sha256(text.encode()).hexdigest()
+            assert made.of(content, style, *masks.values()) == expected
 
 
 def test_how_colours_are_kept_counts_where_they_are():
@@ -117,3 +125,9 @@ def test_how_colours_are_kept_counts_where_they_are():
     )
     linear = {of(preserve_color="match-linear", color_variant=v) for v in ("pca", "symmetric")}
     assert len({*linear, of(preserve_color="match-histogram")}) == 3
+
+
+def test_what_only_another_setting_makes_count():
+    assert of(adam_beta2=0.9) == of() != of(optimizer="adam")
+    assert of(optimizer="adam", adam_beta2=0.9) != of(optimizer="adam")
+    assert of(style_loss="wasserstein", gram="paper") == of(style_loss="wasserstein")

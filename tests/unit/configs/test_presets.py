@@ -9,6 +9,7 @@ import yaml
 from torch import Tensor
 
 from nst_lightning.settings import BatchSettings, TransferSettings, build
+from nst_lightning.targets import Targets
 from nst_lightning.transfer import Targets, TransferLoss
 from nst_lightning.vgg.layers import channels
 
@@ -69,8 +70,8 @@ class Fixed:
         targets = {}
         for layer, value in self.style.items():
             f = matrix(value)
-            targets[layer] = (f @ f.T / divisor(*f.shape))[None]
-        loss = TransferLoss(Targets(self.content, targets), settings, 20 * 24)
+            targets[layer] = [(f @ f.T / divisor(*f.shape))[None]]
+        loss = TransferLoss(Targets(self.content, targets), settings, (20, 24))
         self.losses = loss(self.image, self.now)
         self.terms = {name: value.item() for name, value in self.losses.items()}
 

@@ -1,0 +1,122 @@
+"""Masks: pictures whose flat colours say which region a pixel is in."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nst_lightning.errors import UserError
+from nst_lightning.imaging.decode import decode
+from nst_lightning.imaging.header import MAX_PIXELS, picture_size
+
+
+@dataclass(frozen=True)
+class Mask:
+    """The regions of a picture."""
+
+    colours: tuple[str, ...]
+    """`#rrggbb` of each, in order."""
+    inside: Tensor
+    """(1, R, H, W) in [0, 1], how much of each pixel is in each region: together at most 1, and
+    less where the mask is transparent."""
+
+    def at(self, height: int, width: int) -> "Mask":
+        """The regions of the picture at another size."""
+        smaller = F.interpolate(self.inside, (height, width), mode="bilinear", antialias=True)
+        return Mask(self.colours, smaller.clamp(0, 1))
+
+    def of(self, colour: str) -> Tensor:
+        """One region, (1, 1, H, W)."""
+        where = self.colours.index(colour)
+        return self.inside[:, where : where + 1]
+
+
+def read_mask(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Mask:
+    """Reads a mask: every grey level or colour that fills an area is a region.
+
+    A colour fills an area where it surrounds some pixel on all eight sides. What is between areas,
+    the soft edges, is shared between the two regions of the nearest colours, in proportion.
+
+    Raises:
+        UserError: see `decode`; or no colour fills an area.
+    """
+    decoded = decode(path, max_pixels=max_pixels)
+    image = decoded.colour
+    if image.mode == "F":
+        image = image.point(lambda value: value * 255 + 0.5).convert("L")
+    rgb = image.convert("RGB")
+    pixels = torch.frombuffer(bytearray(rgb.tobytes()), dtype=torch.uint8)
+    pixels = pixels.view(rgb.height, rgb.width, 3)
+    areas = flat_colours(pixels)
+    if not len(areas):
+        raise UserError(f"{path}: has no area of one colour, so no region; paint them flat.")
+    inside = memberships(pixels, areas)
+    if decoded.alpha is not None:
+        alpha = torch.frombuffer(bytearray(decoded.alpha.tobytes()), dtype=torch.uint8)
+        inside = inside * (alpha.view(rgb.height, rgb.width).float() / 255)
+        seen = inside.flatten(1).sum(dim=1) > 0
+        areas, inside = areas[seen], inside[seen]
+    colours = tuple(f"#{r:02x}{g:02x}{b:02x}" for r, g, b in areas.tolist())
+    return Mask(colours, inside[None])
+
+
+def flat_colours(pixels: Tensor) -> Tensor:
+    """The colours of (H, W, 3), uint8, that surround some pixel on all sides, in order: (R, 3)."""
+    code = pixels.long() @ torch.tensor([1 << 16, 1 << 8, 1])
+    # The edge of the picture does not end an area.
+    around = F.pad(code[None, None].double(), (1, 1, 1, 1), mode="replicate")
+    low = -F.max_pool2d(-around, 3, stride=1)[0, 0]
+    high = F.max_pool2d(around, 3, stride=1)[0, 0]
+    found = torch.unique(code[low == high])
+    return torch.stack([found >> 16, (found >> 8) & 255, found & 255], dim=1)
+
+
+def memberships(pixels: Tensor, colours: Tensor) -> Tensor:
+    """How much of each pixel is of each colour: (H, W, 3) and (R, 3) → (R, H, W), sums of 1."""
+    shape = pixels.shape[:2]
+    found, where = torch.unique(pixels.view(-1, 3), dim=0, return_inverse=True)
+    far = torch.cdist(found.float(), colours.float())
+    near, which = far.topk(min(2, len(colours)), largest=False)
+    part = near[:, -1:] / near.sum(dim=1, keepdim=True).clamp(min=1e-6)
+    shares = torch.cat([part, 1 - part], dim=1) if len(colours) > 1 else torch.ones(len(found), 1)
+    each = torch.zeros(len(found), len(colours)).scatter_(1, which, shares)
+    return each[where].T.reshape(-1, *shape)
+
+
+def check_aspect(mask: Path, picture: Path, shape: tuple[int, int], max_pixels: int) -> None:
+    """See that a mask fits its picture: any size, but the same aspect, to a pixel or a hundredth.
+
+    Args:
+        shape: (height, width) of the picture.
+
+    Raises:
+        UserError: it does not, or cannot be read.
+    """
+    height, width = picture_size(mask, max_pixels=max_pixels)
+    off = abs(width * shape[0] / (height * shape[1]) - 1)
+    if off > max(0.01, 1 / min(height, width, *shape)):
+        raise UserError(
+            f"{mask}: is {width}×{height} and does not fit {picture} of {shape[1]}×{shape[0]}; "
+            "give a mask of the same aspect."
+        )
+
+
+def colour_name(text: str) -> str:
+    """`255`, `white`, `#f00`, `#ff0000` → `#rrggbb`.
+
+    Raises:
+        UserError: it is no colour.
+    """
+    from PIL import ImageColor
+
+    if text.isdigit() and int(text) <= 255:
+        return "#" + f"{int(text):02x}" * 3
+    try:
+        red, green, blue = ImageColor.getrgb(text)[:3]
+    except ValueError:
+        raise UserError(
+            f"{text!r} is no colour of a region; write a grey level (0 to 255), a name or #rrggbb."
+        ) from None
+    return f"#{red:02x}{green:02x}{blue:02x}"

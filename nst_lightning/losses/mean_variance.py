@@ -1,0 +1,53 @@
+"""Style loss: how far the mean and the deviation of each channel are from the style's."""
+
+import torch
+from torch import Tensor, nn
+
+from nst_lightning.losses.moments import shares
+from nst_lightning.losses.upcast import upcast
+
+EPSILON = 1e-5
+"""Added to the variances, as batch normalisation does: the root of 0 has no slope."""
+
+
+def describe(features: Tensor, guide: Tensor | None = None) -> Tensor:
+    """Mean and mean of squares of each channel of features (B, C, h, w): (B, 2, C).
+
+    Args:
+        features: of any floating type.
+        guide: (B, 1, h, w), what each position counts; by default all count alike.
+    """
+    f = upcast(features)
+    weights = 1 / f[0, 0].numel() if guide is None else shares(guide)
+    return torch.stack([(f * weights).sum(dim=(2, 3)), (f * f * weights).sum(dim=(2, 3))], dim=1)
+
+
+def mean_and_deviation(described: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, 2, C) from `describe` → mean and standard deviation, (B, C) each."""
+    mean, squares = described.unbind(dim=1)
+    return mean, ((squares - mean.square()).clamp(min=0) + EPSILON).sqrt()
+
+
+class MeanVarianceLoss(nn.Module):
+    """The statistics that batch normalisation knows: (1/C)·Σ((μ − μ*)² + (σ − σ*)²).
+
+    Li, Wang, Liu & Hou 2017, "Demystifying Neural Style Transfer", section 4.2.
+
+    Args:
+        target: from `describe`, (B, 2, C) or (1, 2, C).
+    """
+
+    target: Tensor
+
+    def __init__(self, target: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("target", target.detach(), persistent=False)
+
+    def forward(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
+        """(B, C, h, w) features → (B,) in float32 (float64 for float64 features)."""
+        mine = mean_and_deviation(describe(features, guide))
+        wanted = mean_and_deviation(self.target)
+        return sum(
+            ((a - b).square().mean(dim=1) for a, b in zip(mine, wanted, strict=True)),
+            mine[0].new_zeros(len(mine[0])),
+        )

@@ -1,0 +1,49 @@
+"""A style loss in each region of a picture, to a target of its own."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class StyleLoss(Protocol):
+    """A distance of features from a style."""
+
+    def __call__(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
+        """(B, C, h, w) features, of which a guide (B, 1, h, w) says what each position counts →
+        (B,)."""
+
+
+class RegionalLoss(nn.Module):
+    """The sum over regions of the loss in each, weighted by its share of the picture.
+
+    With this weight a position is drawn as strongly as without regions, whatever their sizes.
+
+    Args:
+        losses: one a region.
+        guides: (B, R, h, w) in [0, 1], which position is in which region; all zeros: in none.
+    """
+
+    guides: Tensor
+
+    def __init__(self, losses: Sequence[nn.Module], guides: Tensor) -> None:
+        super().__init__()
+        self.losses = nn.ModuleList(losses)
+        self.register_buffer("guides", guides, persistent=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, h, w) features → (B,)."""
+        terms = [
+            loss(features, guide) * guide.mean(dim=(1, 2, 3))
+            for loss, guide in zip(
+                self.losses, self.guides.chunk(len(self.losses), dim=1), strict=True
+            )
+        ]
+        return torch.stack(terms).sum(dim=0)
+
+
+def at_layer(guides: Tensor, height: int, width: int) -> Tensor:
+    """Guides (B, R, H, W) at the resolution of a layer, (B, R, height, width): means of areas."""
+    return F.adaptive_avg_pool2d(guides, (height, width))

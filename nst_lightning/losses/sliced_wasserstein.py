@@ -1,0 +1,110 @@
+"""Style loss: Wasserstein-2 distances between features projected onto lines.
+
+Heitz, Vanhoey, Chambon & Belcour 2021, "A Sliced Wasserstein Loss for Neural Texture Synthesis".
+"""
+
+import functools
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nst_lightning.losses.moments import shares
+from nst_lightning.losses.upcast import upcast
+
+
+@functools.cache
+def directions(channels: int) -> Tensor:
+    """As many orthonormal directions as there are channels, (C, C) in float64, always the same.
+
+    The paper draws new ones at every step; L-BFGS needs a loss that stays what it is.
+    """
+    generator = torch.Generator().manual_seed(channels)
+    drawn = torch.randn(channels, channels, generator=generator, dtype=torch.float64)
+    orthonormal: Tensor = torch.linalg.qr(drawn)[0]
+    return orthonormal
+
+
+def project(features: Tensor) -> Tensor:
+    """Features (B, C, h, w) along each direction: (B, C, h·w)."""
+    f = upcast(features.flatten(2))
+    return directions(features.shape[1]).to(f) @ f
+
+
+def describe(features: Tensor, guide: Tensor | None = None) -> Tensor:
+    """The quantiles of features along each direction, as many as there are positions.
+
+    Args:
+        features: (B, C, h, w), of any floating type.
+        guide: (B, 1, h, w), what each position counts; by default all count alike.
+
+    Returns:
+        (B, C, h·w), rising; the k-th of n is the quantile at (k + ½)/n.
+    """
+    values, order = project(features).sort(dim=2)
+    if guide is None:
+        return values
+    reached = middles(guide, order)
+    n = values.shape[2]
+    wanted = (torch.arange(n, device=values.device) + 0.5).to(values) / n
+    above = torch.searchsorted(reached, wanted.expand_as(reached).contiguous()).clamp(1, n - 1)
+    low, high = reached.gather(2, above - 1), reached.gather(2, above)
+    part = ((wanted - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
+    return torch.lerp(values.gather(2, above - 1), values.gather(2, above), part)
+
+
+def middles(guide: Tensor, order: Tensor) -> Tensor:
+    """Which share of the weight lies below the middle of each position: (B, C, n), once sorted.
+
+    Args:
+        guide: (B, 1, h, w).
+        order: (B, C, n), the positions from low to high along each direction.
+    """
+    weights = sorted_shares(guide, order)
+    return weights.cumsum(dim=2) - weights / 2
+
+
+def sorted_shares(guide: Tensor, order: Tensor) -> Tensor:
+    """The share of the weight at each position, (B, C, n), in the given order."""
+    return shares(guide).flatten(2).expand_as(order).gather(2, order)
+
+
+def resample(quantiles: Tensor, count: int) -> Tensor:
+    """Quantiles (B, C, n) as `count` of them, (B, C, count)."""
+    if quantiles.shape[2] == count:
+        return quantiles
+    return F.interpolate(quantiles, count, mode="linear", align_corners=False)
+
+
+def alike(described: list[Tensor]) -> list[Tensor]:
+    """Quantiles of several styles, as many of each as of the one that has most."""
+    return [resample(one, max(each.shape[2] for each in described)) for one in described]
+
+
+class SlicedWassersteinLoss(nn.Module):
+    """The mean over directions of the squared Wasserstein-2 distance along each.
+
+    Args:
+        target: from `describe`, (B, C, n) or (1, C, n).
+    """
+
+    target: Tensor
+
+    def __init__(self, target: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("target", target.detach(), persistent=False)
+
+    def forward(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
+        """(B, C, h, w) features → (B,) in float32 (float64 for float64 features)."""
+        values, order = project(features).sort(dim=2)
+        if guide is None:
+            wanted = resample(self.target, values.shape[2])
+            return (values - wanted).square().mean(dim=(1, 2))
+        at = middles(guide, order) * self.target.shape[2] - 0.5
+        at = at.clamp(0, self.target.shape[2] - 1)
+        below = at.floor().long()
+        target = self.target.expand(len(values), -1, -1)
+        above = (below + 1).clamp(max=target.shape[2] - 1)
+        wanted = torch.lerp(target.gather(2, below), target.gather(2, above), at - below)
+        squares = (values - wanted).square() * sorted_shares(guide, order)
+        return squares.sum(dim=2).mean(dim=1)

@@ -1,0 +1,60 @@
+"""A picture of a blend of styles: a strip of each, as wide as its share."""
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from nst_lightning.errors import UserError
+from nst_lightning.imaging.atomic import atomic_file
+from nst_lightning.imaging.header import read_metadata
+from nst_lightning.report.thumbnails import flattened
+
+SIDE = 256
+
+KEY = "blend"
+"""The text chunk that says what it is of."""
+
+
+def draw_swatch(path: Path, parts: Sequence[tuple[Path, float]], *, max_pixels: int) -> None:
+    """Writes a square PNG with the middle of each picture, where there is none of this blend yet.
+
+    Args:
+        path: where to; its folder is made if need be.
+        parts: pictures with their shares, which sum to 1.
+        max_pixels: pictures of more pixels are refused.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    made_of = json.dumps([[str(picture), share] for picture, share in parts])
+    if read_metadata(path).get(KEY) == made_of:
+        return
+    swatch = Image.new("RGB", (SIDE, SIDE), "grey")
+    reached = 0.0
+    for picture, share in parts:
+        left, right = round(SIDE * reached), round(SIDE * (reached + share))
+        reached += share
+        if right > left:
+            try:
+                strip = middle(flattened(picture, max_pixels=max_pixels), right - left)
+            except UserError:  # the pairs with it say so
+                continue
+            swatch.paste(strip, (left, 0))
+    info = PngInfo()
+    info.add_text(KEY, made_of)
+    data = io.BytesIO()
+    swatch.save(data, "PNG", pnginfo=info)
+    with atomic_file(path) as file:
+        file.write(data.getbuffer())
+
+
+def middle(image: Image.Image, width: int) -> Image.Image:
+    """The largest middle part of a picture of the form width × `SIDE`, at that size."""
+    form = min(image.width / width, image.height / SIDE)
+    w, h = form * width, form * SIDE
+    x, y = (image.width - w) / 2, (image.height - h) / 2
+    return image.resize((width, SIDE), Image.Resampling.LANCZOS, box=(x, y, x + w, y + h))
