@@ -35,11 +35,10 @@ class RegionalLoss(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, h, w) features → (B,)."""
+        guides = self.guides.chunk(len(self.losses), dim=1)
         terms = [
             loss(features, guide) * guide.mean(dim=(1, 2, 3))
-            for loss, guide in zip(
-                self.losses, self.guides.chunk(len(self.losses), dim=1), strict=True
-            )
+            for loss, guide in zip(self.losses, guides, strict=True)
         ]
         return torch.stack(terms).sum(dim=0)
 

@@ -131,3 +131,10 @@ def test_what_only_another_setting_makes_count():
     assert of(adam_beta2=0.9) == of() != of(optimizer="adam")
     assert of(optimizer="adam", adam_beta2=0.9) != of(optimizer="adam")
     assert of(style_loss="wasserstein", gram="paper") == of(style_loss="wasserstein")
+
+
+def test_results_of_before_a_setting_came_keep_their_identity():
+    """As long as ALGORITHM stays what it is."""
+    assert ALGORITHM == 3
+    assert of().startswith("e6e744220ef4f4e1")
+    assert of(optimizer="adam", preserve_color="match-linear").startswith("ac49cdbfa0fceecc")

@@ -8,9 +8,9 @@ import torch
 import yaml
 from torch import Tensor
 
+from nst_lightning.objective import TransferLoss
 from nst_lightning.settings import BatchSettings, TransferSettings, build
 from nst_lightning.targets import Targets
-from nst_lightning.transfer import Targets, TransferLoss
 from nst_lightning.vgg.layers import channels
 
 SEEDS = ["seed-000", "seed-001", "seed-002", "seed-003"]
