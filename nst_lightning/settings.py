@@ -130,12 +130,14 @@ def parse_size(value: Any) -> Any:
 StyleLossName = Literal["gram", "mean-variance", "wasserstein", "sliced-wasserstein", "patches"]
 
 USUAL_STYLE: dict[str, dict[str, Any]] = {
-    "mean-variance": {"style_weight": 1.0},
-    "wasserstein": {"style_weight": 1.0},
-    "sliced-wasserstein": {"style_weight": 1.0},
-    "patches": {"style_layers": {"relu3_1": 1.0, "relu4_1": 1.0}, "style_weight": 1.0},
+    "mean-variance": {"style_weight": 200.0},
+    "wasserstein": {"style_weight": 100.0},
+    "sliced-wasserstein": {"style_weight": 250.0},
+    "patches": {"style_layers": {"relu3_1": 1.0, "relu4_1": 1.0}, "style_weight": 2.0},
 }
-"""Style loss → settings that suit it where they are not said; those of gram are the defaults."""
+"""Style loss → settings that suit it where they are not said; those of gram are the defaults. The
+weights leave the content as far away as gram's do (a town and an expressionist painting at 160 px,
+60 steps, between runs with weights of 1, 30 and 1000)."""
 
 PATCH_BLOCKS = 3
 """From this block of the network on there are few enough patches to compare them all."""

@@ -145,7 +145,7 @@ class StyleTransfer(L.LightningModule):
         """Pictures (B, 3, H, W) with the content where no style is wanted."""
         if self.kept is None or self.transferred is None:
             return image
-        return image + self.kept.to(image) * (self.transferred.to(image) - image)
+        return torch.lerp(image, self.transferred.to(image), self.kept.to(image))
 
     def evaluate(self, image: Tensor) -> dict[str, Tensor]:
         """The weighted loss terms of pictures (B, 3, H, W), and their `total`; (B,) each.

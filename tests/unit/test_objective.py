@@ -41,6 +41,12 @@ def distance(a: Tensor, b: Tensor) -> float:
         {"gram": "tutorial", "content_loss": "type1"},
         {"gram": "titu1994", "content_weight": 0.0},
         {"style_weight": 0.0, "content_loss": "paper"},
+        {"content_loss": "relative", "weighting": "energy"},
+        {"style_loss": "mean-variance", "weighting": "start"},
+        {"style_loss": "wasserstein"},
+        {"style_loss": "sliced-wasserstein"},
+        {"style_loss": "patches", "style_layers": "conv3_1,relu4_1"},
+        {"style_loss": "wasserstein", "style_scale": "0.7,1"},
     ],
 )
 @pytest.mark.parametrize("recompute", [False, True])
@@ -48,7 +54,9 @@ def test_it_is_autograds(changes: dict[str, object], recompute: bool):
     model = module(**changes)
     image = pictures(3, 2, 3, 37, 45)
     expected, slope = by_autograd(model, image)
-    for precision, tolerance in ((torch.float64, 1e-12), (torch.float32, 1e-5)):
+    # Roots of matrices and ranks of features pass on more of what was rounded.
+    lost = {"wasserstein": 1e3, "sliced-wasserstein": 10}.get(model.settings.style_loss, 1)
+    for precision, tolerance in ((torch.float64, 1e-12 * lost), (torch.float32, 1e-5 * lost)):
         model, image = model.to(precision), image.to(precision)
         terms, gradient = value_and_gradient(
             model.network, model.loss, image, precision, recompute=recompute
@@ -80,6 +88,80 @@ def test_float16_neither_overflows_nor_vanishes():
         _, slope = by_autograd(model, image)
         _, gradient = value_and_gradient(model.network, model.loss, image, torch.float16)
         assert distance(gradient, slope) < 0.1
+
+
+def test_float16_with_gradients_of_autograd():
+    for weight in (1e-9, 1e9):
+        fixed = {"style_loss": "mean-variance", "content_weight": 0.0}
+        model = module(torch.float32, style_weight=weight, **fixed)
+        image = pictures(3, 2, 3, 37, 45, dtype=torch.float32)
+        _, slope = by_autograd(model, image)
+        _, gradient = value_and_gradient(model.network, model.loss, image, torch.float16)
+        # The features' own rounding, at any weight: bfloat16's is 0.28.
+        assert distance(gradient, slope) < 0.15
+
+
+def test_normalized_gradients():
+    """Each layer's own gradient has a sum of absolute values of its weight, picture by picture."""
+    weights = {"relu1_1": 2.0, "relu3_1": 0.5}
+    model = module(style_layers=weights, content_layers="relu2_1", normalize_gradients=True)
+    image = pictures(3, 2, 3, 37, 45)
+    leaf = image.clone().requires_grad_(True)
+    features = model.network(leaf)
+    expected = torch.zeros_like(image)
+    for loss, layer, weight in (
+        (model.loss.style["relu1_1"], "relu1_1", 2.0 * 1e3),
+        (model.loss.style["relu3_1"], "relu3_1", 0.5 * 1e3),
+        (model.loss.content["relu2_1"], "relu2_1", 1.0),
+    ):
+        for b in range(2):
+            own = torch.autograd.grad(loss(features[layer])[b], features[layer], retain_graph=True)[
+                0
+            ]
+            own = weight * own / own.abs().sum()
+            expected += torch.autograd.grad(features[layer], leaf, own, retain_graph=True)[0]
+    terms, gradient = value_and_gradient(model.network, model.loss, image, torch.float64)
+    assert distance(gradient, expected) < 1e-6
+    plain, _ = value_and_gradient(module(style_layers=weights, content_layers="relu2_1").network,
+                                  model.loss, image, torch.float64)  # fmt: skip
+    assert terms["total"].tolist() == plain["total"].tolist()
+
+
+def test_at_the_target_a_normalized_gradient_is_zero():
+    model = module(style_weight=0.0, content_layers="relu2_1", normalize_gradients=True)
+    _, gradient = value_and_gradient(
+        model.network, model.loss, pictures(1, 2, 3, 37, 45), torch.float64
+    )
+    assert gradient.abs().max() < 1e-6
+
+
+def test_relative_to_the_energy():
+    """Features of zero cost what the weights say, in any network."""
+    layers = {"style_layers": "relu1_1=2,relu3_1=0.5", "content_layers": "relu2_1"}
+    for other in ({}, {"network": "vgg16"}, {"style_loss": "wasserstein"}, {"gram": "titu1994"}):
+        model = module(weighting="energy", **layers, **other)
+        zeros = {
+            layer: torch.zeros_like(value)
+            for layer, value in model.network(pictures(3, 2, 3, 37, 45)).items()
+        }
+        terms = model.loss(pictures(3, 2, 3, 37, 45), zeros)
+        assert terms["style"].tolist() == pytest.approx([2.5e3] * 2)
+        assert terms["content"].tolist() == pytest.approx([1.0] * 2)
+
+
+def test_relative_to_the_start():
+    model = module(weighting="start", init="noise")
+    terms = model.evaluate(model.image)
+    layers = model.settings.active_style_layers.values()
+    assert terms["style"].tolist() == pytest.approx([1e3 * sum(layers)] * 2, rel=1e-5)
+    assert terms["content"].tolist() == pytest.approx([1.3] * 2, rel=1e-5)
+    # From the content, whose distance is 0, that is measured in its energy.
+    model = module(weighting="start", init="content")
+    other = module(weighting="energy", init="content")
+    image = pictures(3, 2, 3, 37, 45)
+    assert model.evaluate(image)["content"].tolist() == pytest.approx(
+        other.evaluate(image)["content"].tolist()
+    )
 
 
 def test_autograd_gets_the_gradient_of_the_total():

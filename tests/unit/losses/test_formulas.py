@@ -18,7 +18,7 @@ def features(*shape: int) -> Tensor:
     return torch.randn(*shape, generator=GENERATOR, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("kind", ["mse", "paper", "type0", "type1", "type2"])
+@pytest.mark.parametrize("kind", ["mse", "paper", "type0", "type1", "type2", "relative"])
 def test_content(kind: str):
     f, p = features(2, 5, 3, 4), features(2, 5, 3, 4)
     pixels, channels = 12 * 16, 5
@@ -34,6 +34,7 @@ def test_content(kind: str):
                 "type0": s,
                 "type1": s / (2 * math.sqrt(channels) * math.sqrt(pixels)),
                 "type2": s / (channels * pixels),
+                "relative": s / sum(value**2 for value in p[b].flatten().tolist()),
             }[kind]
         )
     assert ContentLoss(p, kind, pixels)(f).tolist() == pytest.approx(expected, rel=1e-12)
@@ -101,6 +102,21 @@ def test_total_variation(kind: str, pixel_range: int):
     assert loss.tolist() == pytest.approx(expected, rel=1e-12)
     mean = TotalVariationLoss(kind, pixel_range, mean=True)(image)
     assert mean.tolist() == pytest.approx([e / 60 for e in expected], rel=1e-12)
+
+
+def test_nine_points():
+    """crowsonkb's: means of squares over a border that is repeated, to four of the neighbours."""
+    image = features(2, 3, 4, 5)
+    expected = []
+    for picture in image.numpy():
+        p = np.pad(picture, ((0, 0), (1, 1), (1, 1)), mode="edge")
+        middle = p[:, 1:-1, 1:-1]
+        means = [np.mean((p[:, 1 + y :, 1 + x :][:, :4, :5] - middle) ** 2)
+                 for y, x in ((0, 1), (1, 0), (1, 1))]  # fmt: skip
+        rising = np.mean((p[:, :-2, 2:] - middle) ** 2)
+        expected.append(2 * (means[0] / 3 + means[1] / 3 + means[2] / 12 + rising / 12))
+    loss = TotalVariationLoss("nine-point", 1, mean=True)(image)
+    assert loss.tolist() == pytest.approx(expected, rel=1e-12)
 
 
 def test_total_variation_of_a_flat_picture_has_a_finite_gradient():
