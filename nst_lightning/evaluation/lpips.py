@@ -4,8 +4,10 @@ import contextlib
 import http.client
 import sys
 from pathlib import Path
+from threading import Thread
 from urllib.error import URLError
 from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 import torch
 from torch import Tensor
@@ -60,6 +62,7 @@ def backbone() -> Path:
     try:
         if path.is_file() and intact(path):
             return path
+        reach(url, TIMEOUT)
         path.parent.mkdir(parents=True, exist_ok=True)
         with default_timeout(TIMEOUT):
             torch.hub.download_url_to_file(
@@ -74,3 +77,30 @@ def backbone() -> Path:
             "another place), or leave it out with --no-lpips."
         ) from error
     return path
+
+
+def reach(url: str, seconds: float) -> None:
+    """Sees whether a server answers within so many seconds in all.
+
+    A timeout of sockets counts for each of its addresses anew, and not at all for their look-up.
+
+    Raises:
+        OSError: it does not.
+        http.client.HTTPException: what it answers is no HTTP.
+    """
+    problem: list[Exception | None] = []
+
+    def ask() -> None:
+        try:
+            urlopen(Request(url, method="HEAD"), timeout=seconds).close()
+            problem.append(None)
+        except (OSError, http.client.HTTPException) as error:
+            problem.append(error)
+
+    thread = Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not problem:
+        raise TimeoutError(f"no answer within {seconds:g} seconds")
+    if problem[0] is not None:
+        raise problem[0]

@@ -15,4 +15,5 @@ def relative_distance(found: Tensor, wanted: Tensor) -> Tensor:
         (B,); nan or infinite where y is all zero.
     """
     difference = torch.linalg.vector_norm((found - wanted).flatten(1), dim=1)
-    return difference / torch.linalg.vector_norm(wanted.flatten(1), dim=1)
+    relative: Tensor = difference / torch.linalg.vector_norm(wanted.flatten(1), dim=1)
+    return relative

@@ -61,7 +61,7 @@ def lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
     """Means as a table for people, without the columns that nothing has."""
     shown = [name for name in SUMMARY if any(row[name] is not None for row in found)]
     axes = list(found[0]["case"]) if found else []
-    table = [[*axes, "results", *(SUMMARY[name] for name in shown)]]
+    table = [[*axes, "results", *(SUMMARY[name].label for name in shown)]]
     for row in found:
         numbers = ["" if row[name] is None else f"{row[name]:.4g}" for name in shown]
         table.append([*(row["case"][axis] for axis in axes), str(row["results"]), *numbers])
