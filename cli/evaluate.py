@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from nst_lightning.evaluation.measure import Compare
     from nst_lightning.evaluation.subject import Subject
 
+SHOWN = 20
+"""Warnings that are printed; --json has all."""
+
 
 def evaluate(
     out: Annotated[Path, typer.Argument(help="Output folder of a grid, sweep or study.")],
@@ -76,8 +79,10 @@ def evaluate(
         page = write_gallery(out)[0] if (out / PAGE).is_file() else None
     except OSError as error:
         raise OutputError.at(out, error) from None
-    for warning in warnings:
+    for warning in warnings[:SHOWN]:
         typer.echo(warning, err=True)
+    if len(warnings) > SHOWN:
+        typer.echo(f"left empty: and for {len(warnings) - SHOWN} files more", err=True)
     rows = means(chosen, found.values)
     same = identities(chosen, found.values)
     if as_json:

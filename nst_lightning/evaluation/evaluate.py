@@ -38,7 +38,7 @@ class Evaluation:
     values: list[Values]
     """Of each subject, in order."""
     warnings: list[str]
-    """A sentence for each file that could not be used."""
+    """A sentence for each file that could not be used, or not for all metrics."""
 
 
 @torch.no_grad()
@@ -101,8 +101,7 @@ def measure(
     """The values of results of one shape, (B, 3, H, W) in [0, 1]."""
     values: list[Values] = [{} for _ in subjects]
     height, width = images.shape[-2:]
-    small = min(height, width) < sources.yardstick.smallest
-    look = None if small else sources.yardstick.look(images)
+    look = sources.look(subjects, images)
     put(values, range(len(subjects)), {"total_variation": total_variation(images)})
 
     contents = known(sources.content(subject, (height, width)) for subject in subjects)

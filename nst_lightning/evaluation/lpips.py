@@ -45,7 +45,7 @@ class LPIPS:
         self.metric.reset()
         self.metric.update(images, others)
         found: Tensor = self.metric.compute()
-        return found
+        return found.reshape(-1)  # torchmetrics makes a scalar of a single value
 
 
 def backbone() -> Path:

@@ -82,4 +82,4 @@ def of(metric: PerImage, *inputs: Tensor) -> Tensor:
     """The values of one batch, (B,)."""
     metric.update(*inputs)
     found: Tensor = metric.compute()
-    return found
+    return found.reshape(-1)  # torchmetrics makes a scalar of a single value

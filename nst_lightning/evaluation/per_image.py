@@ -8,7 +8,8 @@ from torchmetrics.utilities.data import dim_zero_cat
 
 
 class PerImage(Metric):
-    """Collects the values of all images it is shown, in order; `compute` returns them, (N,).
+    """Collects the values of all images it is shown, in order; `compute` returns them, (N,),
+    or a scalar for a single one, as torchmetrics has it.
 
     A metric of its kind says in `measure` what the value of each image of a batch is. Nothing is
     averaged, so that results can be compared one by one.

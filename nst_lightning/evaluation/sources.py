@@ -1,6 +1,6 @@
 """The pictures that results are measured against, each read and looked at once if memory allows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -64,8 +64,7 @@ class Sources:
         def make() -> Content:
             image = load_image(path, max_pixels=subject.max_pixels)
             image = resize(image.to(self.device), *shape)
-            small = min(shape) < self.yardstick.smallest
-            return Content(image, None if small else self.yardstick.look(image))
+            return Content(image, None if self.is_small(image) else self.yardstick.look(image))
 
         return self._attempt(path, lambda: self.cache.get(("content", path, shape), make))
 
@@ -78,9 +77,27 @@ class Sources:
             return None
         return self.cache.get(("style", subject.style, longest), lambda: make_style(found))
 
+    def look(self, subjects: Sequence[Subject], images: Tensor) -> Look | None:
+        """What the network sees in results (B, 3, H, W); None where they are too small for it."""
+        if not self.is_small(images):
+            return self.yardstick.look(images)
+        self.lost |= {subject.path: self.too_small(subject.path) for subject in subjects}
+        return None
+
+    def is_small(self, images: Tensor) -> bool:
+        """Whether pictures are too small for the network."""
+        height, width = images.shape[-2:]
+        return min(height, width) < self.yardstick.smallest
+
+    def too_small(self, path: Path) -> str:
+        """The sentence for such a picture."""
+        return f"{path}: is below the {self.yardstick.smallest} pixels a side that VGG needs."
+
     def _part(self, path: Path, subject: Subject, longest: int) -> Statistics | None:
         def make() -> Statistics:
             picture = load_image(path, longest, max_pixels=subject.max_pixels)
+            if self.is_small(picture):
+                raise UserError(self.too_small(path))
             return statistics_of(self.yardstick, picture.to(self.device))
 
         return self._attempt(path, lambda: self.cache.get(("part", path, longest), make))
