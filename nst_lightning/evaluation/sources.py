@@ -87,7 +87,7 @@ class Sources:
     def is_small(self, images: Tensor) -> bool:
         """Whether pictures are too small for the network."""
         height, width = images.shape[-2:]
-        return min(height, width) < self.yardstick.smallest
+        return bool(min(height, width) < self.yardstick.smallest)
 
     def too_small(self, path: Path) -> str:
         """The sentence for such a picture."""

@@ -125,7 +125,8 @@ def test_a_texture_is_no_identity_test(nst: Nst, styles: Path, tmp_path: Path):
     assert made.returncode == 0, made.stderr
     run = nst("evaluate", out, "--no-lpips")
     assert run.returncode == 0, run.stderr
-    assert "identity" not in run.stdout
+    assert "identity test" not in run.stdout
+    assert "identity, dB" not in run.stdout
     (row,) = rows(out).values()
     assert row["identity_psnr"] == ""
     assert row["layers"] == "conv_1"
