@@ -79,7 +79,7 @@ def evaluate(
                     values[i] = mine
             done += len(batch)
             watch(done, len(subjects))
-    return Evaluation(values, list(sources.lost.values()))
+    return Evaluation(values, sorted(sources.warnings))
 
 
 def batches(subjects: Sequence[Subject], sources: Sources, batch_size: int) -> Iterator[list[int]]:

@@ -19,6 +19,9 @@ from nst_lightning.vgg.imagenet import default_timeout, intact
 TIMEOUT = 10.0
 """Seconds without an answer after which the only attempt to download is given up."""
 
+FAILURES = (OSError, http.client.HTTPException, ValueError, RuntimeError)
+"""Of a download: also an address of a proxy that is none, and bytes that are not the expected."""
+
 SMALLEST = 31
 """Side below which AlexNet's poolings leave nothing."""
 
@@ -68,8 +71,7 @@ def backbone() -> Path:
             torch.hub.download_url_to_file(
                 url, str(path), path.stem.rpartition("-")[2], progress=sys.stderr.isatty()
             )
-    # The last one is torch.hub's word for bytes that are not the expected.
-    except (OSError, http.client.HTTPException, RuntimeError) as error:
+    except FAILURES as error:
         reason = error.reason if isinstance(error, URLError) else error
         raise UserError(
             f"LPIPS stays empty, since its network could not be fetched from "
@@ -86,7 +88,7 @@ def reach(url: str, seconds: float) -> None:
 
     Raises:
         OSError: it does not.
-        http.client.HTTPException: what it answers is no HTTP.
+        HTTPException, ValueError: it, or a proxy before it, does not speak HTTP.
     """
     problem: list[Exception | None] = []
 
@@ -94,7 +96,7 @@ def reach(url: str, seconds: float) -> None:
         try:
             urlopen(Request(url, method="HEAD"), timeout=seconds).close()
             problem.append(None)
-        except (OSError, http.client.HTTPException) as error:
+        except FAILURES as error:
             problem.append(error)
 
     thread = Thread(target=ask, daemon=True)

@@ -44,7 +44,9 @@ class Sources:
         self.yardstick = yardstick
         self.device = device
         self.cache = TensorCache(CACHE_BYTES)
-        self.lost: dict[Path, str] = {}
+        self.lost: set[Path] = set()
+        """Files that cannot be read."""
+        self.warnings: dict[str, None] = {}
         """A sentence for each file that cannot be used."""
 
     def shape(self, subject: Subject) -> Shape | None:
@@ -62,8 +64,7 @@ class Sources:
         path = subject.content
 
         def make() -> Content:
-            image = load_image(path, max_pixels=subject.max_pixels)
-            image = resize(image.to(self.device), *shape)
+            image = resize(load_image(path, max_pixels=subject.max_pixels), *shape).to(self.device)
             return Content(image, None if self.is_small(image) else self.yardstick.look(image))
 
         return self._attempt(path, lambda: self.cache.get(("content", path, shape), make))
@@ -81,7 +82,7 @@ class Sources:
         """What the network sees in results (B, 3, H, W); None where they are too small for it."""
         if not self.is_small(images):
             return self.yardstick.look(images)
-        self.lost |= {subject.path: self.too_small(subject.path) for subject in subjects}
+        self.warnings |= dict.fromkeys(self.too_small(subject.path) for subject in subjects)
         return None
 
     def is_small(self, images: Tensor) -> bool:
@@ -94,10 +95,11 @@ class Sources:
         return f"{path}: is below the {self.yardstick.smallest} pixels a side that VGG needs."
 
     def _part(self, path: Path, subject: Subject, longest: int) -> Statistics | None:
-        def make() -> Statistics:
+        def make() -> Statistics | None:
             picture = load_image(path, longest, max_pixels=subject.max_pixels)
             if self.is_small(picture):
-                raise UserError(self.too_small(path))
+                self.warnings[self.too_small(path)] = None
+                return None
             return statistics_of(self.yardstick, picture.to(self.device))
 
         return self._attempt(path, lambda: self.cache.get(("part", path, longest), make))
@@ -109,5 +111,6 @@ class Sources:
         try:
             return read()
         except UserError as error:
-            self.lost[path] = str(error)
+            self.lost.add(path)
+            self.warnings[str(error)] = None
             return None

@@ -72,7 +72,8 @@ def test_it_is_the_distance_of_the_paper(home: Path, monkeypatch: pytest.MonkeyP
 
 
 def silent(*_: Any, **__: Any) -> None:
-    time.sleep(30)
+    time.sleep(10)
+    raise URLError(TimeoutError())
 
 
 def refused(*_: Any, **__: Any) -> None:
