@@ -6,6 +6,7 @@ import typer
 
 from .bench import bench
 from .doctor import doctor
+from .evaluate import evaluate
 from .folder import archive, clean
 from .grid import grid
 from .presets import presets
@@ -52,6 +53,7 @@ app.command()(sweep)
 app.command()(archive)
 app.command()(clean)
 app.command()(report)
+app.command()(evaluate)
 app.command()(bench)
 app.command()(presets)
 app.command()(doctor)

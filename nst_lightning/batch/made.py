@@ -9,7 +9,7 @@ from nst_lightning.batch.output import SETTINGS, record_in_picture
 from nst_lightning.errors import UserError
 
 REPORTS = re.compile(
-    r"grid(-\d+)?\.png|(figure|curves)(-.+)?\.png|results\.csv|seeds\.csv|index\.html"
+    r"grid(-\d+)?\.png|(figure|curves)(-.+)?\.png|(results|seeds|evaluation)\.csv|index\.html"
 )
 """What reports are called, in an output folder and in the folders of its contents."""
 

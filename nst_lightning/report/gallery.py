@@ -15,6 +15,7 @@ from nst_lightning.batch.ledger import MANIFEST, Ledger, Record
 from nst_lightning.errors import UserError
 from nst_lightning.imaging.atomic import write_text
 from nst_lightning.imaging.header import MAX_PIXELS
+from nst_lightning.report.evaluation_file import read_evaluation
 from nst_lightning.report.gallery_data import ROLES, Source, gallery_data
 from nst_lightning.report.thumbnails import Size, small_copy
 
@@ -51,7 +52,11 @@ def write_gallery(out: Path, watch: Watch = lambda done, of: None) -> tuple[Path
     records = read_records(out)
     thumbnails, sources = make_copies(out, records, watch)
     data = gallery_data(
-        out, records, lambda record: thumbnails.get(record["output"]), sources.__getitem__
+        out,
+        records,
+        lambda record: thumbnails.get(record["output"]),
+        sources.__getitem__,
+        read_evaluation(out, records),
     )
     page = out / PAGE
     write_text(page, render(out.resolve().name, data))

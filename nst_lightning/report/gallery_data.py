@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from nst_lightning.batch.ledger import Record
+from nst_lightning.evaluation.columns import GRAM, STYLE_LAYERS, SUMMARY, WASSERSTEIN, by_layer
 from nst_lightning.report.thumbnails import Size
 
 ROLES = ("content", "style")
@@ -50,6 +51,7 @@ def gallery_data(
     records: Sequence[Record],
     thumbnail: Callable[[Record], Size | None],
     source: Callable[[str], Source],
+    evaluation: Mapping[str, Mapping[str, float]] | None = None,
 ) -> dict[str, Any]:
     """Everything that the page shows, ready for JSON.
 
@@ -58,10 +60,12 @@ def gallery_data(
         records: its manifest's.
         thumbnail: the size of a result's thumbnail; None where there is none.
         source: the copies of an input, by its path as recorded.
+        evaluation: what was measured, by output and column.
 
     Returns:
         `axes` with their values and, for content and style, their pictures; `rows` and `columns`,
-        the axes shown first (-1: none); `losses`, the names; `settings` (`common` to all, names of
+        the axes shown first (-1: none); `losses`, the names; `metrics`, what was measured, and
+        `layers`, of those that were measured layer by layer; `settings` (`common` to all, names of
         `differing` ones, and their values in each of `variants`); `results`.
     """
     axes = find_axes(records)
@@ -69,11 +73,15 @@ def gallery_data(
     losses = loss_names(records)
     common, differing, variants, chosen = settings_table(records)
     rows, columns = first_axes(axes)
+    measured = evaluation or {}
+    metrics = metric_names(measured)
     return {
         "axes": [axis_data(axis, source) for axis in axes],
         "rows": rows,
         "columns": columns,
         "losses": losses,
+        "metrics": [SUMMARY[name]._asdict() | {"name": name} for name in metrics],
+        "layers": STYLE_LAYERS,
         "settings": {"common": common, "differing": differing, "variants": variants},
         "results": [
             result_data(out, record, thumbnail(record), losses)
@@ -84,6 +92,7 @@ def gallery_data(
                 ],
                 "settings": variant,
             }
+            | metrics_data(measured.get(record["output"]), metrics)
             for record, variant in zip(records, chosen, strict=True)
         ],
     }
@@ -245,6 +254,24 @@ def loss_names(records: Sequence[Record]) -> list[str]:
     return [name for name in _FIRST_LOSSES if name in found] + [
         name for name in found if name not in _FIRST_LOSSES
     ]
+
+
+def metric_names(measured: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """The summary columns that any result has."""
+    return [name for name in SUMMARY if any(name in values for values in measured.values())]
+
+
+def metrics_data(values: Mapping[str, float] | None, metrics: Sequence[str]) -> dict[str, Any]:
+    """What was measured of a result, if anything: one number for each metric, and by layer."""
+    if not values:
+        return {}
+    return {
+        "metrics": [number(values.get(name)) for name in metrics],
+        "layers": {
+            SUMMARY[name].label: [number(values.get(column)) for column in by_layer(name).values()]
+            for name in (GRAM, WASSERSTEIN)
+        },
+    }
 
 
 def settings_table(

@@ -4,16 +4,11 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.image import (
-    peak_signal_noise_ratio,
-    structural_similarity_index_measure,
-)
 
+from nst_lightning.evaluation import similarity
+from nst_lightning.evaluation.colours import colour_histogram, histogram_distance
 from nst_lightning.imaging.read import load_image
 from nst_lightning.imaging.resize import resize
-
-BINS = 8
-"""Of each channel in a colour histogram."""
 
 
 def picture(path: Path, like: Tensor | None = None) -> Tensor:
@@ -24,14 +19,12 @@ def picture(path: Path, like: Tensor | None = None) -> Tensor:
 
 def psnr(a: Tensor, b: Tensor) -> float:
     """Peak signal-to-noise ratio in dB of two (1, 3, H, W) in [0, 1]; infinite where equal."""
-    return float(peak_signal_noise_ratio(a, b, data_range=1.0))
+    return float(similarity.psnr(a, b))
 
 
 def ssim(a: Tensor, b: Tensor) -> float:
     """Structural similarity of two (1, 3, H, W) in [0, 1], at most 1; nan below 11 pixels."""
-    if min(a.shape[-2:]) < 11:  # the window of Wang et al. 2004
-        return float("nan")
-    return float(structural_similarity_index_measure(a, b, data_range=1.0))  # type: ignore[arg-type]
+    return float(similarity.ssim(a, b))
 
 
 def rms(a: Tensor, b: Tensor) -> float:
@@ -42,15 +35,7 @@ def rms(a: Tensor, b: Tensor) -> float:
 def colour_distance(a: Tensor, b: Tensor) -> float:
     """Total-variation distance of the joint RGB histograms, 8 bins a channel: 0 (the same colours)
     to 1 (none in common); sizes may differ."""
-    return float((colours(a) - colours(b)).abs().sum() / 2)
-
-
-def colours(image: Tensor) -> Tensor:
-    """The share of each of the 512 colours of a (1, 3, H, W) in [0, 1]."""
-    level = (image[0] * BINS).long().clamp(0, BINS - 1)
-    index = (level[0] * BINS + level[1]) * BINS + level[2]
-    counts = torch.bincount(index.flatten(), minlength=BINS**3).double()
-    return counts / counts.sum()
+    return float(histogram_distance(colour_histogram(a), colour_histogram(b)))
 
 
 def grain(image: Tensor) -> float:

@@ -75,7 +75,7 @@ def imagenet_tensors(network: str) -> dict[str, Tensor]:
 def _load(network: str, path: Path) -> dict[str, Tensor]:
     try:
         # torchvision announces the download on standard output, which is for results.
-        with contextlib.redirect_stdout(sys.stderr), _default_timeout(TIMEOUT):
+        with contextlib.redirect_stdout(sys.stderr), default_timeout(TIMEOUT):
             state = _entry(network).get_state_dict(
                 progress=sys.stderr.isatty(),
                 check_hash=True,
@@ -106,7 +106,8 @@ def _unreachable(network: str, path: Path, reason: str) -> UserError:
 
 
 @contextlib.contextmanager
-def _default_timeout(seconds: float) -> Iterator[None]:
+def default_timeout(seconds: float) -> Iterator[None]:
+    """Gives up connections that stay silent for so long; torch.hub has no setting for it."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

@@ -126,6 +126,35 @@ def test_the_list_sorts_by_any_number(browser: Chromium, grid: Path) -> None:
     assert browser.run(NAMES) == names
 
 
+def test_what_evaluate_measured_can_be_sorted_and_read(browser: Chromium, grid: Path) -> None:
+    head = "style_gram,style_gram_relu1_1,lpips,ssim,total_variation,output,finished"
+    lines = [f"0.{9 - i},0.7{i},{i or ''},{i - 5},0.33,{ODD[3]}/{s},"
+             for i, s in enumerate(["b<∕script>.png", "c.png"])]  # fmt: skip
+    (grid.parent / "evaluation.csv").write_text("\n".join([head, *lines]), encoding="utf-8")
+    write_gallery(grid.parent)
+    browser.open(grid)
+    browser.click("#as-list")
+    browser.click("[data-sort='metric:style_gram']")
+    assert browser.run(NAMES)[:2] == ["plain × c", "plain × b<∕script>"]
+    browser.press("Enter")
+    assert browser.run(NAMES)[:2] == ["plain × b<∕script>", "plain × c"], "others have no number"
+    values = "[...document.querySelectorAll('.list tr')].slice(1, 4).map(r => [...r.children]"
+    shown = browser.run(f"{values}.filter(d => d.dataset.label).map(d => d.textContent))")
+    assert [row[4:7] for row in shown] == [["0.9", "–", "-5"], ["0.8", "1", "-4"], ["–"] * 3]
+    heads = browser.run("[...document.querySelectorAll('.list th')].map(e => e.textContent)")
+    assert heads[-4:] == ["Gram ↓", "LPIPS", "SSIM", "seconds"], "variation is in the facts alone"
+    area = "document.getElementById('area')"
+    assert browser.run(f"{area}.scrollWidth <= {area}.clientWidth") is True
+    browser.click(".list .cell")
+    browser.run("document.querySelectorAll('details').forEach(d => d.open = true)")
+    text = browser.run("document.getElementById('body').innerText").split()
+    for words in (["Gram", "0.9"], ["variation", "0.33"], ["relu1_1", "0.7"]):
+        assert any(text[i : i + 2] == words for i in range(len(text))), words
+    browser.press("ArrowRight")
+    browser.press("ArrowRight")
+    assert "Quality" not in browser.run("document.getElementById('body').innerText")
+
+
 def test_the_keyboard_is_enough(browser: Chromium, grid: Path) -> None:
     browser.open(grid)
     for _ in range(12):

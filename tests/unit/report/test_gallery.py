@@ -306,6 +306,23 @@ def test_five_thousand_results_stay_small(tmp_path: Path) -> None:
     assert len(render("x", data)) < 400 * 5000
 
 
+def test_what_evaluate_measured_is_in_the_page(tmp_path: Path) -> None:
+    out = make_grid(tmp_path, ["a"], ["s", "t"])
+    assert data_of(write_gallery(out)[0])["metrics"] == []
+    change(out, "a/t.png", finished="later")
+    columns = "content,style,style_gram,style_gram_relu2_1,ssim,lpips,other,output,finished"
+    (out / "evaluation.csv").write_text(
+        f"{columns}\na,s,0.5,0.25,-0.125,,9,a/s.png,\na,t,0.5,0.25,0.5,,9,a/t.png,before\n"
+    )
+    data = data_of(write_gallery(out)[0])
+    assert [metric["name"] for metric in data["metrics"]] == ["style_gram", "ssim"]
+    assert all(metric["label"] and metric["meaning"] for metric in data["metrics"])
+    results = {result["href"]: result for result in data["results"]}
+    assert results["a/s.png"]["metrics"] == [0.5, -0.125]
+    assert results["a/s.png"]["layers"]["Gram"] == [None, 0.25, None, None, None]
+    assert "metrics" not in results["a/t.png"], "it was made again since"
+
+
 def test_a_folder_that_holds_no_results_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder"):
         write_gallery(tmp_path / "absent")

@@ -1,0 +1,135 @@
+"""`nst-batch evaluate`: the quality of results as numbers."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nst_lightning.errors import OutputError, UserError
+
+from .work import Json, Quiet
+
+if TYPE_CHECKING:
+    import torch
+
+    from nst_lightning.evaluation.measure import Compare
+    from nst_lightning.evaluation.subject import Subject
+
+SHOWN = 20
+"""Warnings that are printed; --json has all."""
+
+
+def evaluate(
+    out: Annotated[Path, typer.Argument(help="Output folder of a grid, sweep or study.")],
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Results of one shape measured together, at most.")
+    ] = 8,
+    lpips: Annotated[
+        bool,
+        typer.Option("--lpips/--no-lpips", help="LPIPS too, whose network may be downloaded."),
+    ] = True,
+    network: Annotated[str, typer.Option(help="Network that measures: vgg19 or vgg16.")] = "vgg19",
+    weights: Annotated[str, typer.Option(help="Its weights.")] = "normalized",
+    accelerator: Annotated[str, typer.Option(help="auto, cpu, gpu or mps.")] = "auto",
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Measure how results keep to their contents and styles: OUT/evaluation.csv.
+
+    One network measures all of them, whatever made them. Prints the means; the gallery shows each.
+    """
+    if out.is_file():
+        raise UserError(
+            f"{out}: is a file; name the output folder of a grid, sweep or study (`nst-batch run` "
+            "leaves no manifest to go by)."
+        )
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from nst_lightning.batch.device import choose_device
+    from nst_lightning.evaluation.evaluate import evaluate as measure
+    from nst_lightning.evaluation.subject import subjects
+    from nst_lightning.evaluation.table import means, write_evaluation
+    from nst_lightning.evaluation.yardstick import Yardstick
+    from nst_lightning.report.gallery import PAGE, read_records, write_gallery
+
+    chosen = subjects(read_records(out), out)
+    if not chosen:
+        raise UserError(f"{out}: none of its results is finished; finish the run first.")
+    device = choose_device(accelerator)
+    yardstick = Yardstick(network, weights, device)
+    perceptual, warnings = load_lpips(device) if lpips else (None, [])
+    hidden = quiet or as_json or not sys.stderr.isatty()
+    with Progress(console=Console(stderr=True), transient=True, disable=hidden) as progress:
+        task = progress.add_task("results", total=len(chosen))
+        found = measure(
+            chosen,
+            yardstick,
+            device,
+            lpips=perceptual,
+            batch_size=batch_size,
+            watch=lambda done, of: progress.update(task, completed=done),
+        )
+    warnings += [f"left empty: {warning}" for warning in found.warnings]
+    try:
+        table = write_evaluation(out, chosen, found.values, yardstick.name)
+        page = write_gallery(out)[0] if (out / PAGE).is_file() else None
+    except OSError as error:
+        raise OutputError.at(out, error) from None
+    for warning in warnings[:SHOWN]:
+        typer.echo(warning, err=True)
+    if len(warnings) > SHOWN:
+        typer.echo(f"left empty: and for {len(warnings) - SHOWN} files more", err=True)
+    rows = means(chosen, found.values)
+    same = identities(chosen, found.values)
+    if as_json:
+        outcome = {
+            "table": str(table),
+            "results": len(chosen),
+            "yardstick": yardstick.name,
+            "means": rows,
+            "identity": same,
+            "warnings": warnings,
+            "page": str(page) if page else None,
+        }
+        typer.echo(json.dumps(outcome, ensure_ascii=False))
+    elif not quiet:
+        from nst_lightning.evaluation.table import lines
+
+        typer.echo("\n".join([*lines(rows), *identity_lines(same)]))
+        gallery = f", also in {page}" if page else f"; `nst-batch report {out}` shows it"
+        typer.echo(f"measured with {yardstick.name}; every result and layer: {table}{gallery}")
+    if not any(found.values):
+        raise typer.Exit(1)
+
+
+def load_lpips(device: "torch.device") -> "tuple[Compare | None, list[str]]":
+    """LPIPS, or a sentence that says why there is none."""
+    from nst_lightning.evaluation.lpips import LPIPS
+
+    try:
+        return LPIPS(device), []
+    except UserError as error:
+        return None, [str(error)]
+
+
+def identities(
+    chosen: "Sequence[Subject]", values: Sequence[Mapping[str, float]]
+) -> dict[str, float]:
+    """PSNR of each result whose content is its style, by its file."""
+    return {
+        subject.output: mine["identity_psnr"]
+        for subject, mine in zip(chosen, values, strict=True)
+        if "identity_psnr" in mine
+    }
+
+
+def identity_lines(same: Mapping[str, float]) -> list[str]:
+    """The identity test for people; nothing where no pair takes part in it."""
+    if not same:
+        return []
+    title = "identity test: content and style are one picture, which must come back (PSNR, dB)"
+    return [title, *(f"  {psnr:6.2f}  {output}" for output, psnr in same.items())]

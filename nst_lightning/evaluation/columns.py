@@ -1,0 +1,76 @@
+"""What `evaluate` measures: names of columns and the layers they look at. Imports no torch."""
+
+from typing import NamedTuple
+
+FILE = "evaluation.csv"
+"""Of an output folder: one row per result."""
+
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+"""Of Gram and Wasserstein distance: the first of each block, as in Huang & Belongie 2017."""
+
+CONTENT_LAYER = "relu4_2"
+"""Of the content distance: the layer of Gatys, Ecker & Bethge 2016."""
+
+STRUCTURE_LAYER = "relu3_1"
+"""Of CFSD (Chung, Hyun & Heo 2024)."""
+
+GRAM, WASSERSTEIN = "style_gram", "style_wasserstein"
+
+
+class Column(NamedTuple):
+    """What a column is to people."""
+
+    label: str
+    """Where there is little room."""
+    meaning: str
+    listed: bool = True
+    """Whether the gallery's list shows it; what is known of one result shows it anyway."""
+
+
+SUMMARY = {
+    GRAM: Column(
+        "Gram",
+        "Distance of the Gram matrices to the style's, relative to the style's, mean of five "
+        "layers: 0 is the style",
+    ),
+    WASSERSTEIN: Column(
+        "Wasserstein",
+        "Wasserstein-2 distance of the features to the style's, relative to the style's size, mean "
+        "of five layers: 0 is the style",
+    ),
+    "colour_distance": Column(
+        "colours",
+        "Distance of the colour histogram to the style's: 0 the same colours, 1 none in common",
+    ),
+    "content_distance": Column(
+        "content distance", "Distance of the features to the content's, relative to the content's"
+    ),
+    "lpips": Column("LPIPS", "Perceptual distance to the content: 0 is the content"),
+    "ssim": Column("SSIM", "Structural similarity to the content: 1 is the content"),
+    "edge_agreement": Column(
+        "edges", "Correlation of edge strengths with the content's: 1 where it has its edges"
+    ),
+    "cfsd": Column(
+        "CFSD", "Divergence of patch self-similarity from the content's: 0 is the content's"
+    ),
+    "total_variation": Column(
+        "variation", "Mean step from each value to its two neighbours", listed=False
+    ),
+    "identity_psnr": Column(
+        "identity, dB", "PSNR against the one picture that is both content and style"
+    ),
+}
+"""The columns that sum a result up."""
+
+
+def by_layer(name: str) -> dict[str, str]:
+    """Layer → column of a distance that is taken layer by layer."""
+    return {layer: f"{name}_{layer}" for layer in STYLE_LAYERS}
+
+
+METRICS = tuple(
+    column
+    for name in SUMMARY
+    for column in (name, *(by_layer(name).values() if name in (GRAM, WASSERSTEIN) else ()))
+)
+"""Every column of numbers, in order."""

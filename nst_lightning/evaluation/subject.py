@@ -1,0 +1,83 @@
+"""A result and what it is measured against, from its line of the manifest. Imports no torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nst_lightning.batch.ledger import Record
+from nst_lightning.report.gallery import pixel_limit
+from nst_lightning.report.gallery_data import case_of, short_labels
+
+Part = tuple[Path, float]
+"""A picture, and its share of the style."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A finished result."""
+
+    case: Mapping[str, str]
+    """In a sweep: axis → what it is here."""
+    names: Mapping[str, str]
+    """Of its content and style, short but distinct."""
+    output: str
+    """Relative to the output folder."""
+    finished: str
+    path: Path
+    content: Path
+    style: tuple[Part, ...]
+    identity: bool
+    """Whether content and style are the same picture, so that it must come back."""
+    max_pixels: int
+
+
+def subjects(records: Sequence[Record], out: Path) -> list[Subject]:
+    """The finished results among records, in their order."""
+    done = [record for record in records if record.get("status") == "done"]
+    contents = short_labels(list(dict.fromkeys(str(r.get("content") or "") for r in done)))
+    styles = short_labels(list(dict.fromkeys(str(r.get("style") or "") for r in done)))
+    axes = list(dict.fromkeys(key for record in done for key in case_of(record)))
+    return [
+        Subject(
+            case={axis_name(key): case_of(record).get(key, "") for key in axes},
+            names={
+                "content": contents[str(record.get("content") or "")],
+                "style": styles[str(record.get("style") or "")],
+            },
+            output=record["output"],
+            finished=str(record.get("finished") or ""),
+            path=out / record["output"],
+            content=out / str(record.get("content") or ""),
+            style=style_parts(record, out),
+            identity=is_identity(record),
+            max_pixels=pixel_limit(record),
+        )
+        for record in done
+    ]
+
+
+def axis_name(key: str) -> str:
+    """What an axis of a sweep is called in the table, where `content` and `style` are taken."""
+    return f"case {key}" if key in ("content", "style") else key
+
+
+def style_parts(record: Record, out: Path) -> tuple[Part, ...]:
+    """The pictures that make up the style: one, or the parts of a blend by their shares."""
+    blend = record.get("blend")
+    if isinstance(blend, list) and blend:
+        return tuple((out / str(part["style"]), float(part["share"])) for part in blend)
+    return ((out / str(record.get("style") or ""), 1.0),)
+
+
+def is_identity(record: Record) -> bool:
+    """Whether content and style are one picture, and both were optimised for.
+
+    A reconstruction or a texture has its picture in both places, but is only to match it in one.
+    """
+    sha = record.get("content_sha256")
+    if not sha or sha != record.get("style_sha256") or record.get("blend"):
+        return False
+    settings = record.get("settings")
+    asked: dict[str, Any] = settings if isinstance(settings, dict) else {}
+    return all(asked.get(f"{role}_layers", True) for role in ("content", "style"))

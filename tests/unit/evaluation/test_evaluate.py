@@ -1,0 +1,248 @@
+"""Measuring results of an output folder, by a small random network."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from nst_lightning.evaluation.columns import METRICS, STYLE_LAYERS, SUMMARY
+from nst_lightning.evaluation.evaluate import EXACT, Evaluation, evaluate
+from nst_lightning.evaluation.style import make_style, statistics_of
+from nst_lightning.evaluation.subject import subjects
+from nst_lightning.evaluation.table import lines, means, write_evaluation
+from nst_lightning.evaluation.yardstick import Yardstick
+from nst_lightning.imaging.read import load_image
+from nst_lightning.report.evaluation_file import read_evaluation
+from tests.results_folder import record, write_manifest
+
+CPU = torch.device("cpu")
+CONTENT, STYLE = "../in/content.png", "../in/style.png"
+
+
+@pytest.fixture(scope="module")
+def yardstick() -> Yardstick:
+    return Yardstick("vgg16", "random", CPU)
+
+
+def noise(path: Path, seed: int, size: tuple[int, int] = (48, 36)) -> Path:
+    """Patches of random colours."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = torch.rand(9, 12, 3, generator=torch.Generator().manual_seed(seed)) * 255
+    small = Image.fromarray(values.byte().numpy())
+    small.resize(size, Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+def folder(root: Path, records: list[dict[str, Any]]) -> Path:
+    """An output folder whose results are noise, each its own."""
+    out = root / "out"
+    noise(root / "in" / "content.png", 100, (64, 48))
+    noise(root / "in" / "style.png", 101, (60, 70))
+    noise(root / "in" / "other.png", 102, (50, 50))
+    for i, one in enumerate(records):
+        noise(out / one["output"], i)
+    write_manifest(out, records)
+    return out
+
+
+def measured(
+    out: Path, records: list[dict[str, Any]], network: Yardstick, **how: Any
+) -> Evaluation:
+    return evaluate(subjects(records, out), network, CPU, **how)
+
+
+THREE = [record(f"c/{name}.png", CONTENT, STYLE) for name in "abd"]
+WITHOUT = {"lpips", "identity_psnr"}
+
+
+def test_every_column_is_filled(tmp_path: Path, yardstick: Yardstick) -> None:
+    found = measured(folder(tmp_path, THREE), THREE, yardstick)
+    assert found.warnings == []
+    for values in found.values:
+        assert set(values) == set(METRICS) - WITHOUT
+        for name in ("style_gram", "style_wasserstein"):
+            layers = [values[f"{name}_{layer}"] for layer in STYLE_LAYERS]
+            assert values[name] == pytest.approx(sum(layers) / 5)
+    assert len({values["style_gram"] for values in found.values}) == 3
+
+
+def test_numbers_depend_neither_on_the_batch_nor_on_the_run(
+    tmp_path: Path, yardstick: Yardstick
+) -> None:
+    records = [*THREE, record("c/wide.png", CONTENT, STYLE), record("c/e.png", CONTENT, CONTENT)]
+    out = folder(tmp_path, records)
+    noise(out / "c" / "wide.png", 7, (60, 40))  # another shape, in the midst of the others
+    together = measured(out, records, yardstick).values
+    assert measured(out, records, yardstick).values == together
+    apart = measured(out, records, yardstick, batch_size=1).values
+    for one, other in zip(together, apart, strict=True):
+        assert one == pytest.approx(other, rel=1e-4, abs=1e-6)
+    alone = measured(out, records[3:4], yardstick).values
+    assert alone[0] == pytest.approx(together[3], rel=1e-4, abs=1e-6)
+
+
+def test_the_content_itself_is_perfect_in_content(tmp_path: Path, yardstick: Yardstick) -> None:
+    one = [record("c/same.png", CONTENT, CONTENT)]
+    out = folder(tmp_path, one)
+    noise(out / "c" / "same.png", 100, (64, 48))
+    values = measured(out, one, yardstick).values[0]
+    for name in ("content_distance", "cfsd", "style_gram", "colour_distance"):
+        assert values[name] == pytest.approx(0, abs=1e-5), name
+    assert values["style_wasserstein"] == pytest.approx(0, abs=1e-3)
+    assert values["ssim"] == pytest.approx(1)
+    assert values["edge_agreement"] == pytest.approx(1)
+
+
+def test_a_blend_lies_between_its_parts(tmp_path: Path, yardstick: Yardstick) -> None:
+    parts = [{"style": STYLE, "share": 3.0}, {"style": "../in/other.png", "share": 1.0}]
+    blended = [record("c/a.png", CONTENT, STYLE, blend=parts)]
+    one = subjects(blended, tmp_path / "out")[0]
+    assert [(path.name, share) for path, share in one.style] == [("style.png", 3), ("other.png", 1)]
+    out = folder(tmp_path, blended)
+    pictures = [load_image(tmp_path / "in" / name, 48) for name in ("style.png", "other.png")]
+    statistics = [statistics_of(yardstick, picture) for picture in pictures]
+    style = make_style([(statistics[0], 3.0), (statistics[1], 1.0)]).statistics
+    for layer in STYLE_LAYERS:
+        for i in (0, 1):
+            a, b = (each.moments[layer][i] for each in statistics)
+            assert torch.allclose(style.moments[layer][i], 0.75 * a + 0.25 * b, rtol=1e-5)
+    found = measured(out, blended, yardstick).values[0]
+    plain = measured(out, [record("c/a.png", CONTENT, STYLE)], yardstick).values[0]
+    assert found["style_gram"] != plain["style_gram"]
+    assert found["ssim"] == plain["ssim"]
+    whole = [{"style": STYLE, "share": 0.2}]  # shares of any sum
+    same = measured(out, [record("c/a.png", CONTENT, STYLE, blend=whole)], yardstick).values[0]
+    assert same == pytest.approx(plain)
+
+
+def test_what_is_missing_costs_only_what_needs_it(tmp_path: Path, yardstick: Yardstick) -> None:
+    records = [
+        record("c/a.png", CONTENT, STYLE),
+        record("c/b.png", "../in/gone.png", STYLE),
+        record("c/d.png", CONTENT, "../in/broken.png"),
+        record("c/e.png", CONTENT, STYLE),
+        record("c/f.png", "../in/gone.png", STYLE),
+        record("c/thin.png", CONTENT, STYLE),
+    ]
+    out = folder(tmp_path, records)
+    (tmp_path / "in" / "broken.png").write_bytes(b"no picture")
+    (out / "c" / "e.png").unlink()
+    noise(out / "c" / "thin.png", 3, (40, 14))
+    found = measured(out, records, yardstick)
+    whole, no_content, no_style, gone, _, thin = found.values
+    assert set(whole) == set(METRICS) - WITHOUT
+    of_content = {"content_distance", "ssim", "edge_agreement", "cfsd"}
+    assert set(no_content) == set(whole) - of_content
+    assert set(no_style) == of_content | {"total_variation"}
+    assert gone == {}
+    assert set(thin) == {"total_variation", "ssim", "edge_agreement", "colour_distance"}
+    named = ["e.png", "gone.png", "broken.png", "thin.png"]
+    assert len(found.warnings) == 4, "each file once"
+    for name in named:
+        assert any(name in warning for warning in found.warnings)
+
+
+def test_a_style_too_small_for_the_network_is_named(tmp_path: Path, yardstick: Yardstick) -> None:
+    one = [record("c/a.png", CONTENT, STYLE)]
+    out = folder(tmp_path, one)
+    noise(tmp_path / "in" / "style.png", 1, (48, 5))
+    found = measured(out, one, yardstick)
+    assert "style_gram" not in found.values[0]
+    assert "cfsd" in found.values[0]
+    assert len(found.warnings) == 1
+    assert found.warnings[0].startswith(str(out / STYLE))
+    assert "16 pixels" in found.warnings[0]
+
+
+def test_the_identity_test_wants_one_picture_on_both_sides(
+    tmp_path: Path, yardstick: Yardstick
+) -> None:
+    same = {"content_sha256": "x", "style_sha256": "x"}
+    texture = {"content_layers": {}, "style_layers": {"relu1_1": 1.0}}
+    records = [
+        record("c/a.png", CONTENT, CONTENT, **same),
+        record("c/b.png", CONTENT, CONTENT, **same),
+        record("c/d.png", CONTENT, STYLE, content_sha256="x", style_sha256="y"),
+        record("c/e.png", CONTENT, CONTENT, **same, settings=texture),
+        record("c/f.png", CONTENT, CONTENT),
+        record("c/g.png", CONTENT, CONTENT, **same, blend=[{"style": STYLE, "share": 1}]),
+    ]
+    out = folder(tmp_path, records)
+    noise(out / "c" / "b.png", 100, (64, 48))
+    values = measured(out, records, yardstick).values
+    assert ["identity_psnr" in each for each in values] == [True, True] + 4 * [False]
+    assert 3 < values[0]["identity_psnr"] < 30
+    assert values[1]["identity_psnr"] == EXACT, "a picture that came back exactly"
+
+
+def test_lpips_sees_results_and_contents(tmp_path: Path, yardstick: Yardstick) -> None:
+    seen: list[tuple[Tensor, Tensor]] = []
+
+    def lpips(images: Tensor, contents: Tensor) -> Tensor:
+        seen.append((images, contents))
+        return torch.arange(len(images)) / 10
+
+    out = folder(tmp_path, THREE)
+    found = measured(out, THREE, yardstick, lpips=lpips)
+    assert [values["lpips"] for values in found.values] == pytest.approx([0, 0.1, 0.2])
+    (images, contents) = seen[0]
+    assert torch.equal(images[1:2], load_image(out / "c" / "b.png"))
+    assert contents.shape == images.shape
+    assert torch.equal(contents[0], contents[2])
+
+
+def test_the_table_and_its_means(tmp_path: Path) -> None:
+    cases = [{"weight": w, "style": s} for w in ("1", "2") for s in ("plain",)]
+    records = [
+        record(f"{case['weight']}/{c}/s.png", f"../{c}.png", "../s.png", case=case, finished="now")
+        for case in cases
+        for c in "ab"
+    ] + [record("failed.png", "../a.png", "../s.png", status="failed")]
+    chosen = subjects(records, tmp_path)
+    assert len(chosen) == 4
+    values = [{"ssim": 0.5, "lpips": 0.25}, {"ssim": 0.1}, {"ssim": 1 / 3}, {}]
+    path = write_evaluation(tmp_path, chosen, values, "vgg16 abc")
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    columns = ["weight", "case style", "content", "style", *METRICS]
+    assert list(rows[0]) == [*columns, "output", "finished", "yardstick"]
+    assert [rows[2][name] for name in ("weight", "content", "ssim", "lpips", "output")] == [
+        "2", "a", "0.333333", "", "2/a/s.png",
+    ]  # fmt: skip
+    found = means(chosen, values)
+    assert [row["case"] for row in found] == [
+        {"weight": "1", "case style": "plain"}, {"weight": "2", "case style": "plain"},
+    ]  # fmt: skip
+    assert [row["results"] for row in found] == [2, 2]
+    assert [row["ssim"] for row in found] == pytest.approx([0.3, 1 / 3])
+    assert [row["lpips"] for row in found] == [0.25, None]
+    text = lines(found)
+    assert text[0].split() == ["weight", "case", "style", "results", "LPIPS", "SSIM"]
+    assert text[1].split() == ["1", "plain", "2", "0.25", "0.3"]
+    assert set(SUMMARY) < set(METRICS)
+
+    read = read_evaluation(tmp_path, records)
+    assert read["1/a/s.png"] == {"ssim": 0.5, "lpips": 0.25}
+    records[0]["finished"] = "later"
+    assert "1/a/s.png" not in read_evaluation(tmp_path, records), "it was made again since"
+    path.write_text("output,finished,ssim\n1/b/s.png,now,much\n2/a/s.png,now,inf\nx.png,now,1\n")
+    assert read_evaluation(tmp_path, records[1:3]) == {"1/b/s.png": {}, "2/a/s.png": {}}
+    path.write_bytes(b"output,finished\n\xff")
+    assert read_evaluation(tmp_path, records) == {}
+    assert read_evaluation(tmp_path / "no", records) == {}
+
+
+def test_nothing_but_the_command_imports_torch(tmp_path: Path) -> None:
+    probe = (
+        "import sys, nst_lightning.cli.app, nst_lightning.evaluation.subject\n"
+        "import nst_lightning.evaluation.table, nst_lightning.report.gallery\n"
+        "assert 'torch' not in sys.modules"
+    )
+    run = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
