@@ -44,9 +44,10 @@ def wasserstein2(
 
 
 def exact(x: Tensor) -> Tensor:
-    """float64, but for a device that has none: what rounding adds to eigenvalues of 0 is seen in
-    their roots (the distance in layers of few positions was 4 % off in float32)."""
-    return x if x.device.type == "mps" else x.double()
+    """In float64: what rounding adds to eigenvalues of 0 is seen in their roots (the distance in
+    layers of few positions was 4 % off in float32). On the CPU for mps, which has neither float64
+    nor eigenvalues."""
+    return x.cpu().double() if x.device.type == "mps" else x.double()
 
 
 def describe(features: Tensor, guide: Tensor | None = None) -> Tensor:
@@ -72,14 +73,14 @@ class WassersteinLoss(nn.Module):
         mean, second = target.detach()[:, :, 0], target.detach()[:, :, 1:]
         self.register_buffer("mean", mean, persistent=False)
         found = root(regular(exact(mean), exact(second)))
-        self.register_buffer("root", found.to(mean.dtype), persistent=False)
+        self.register_buffer("root", found.to(mean), persistent=False)
 
     def forward(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
         """(B, C, h, w) features → (B,) in float32 (float64 for float64 features)."""
         mean, second = moments(features, guide)
         covariance = regular(exact(mean), exact(second))
         parts = wasserstein2(exact(mean), covariance, exact(self.mean), exact(self.root))
-        return ((parts[0] + parts[1]) / features.shape[1]).to(mean.dtype)
+        return ((parts[0] + parts[1]) / features.shape[1]).to(mean)
 
 
 def regular(mean: Tensor, second: Tensor) -> Tensor:
