@@ -8,6 +8,7 @@ import torch
 import yaml
 from torch import Tensor
 
+from nst_lightning.losses.style import style_kind
 from nst_lightning.objective import TransferLoss
 from nst_lightning.settings import BatchSettings, TransferSettings, build
 from nst_lightning.targets import Targets
@@ -15,7 +16,11 @@ from nst_lightning.vgg.layers import channels
 
 SEEDS = ["seed-000", "seed-001", "seed-002", "seed-003"]
 TITU = ["seed-004", "seed-004-normalized"]
-PRESETS = ["default", "gatys-code", "gatys-paper", "jcjohnson", "pytorch-tutorial", *SEEDS, *TITU]
+LATER = ["crowsonkb", "neural-doodle", "high-quality"]
+PRESETS = [
+    *("default", "gatys-code", "gatys-paper", "jcjohnson", "pytorch-tutorial"),
+    *(*SEEDS, *TITU, *LATER),
+]
 RELU = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
 
 
@@ -277,3 +282,96 @@ def test_layers(name: str, content: list[str], style: list[str]):
     settings = preset(name)
     assert list(settings.active_content_layers) == content
     assert list(settings.active_style_layers) == style
+
+
+def terms(settings: BatchSettings, seed: int = 3) -> tuple[Tensor, dict[str, Tensor], Targets]:
+    """A picture of 20×24 px, features of each layer, and targets made of other features."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def features(layer: str, side: int) -> Tensor:
+        shape = (1, channels(layer), side, side + 1)
+        return torch.rand(shape, generator=generator, dtype=torch.float64)
+
+    layers = sorted({*settings.active_content_layers, *settings.active_style_layers})
+    image = torch.rand(1, 3, 20, 24, generator=generator, dtype=torch.float64)
+    style = {n: [features(n, 5)] for n in settings.active_style_layers}
+    content = {n: features(n, 4) for n in settings.active_content_layers}
+    return image, {n: features(n, 4) for n in layers}, Targets(content, style)
+
+
+def ours(
+    settings: BatchSettings, image: Tensor, now: dict[str, Tensor], targets: Targets
+) -> dict[str, float]:
+    described = {
+        layer: [style_kind(settings, 20 * 24).describe(one, None) for one in regions]
+        for layer, regions in targets.style.items()
+    }
+    loss = TransferLoss(Targets(targets.content, described), settings, (20, 24))
+    return {name: value.item() for name, value in loss(image, now).items()}
+
+
+def test_crowsonkb():
+    settings = preset("crowsonkb")
+    image, now, targets = terms(settings)
+    content = 0.015 * float(((now["relu4_2"] - targets.content["relu4_2"]) ** 2).mean())
+    weights = [256, 64, 16, 4, 1]
+    style = 0.0
+    for layer, weight in zip(RELU, weights, strict=True):
+        gaussians = []
+        for features in (now[layer], targets.style[layer][0]):
+            f = matrix(features)
+            mean, second = f.mean(dim=1), f @ f.T / f.shape[1]
+            eye = 1e-4 * torch.eye(len(f), dtype=torch.float64)
+            gaussians.append((mean, second - mean[:, None] * mean[None] + eye))
+        (mean, covariance), (other_mean, other) = gaussians
+        values, vectors = torch.linalg.eigh(other)
+        root = vectors @ torch.diag(values.sqrt()) @ vectors.T
+        values, vectors = torch.linalg.eigh(root @ covariance @ root)
+        between = vectors @ torch.diag(values.clamp(min=0).sqrt()) @ vectors.T
+        distance = ((mean - other_mean) ** 2).mean()
+        distance += torch.diagonal(covariance + other - 2 * between).mean()
+        style += weight / 341 * distance.item()
+    p = torch.nn.functional.pad(image, (1, 1, 1, 1), "replicate")
+    middle = p[..., 1:-1, 1:-1]
+    tv = 2 * sum(
+        ((there - middle) ** 2).mean().item() / share
+        for there, share in (
+            (p[..., 1:-1, 2:], 3), (p[..., 2:, 1:-1], 3),
+            (p[..., 2:, 2:], 12), (p[..., :-2, 2:], 12),
+        )
+    )  # fmt: skip
+    found = ours(settings, image, now, targets)
+    assert found["content"] == pytest.approx(content, rel=1e-9)
+    assert found["style"] == pytest.approx(style, rel=1e-6)
+    assert found["tv"] == pytest.approx(2 * tv, rel=1e-9)
+    assert (settings.weights, settings.pooling, settings.init) == ("imagenet", "max", "content")
+    assert (settings.optimizer, settings.learning_rate, settings.adam_beta2) == ("adam", 0.02, 0.99)
+    assert (settings.average, settings.bounds) == (0.99, True)
+    scales = [(s.size, s.steps) for s in settings.scales]
+    assert scales == [(128, 1000), (181, 500), (256, 500), (362, 500), (512, 500)]
+
+
+def test_neural_doodle():
+    settings = preset("neural-doodle")
+    image, now, targets = terms(settings)
+    content = 10 * float(((now["relu4_2"] - targets.content["relu4_2"]) ** 2).mean())
+    style = 0.0
+    for layer in ("relu3_1", "relu4_1"):
+        mine, theirs = (
+            [f[0, :, y : y + 3, x : x + 3].flatten()
+             for y in range(f.shape[2] - 2) for x in range(f.shape[3] - 2)]
+            for f in (now[layer], targets.style[layer][0])
+        )  # fmt: skip
+        for one in mine:
+            best = max(theirs, key=lambda p: float(one @ p / p.norm()))
+            style += 25 * float(((one - best) ** 2).mean()) / len(mine)
+    x = image * 255
+    across, down = x[..., :-1, :-1] - x[..., :-1, 1:], x[..., :-1, :-1] - x[..., 1:, :-1]
+    # Their mean is over the positions that have both neighbours, ours over all.
+    tv = ((across**2 + down**2) ** 1.25).sum().item() / (3 * 20 * 24)
+    found = ours(settings, image, now, targets)
+    assert found == pytest.approx(
+        {"content": content, "style": style, "tv": tv, "total": content + style + tv}, rel=1e-9
+    )
+    assert (settings.pooling, settings.init, settings.lbfgs_memory) == ("avg", "noise", 5)
+    assert [(s.size, s.steps) for s in settings.scales] == [(128, 100), (256, 100), (512, 100)]
