@@ -49,7 +49,8 @@ def grid(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Stylise every content with every style into OUT/<content>/<style>.png.
+    """Stylise every content with every style into OUT/<content>/<style>.png, or another
+    --format.
 
     What is finished is never made again: the same command goes on where it was interrupted.
     """
@@ -76,7 +77,7 @@ def grid(
         as_json=as_json,
         ready=lambda: write_settings(out, settings, command),
         report=lambda: [
-            *draw_sheet(out, content_sources, style_sources, pairs, settings.max_pixels),
+            *draw_sheet(out, content_sources, style_sources, pairs, settings),
             *draw_rows(out, pairs),
         ],
     )
@@ -88,8 +89,9 @@ def read_grid(
     """Contents, styles, and the pairs of them that are wanted."""
     rows = read_sources(contents, settings, out)
     columns = read_sources(styles, settings, out)
-    pairs = Grid(rows, columns) if pairs_file is None else listed_pairs(pairs_file, rows, columns)
-    return rows, columns, pairs
+    if pairs_file is None:
+        return rows, columns, Grid(rows, columns, settings.suffix)
+    return rows, columns, listed_pairs(pairs_file, rows, columns, settings.suffix)
 
 
 def draw_rows(out: Path, pairs: Sequence[Pair]) -> list[Path]:
@@ -111,7 +113,11 @@ def draw_rows(out: Path, pairs: Sequence[Pair]) -> list[Path]:
 
 
 def draw_sheet(
-    out: Path, contents: list[Source], styles: list[Source], pairs: Sequence[Pair], max_pixels: int
+    out: Path,
+    contents: list[Source],
+    styles: list[Source],
+    pairs: Sequence[Pair],
+    settings: BatchSettings,
 ) -> list[Path]:
     """The contact sheet of what stands in the output folder; none of too many pictures."""
     if len(contents) * len(styles) > MOST_CELLS:
@@ -124,7 +130,7 @@ def draw_sheet(
     records = Ledger(out).read()
 
     def cell(row: int, column: int) -> Cell:
-        one = pair(contents[row], styles[column])
+        one = pair(contents[row], styles[column], settings.suffix)
         status = records.get(one.output.as_posix(), {}).get("status")
         if status == "done" and (out / one.output).is_file():
             return Cell(out / one.output)
@@ -135,5 +141,5 @@ def draw_sheet(
         [(source.name, source.path) for source in contents],
         [(source.name, source.path) for source in styles],
         cell,
-        max_pixels=max_pixels,
+        max_pixels=settings.max_pixels,
     )

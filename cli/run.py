@@ -1,35 +1,50 @@
 """`nst-batch run`: one content, one style, one file."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from nst_lightning.batch.plan import Case, Pair, read_source
 from nst_lightning.errors import UserError
-from nst_lightning.settings import BatchSettings
+from nst_lightning.imaging.header import RESULT_SUFFIXES
+from nst_lightning.settings import build
 
 from .display import choose_display
 from .options import settings_options
 from .work import DryRun, Json, Overwrite, Quiet, show_plan
+
+FORMATS = {f".{suffix}": name for name, suffix in RESULT_SUFFIXES.items()} | {
+    ".jpeg": "jpeg",
+    ".tiff": "tiff",
+}
+"""The format that a suffix stands for."""
+
+
+def format_of(file: Path) -> dict[str, str]:
+    """The format that a file's name asks for, as a setting; {} where there is none of the kind."""
+    name = FORMATS.get(file.suffix.lower())
+    return {"format": name} if name else {}
 
 
 @settings_options
 def run(
     content: Annotated[Path, typer.Argument(help="The photograph.")],
     style: Annotated[Path, typer.Argument(help="The painting.")],
-    settings: BatchSettings,
+    given: Mapping[str, Any],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="PNG file [<content>-<style>.png].")
+        Path | None, typer.Option("--out", "-o", help="Picture file [<content>-<style>.png].")
     ] = None,
     dry_run: DryRun = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Stylise one picture into one PNG file."""
-    file = out or Path(f"{content.stem}-{style.stem}.png")
+    """Stylise one picture into one file, whose suffix is its format where --format is not given."""
+    settings = build(given if out is None else {**format_of(out), **given})
+    file = out or Path(f"{content.stem}-{style.stem}.{settings.suffix}")
     for picture in (content, style):
         if not picture.is_file():
             kind = (
@@ -40,8 +55,11 @@ def run(
             raise UserError(f"{file}: is an input; name another file with --out.")
     if file.is_dir():
         raise UserError(f"{file}: is a folder; name a file with --out, such as {file / 'x.png'}.")
-    if file.suffix.lower() != ".png":
-        raise UserError(f"{file}: results are PNG files; name one that ends in .png with --out.")
+    if format_of(file) != {"format": settings.format}:
+        raise UserError(
+            f"{file}: does not end as a file of format {settings.format} does; name one that ends "
+            f"in .{settings.suffix} with --out."
+        )
     pair = Pair(
         read_source(content, content.stem, settings),
         read_source(style, style.stem, settings),

@@ -80,6 +80,8 @@ def study(
 ) -> None:
     """Content reconstruction or texture synthesis."""
     settings = build(given)
+    if kind == "texture" and settings.finish == "detail":
+        raise UserError("finish detail does not go with texture: a texture has no content.")
     axes = axes_of(kind, layer_sets(layers, settings.network), seeds, given)
     cases = cases_of(kind, axes, given, read_sources(images, settings, out))
 
@@ -154,14 +156,14 @@ def sweep(
     plan = read_sweep(path)
     preset = read_preset(plan.preset) if plan.preset else {}
     base = merge({"curves": True}, preset, plan.base, given)
-    where = [contents or plan.contents, styles or plan.styles]
-    if where[0] is None or where[1] is None:
+    photographs, paintings = contents or plan.contents, styles or plan.styles
+    if photographs is None or paintings is None:
         raise UserError(
             f"{file}: names no pictures; write `nst-batch sweep {file} CONTENTS STYLES`."
         )
     cases = expand(plan.axes, base)
     settings = cases[0].settings
-    pairs = Grid(*(read_sources(side, settings, out) for side in where if side))
+    pairs = Grid(read_sources(photographs, settings, out), read_sources(paintings, settings, out))
     cases = with_pairs(cases, pairs)
 
     def report() -> list[Path]:
@@ -169,7 +171,7 @@ def sweep(
 
         return report(cases, out)
 
-    inputs = [side for side in where if side]
+    inputs = [photographs, paintings]
     perform(cases, plan.axes, base, out, inputs, dry_run, overwrite, quiet, as_json, report)
 
 

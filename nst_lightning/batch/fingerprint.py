@@ -5,13 +5,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-from nst_lightning.settings import BatchSettings, TransferSettings
+from nst_lightning.settings import WRITTEN, BatchSettings, TransferSettings
 from nst_lightning.vgg.layers import canonical
 
 ALGORITHM = 3
 """Raised when a default or a formula changes the pixels."""
 
 INITS = ("content", "noise", "gray", "style")
+
+
+NEUTRAL = ("preserve_color", *(name for name in WRITTEN if name != "quality"))
+"""Settings that are left out of the identity where they have their default, and change nothing."""
 
 
 def file_sha256(path: Path) -> str:
@@ -41,6 +45,15 @@ def pixel_settings(settings: BatchSettings) -> dict[str, Any]:
         chosen.pop("color_variant")
     if settings.preserve_color == "none":  # results of before there was a choice stay what they are
         chosen.pop("preserve_color")
+    chosen |= {
+        name: value
+        for name in WRITTEN
+        if (value := getattr(settings, name)) != BatchSettings.model_fields[name].default
+    }
+    if settings.format in ("jpeg", "webp"):
+        chosen["quality"] = settings.quality
+    else:
+        chosen.pop("quality", None)
     if settings.init not in INITS:
         chosen["init"] = file_sha256(Path(settings.init))
     return chosen
