@@ -10,7 +10,7 @@ import typer
 from nst_lightning.batch.plan import Case, Pair, read_source
 from nst_lightning.errors import UserError
 from nst_lightning.imaging.header import RESULT_SUFFIXES
-from nst_lightning.settings import build
+from nst_lightning.settings import BatchSettings, build
 
 from .display import choose_display
 from .options import settings_options
@@ -27,6 +27,26 @@ def format_of(file: Path) -> dict[str, str]:
     """The format that a file's name asks for, as a setting; {} where there is none of the kind."""
     name = FORMATS.get(file.suffix.lower())
     return {"format": name} if name else {}
+
+
+def check_suffix(file: Path, settings: BatchSettings) -> None:
+    """See that a file's name goes with the format.
+
+    Raises:
+        UserError: it does not.
+    """
+    named = format_of(file).get("format")
+    if named is None:
+        known = ", ".join(f".{suffix}" for suffix in RESULT_SUFFIXES.values())
+        raise UserError(
+            f"{file}: does not say which format it is to have; name one that ends in {known} with "
+            "--out."
+        )
+    if named != settings.format:
+        raise UserError(
+            f"{file}: is the name of a {named} file, but format is {settings.format}; name one "
+            f"that ends in .{settings.suffix} with --out, or leave --format out."
+        )
 
 
 @settings_options
@@ -55,11 +75,7 @@ def run(
             raise UserError(f"{file}: is an input; name another file with --out.")
     if file.is_dir():
         raise UserError(f"{file}: is a folder; name a file with --out, such as {file / 'x.png'}.")
-    if format_of(file) != {"format": settings.format}:
-        raise UserError(
-            f"{file}: does not end as a file of format {settings.format} does; name one that ends "
-            f"in .{settings.suffix} with --out."
-        )
+    check_suffix(file, settings)
     pair = Pair(
         read_source(content, content.stem, settings),
         read_source(style, style.stem, settings),
