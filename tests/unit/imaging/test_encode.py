@@ -183,6 +183,7 @@ def test_date_camera_and_position_are_handed_on(
     assert read_metadata(path) == PLAIN
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_a_picture_without_exif_or_with_damaged_exif_has_nothing_to_hand_on(tmp_path: Path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg")
     Image.new("RGB", (8, 8)).save(tmp_path / "b.jpg", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
