@@ -60,8 +60,8 @@ def encode(levels: Tensor, bits: int, format: str, quality: int, beside: Beside)
     packet = xmp.packet(beside.texts)
     if format == "jpeg":
         # Colours at full resolution: the paintings that styles come from are full of edges between
-        # saturated ones.
-        image.save(data, "JPEG", quality=quality, subsampling=0, optimize=True, xmp=packet, **about)
+        # saturated ones. Not `optimize`, for which Pillow's buffer is too small for pure noise.
+        image.save(data, "JPEG", quality=quality, subsampling=0, xmp=packet, **about)
     else:
         # `exact` keeps the colours under transparent pixels.
         image.save(

@@ -85,6 +85,13 @@ def test_lossless_and_lossy(tmp_path: Path):
         assert sizes[0] < sizes[1]
 
 
+@pytest.mark.parametrize("quality", [50, 94, 95, 100])
+def test_even_noise_fits_into_a_jpeg(tmp_path: Path, quality: int):
+    noise = torch.randint(0, 256, (3, 1000, 1200), generator=torch.Generator().manual_seed(0))
+    path = put(tmp_path, "jpeg", levels=noise.to(torch.uint8), quality=quality)
+    assert read_picture(path).rgb.shape == (1, 3, 1000, 1200)
+
+
 def test_a_jpeg_has_its_colours_at_full_resolution(tmp_path: Path):
     with Image.open(put(tmp_path, "jpeg")) as image:
         assert {component[1:3] for component in image.layer} == {(1, 1)}
