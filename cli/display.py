@@ -24,7 +24,7 @@ from nst_lightning.batch.ledger import Record
 
 def describe(record: Record) -> str:
     """A finished pair in one line."""
-    name = record["output"].removesuffix(".png")
+    name = record["output"].rpartition(".")[0]
     if record["status"] != "done":
         return f"{name}: failed: {record['reason']}"
     loss = record["losses"]["total"]

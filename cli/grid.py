@@ -51,7 +51,8 @@ def grid(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Stylise every content with every style into OUT/<content>/<style>.png.
+    """Stylise every content with every style into OUT/<content>/<style>.png, or another
+    --format.
 
     What is finished is never made again: the same command goes on where it was interrupted.
     """
@@ -61,7 +62,7 @@ def grid(
     content_sources, style_sources = read_sides(
         contents, styles, settings, out, blend_styles, mask_dir
     )
-    pairs = choose_pairs(content_sources, style_sources, pairs_file)
+    pairs = choose_pairs(content_sources, style_sources, settings, pairs_file)
     share = parse_shard(part) if part is not None else (0, 1)
     if dry_run:
         show_plan(deal([Case(settings, pairs)], *share), out, as_json)
@@ -86,17 +87,22 @@ def grid(
         as_json=as_json,
         ready=ready,
         report=lambda: [
-            *draw_sheet(out, content_sources, style_sources, pairs, settings.max_pixels),
+            *draw_sheet(out, content_sources, style_sources, pairs, settings),
             *draw_rows(out, pairs),
         ],
     )
 
 
 def choose_pairs(
-    rows: Sequence[Source], columns: Sequence[Source], pairs_file: Path | None
+    rows: Sequence[Source],
+    columns: Sequence[Source],
+    settings: BatchSettings,
+    pairs_file: Path | None,
 ) -> Sequence[Pair]:
     """The pairs that are wanted: all, or those of a file."""
-    return Grid(rows, columns) if pairs_file is None else listed_pairs(pairs_file, rows, columns)
+    if pairs_file is None:
+        return Grid(rows, columns, settings.suffix)
+    return listed_pairs(pairs_file, rows, columns, settings.suffix)
 
 
 def draw_rows(out: Path, pairs: Sequence[Pair]) -> list[Path]:
@@ -118,7 +124,11 @@ def draw_rows(out: Path, pairs: Sequence[Pair]) -> list[Path]:
 
 
 def draw_sheet(
-    out: Path, contents: list[Source], styles: list[Source], pairs: Sequence[Pair], max_pixels: int
+    out: Path,
+    contents: list[Source],
+    styles: list[Source],
+    pairs: Sequence[Pair],
+    settings: BatchSettings,
 ) -> list[Path]:
     """The contact sheet of what stands in the output folder; none of too many pictures."""
     if len(contents) * len(styles) > MOST_CELLS:
@@ -131,7 +141,7 @@ def draw_sheet(
     records = Ledger(out).read()
 
     def cell(row: int, column: int) -> Cell:
-        one = pair(contents[row], styles[column])
+        one = pair(contents[row], styles[column], settings.suffix)
         status = records.get(one.output.as_posix(), {}).get("status")
         if status == "done" and (out / one.output).is_file():
             return Cell(out / one.output)
@@ -142,5 +152,5 @@ def draw_sheet(
         [(source.name, source.path) for source in contents],
         [(source.name, source.path) for source in styles],
         cell,
-        max_pixels=max_pixels,
+        max_pixels=settings.max_pixels,
     )

@@ -12,7 +12,7 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from nst_lightning.errors import UserError
-from nst_lightning.settings import BatchSettings, Scale, build, merge, read_yaml
+from nst_lightning.settings import WRITTEN, BatchSettings, Scale, build, merge, read_yaml
 
 from .presets import read_preset
 
@@ -82,6 +82,7 @@ def from_field(name: str, field: FieldInfo) -> inspect.Parameter:
     text = " ".join((field.description or "").split())
     flag = "--" + name.replace("_", "-")
     panel = "How it runs" if name in RUN_FIELDS else "What the picture becomes"
+    panel = "How it is written" if name in WRITTEN else panel
     if field.annotation is bool:
         option = typer.Option(f"{flag}/--no-{flag[2:]}", help=text, rich_help_panel=panel)
         kind: Any = bool | None

@@ -1,10 +1,10 @@
 """`nst-batch run`: one content, one style, one file."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,18 +12,51 @@ from nst_lightning.batch.blends import blend_source, parse_blend, shares
 from nst_lightning.batch.masks import find_masks, mask_problem, with_mask
 from nst_lightning.batch.plan import Case, Pair, Source, StylePart, read_source
 from nst_lightning.errors import UserError
-from nst_lightning.settings import BatchSettings
+from nst_lightning.imaging.header import RESULT_SUFFIXES
+from nst_lightning.settings import BatchSettings, build
 
 from .display import choose_display
 from .inputs import MaskDir
 from .options import settings_options
 from .work import DryRun, Json, Overwrite, Quiet, show_plan
 
+FORMATS = {f".{suffix}": name for name, suffix in RESULT_SUFFIXES.items()} | {
+    ".jpeg": "jpeg",
+    ".tiff": "tiff",
+}
+"""The format that a suffix stands for."""
+
+
+def format_of(file: Path) -> dict[str, str]:
+    """The format that a file's name asks for, as a setting; {} where there is none of the kind."""
+    name = FORMATS.get(file.suffix.lower())
+    return {"format": name} if name else {}
+
+
+def check_suffix(file: Path, settings: BatchSettings) -> None:
+    """See that a file's name goes with the format.
+
+    Raises:
+        UserError: it does not.
+    """
+    named = format_of(file).get("format")
+    if named is None:
+        known = ", ".join(f".{suffix}" for suffix in RESULT_SUFFIXES.values())
+        raise UserError(
+            f"{file}: does not say which format it is to have; name one that ends in {known} with "
+            "--out."
+        )
+    if named != settings.format:
+        raise UserError(
+            f"{file}: is the name of a {named} file, but format is {settings.format}; name one "
+            f"that ends in .{settings.suffix} with --out, or leave --format out."
+        )
+
 
 @settings_options
 def run(
     content: Annotated[Path, typer.Argument(help="The photograph.")],
-    settings: BatchSettings,
+    given: Mapping[str, Any],
     style: Annotated[Path | None, typer.Argument(help="The painting.")] = None,
     blend: Annotated[
         list[str] | None,
@@ -49,25 +82,25 @@ def run(
     ] = None,
     mask_dir: MaskDir = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="PNG file [<content>-<style>.png].")
+        Path | None, typer.Option("--out", "-o", help="Picture file [<content>-<style>.png].")
     ] = None,
     dry_run: DryRun = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Stylise one picture into one PNG file."""
+    """Stylise one picture into one file, whose suffix is its format where --format is not given."""
+    settings = build(given if out is None else {**format_of(out), **given})
     picture = read_inputs(
         content, style, blend or [], region or [], content_mask, style_mask, mask_dir, settings
     )
-    file = out or Path(f"{content.stem}-{picture.style.name}.png")
+    file = out or Path(f"{content.stem}-{picture.style.name}.{settings.suffix}")
     for part in (content, *(one.path for one in picture.style.parts)):
         if file.exists() and part.samefile(file):
             raise UserError(f"{file}: is an input; name another file with --out.")
     if file.is_dir():
         raise UserError(f"{file}: is a folder; name a file with --out, such as {file / 'x.png'}.")
-    if file.suffix.lower() != ".png":
-        raise UserError(f"{file}: results are PNG files; name one that ends in .png with --out.")
+    check_suffix(file, settings)
     pair = replace(picture, file=file.name)
     if dry_run:
         show_plan([Case(settings, [pair])], file.parent, as_json)

@@ -81,6 +81,8 @@ def study(
 ) -> None:
     """Content reconstruction or texture synthesis."""
     settings = build(given)
+    if kind == "texture" and settings.finish == "detail":
+        raise UserError("finish detail does not go with texture: a texture has no content.")
     axes = axes_of(kind, layer_sets(layers, settings.network), seeds, given)
     cases = cases_of(kind, axes, given, read_sources(images, settings, out))
 
@@ -156,14 +158,15 @@ def sweep(
     plan = read_sweep(path)
     preset = read_preset(plan.preset) if plan.preset else {}
     base = merge({"curves": True}, preset, plan.base, given)
-    contents, styles = contents or plan.contents, styles or plan.styles
-    if contents is None or styles is None:
+    photographs, paintings = contents or plan.contents, styles or plan.styles
+    if photographs is None or paintings is None:
         raise UserError(
             f"{file}: names no pictures; write `nst-batch sweep {file} CONTENTS STYLES`."
         )
     cases = expand(plan.axes, base)
     settings = cases[0].settings
-    pairs = Grid(*read_sides(contents, styles, settings, out, blend_styles, mask_dir))
+    sides = read_sides(photographs, paintings, settings, out, blend_styles, mask_dir)
+    pairs = Grid(*sides)
     cases = with_pairs(cases, pairs)
 
     def report() -> list[Path]:
@@ -171,7 +174,7 @@ def sweep(
 
         return report(cases, out)
 
-    inputs = [contents, styles]
+    inputs = [photographs, paintings]
     perform(cases, plan.axes, base, out, inputs, dry_run, overwrite, quiet, as_json, report)
 
 

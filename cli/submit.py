@@ -87,7 +87,7 @@ def grid(
     from nst_lightning.batch.wanted import write_wanted
 
     sides = read_sides(contents, styles, settings, out, blend_styles, mask_dir)
-    wanted = choose_pairs(*sides, pairs_file)
+    wanted = choose_pairs(*sides, settings, pairs_file)
     tasks = count_tasks(shards, len(wanted), array_parallelism)
     parameters = {
         "job_name": "nst-batch", "wckey": None, "stderr_to_stdout": True,

@@ -10,6 +10,7 @@ import typer
 
 from nst_lightning.batch.plan import Case, Pair, Source
 from nst_lightning.errors import UserError
+from nst_lightning.settings import Scale
 from nst_lightning.stop import Interrupted
 
 from .display import choose_display, duration
@@ -138,6 +139,13 @@ def is_done(record: Mapping[str, Any]) -> bool:
     return bool(record["status"] == "done")
 
 
+def size_in_words(scale: Scale) -> str:
+    """The size of a scale as a part of a sentence."""
+    if not isinstance(scale.target, float):
+        return f"{scale.size} px"
+    return "the original size" if scale.target == 1 else f"{scale.size} of the original size"
+
+
 def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
     """Print what a run would do and about what it would take."""
     from nst_lightning.batch.cost import costs_of_contents, flops_per_second
@@ -185,7 +193,7 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
     for problem in problems:
         typer.echo(f"cannot be made: {problem}")
     scales = [case.settings.scales for case in cases]
-    each = ", ".join(f"{scale.size} px for {scale.steps} steps" for scale in scales[0])
+    each = ", ".join(f"{size_in_words(scale)} for {scale.steps} steps" for scale in scales[0])
     if any(other != scales[0] for other in scales):
         each = f"{sum(case.settings.total_steps * len(case.pairs) for case in cases)} steps in all"
     typer.echo(

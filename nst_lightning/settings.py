@@ -23,7 +23,8 @@ from pydantic import (
 )
 
 from nst_lightning.errors import UserError
-from nst_lightning.imaging.header import MAX_PIXELS
+from nst_lightning.imaging.header import MAX_PIXELS, RESULT_SUFFIXES, Target, fit
+from nst_lightning.imaging.header import SMALLEST_START as SMALLEST_START
 from nst_lightning.vgg.layers import canonical
 
 
@@ -53,10 +54,6 @@ def is_number_of_scales(value: Any) -> bool:
     return value == "auto" or (str(value).strip().isdigit() and not isinstance(value, bool))
 
 
-SMALLEST_START = 192
-"""Longest side, in pixels, from which `scales: auto` starts at the least: below it too little of a
-photograph is left (looked at; figures in docs/performance.md)."""
-
 FINER = 0.4
 """Steps of a scale for each step of the scale before, which is half as large."""
 
@@ -67,10 +64,14 @@ def coarse_to_fine(size: int | str, steps: int, count: int | None) -> list[dict[
     Args:
         size: of the last (see `parse_size`).
         steps: of all together.
-        count: how many; None: as many as start from at least `SMALLEST_START`.
+        count: how many; None: as many as start from at least `SMALLEST_START`; three of a share,
+            for it is another number of pixels in each picture.
     """
-    sides = [size] if isinstance(size, int) else [int(side) for side in size.split("x")]
-    if count is None:
+    whole = share_of(size)
+    sides = [size] if isinstance(size, int) else [int(s) for s in size.split("x") if not whole]
+    if count is None and whole:
+        count = min(3, steps)
+    elif count is None:
         count = 1
         while max(sides) / 2**count >= SMALLEST_START and count < steps:
             count += 1
@@ -82,7 +83,8 @@ def coarse_to_fine(size: int | str, steps: int, count: int | None) -> list[dict[
     for k in range(count):
         end = min(max(ends[k], before + 1), steps - (count - 1 - k))
         at = [max(1, round(side / 2 ** (count - 1 - k))) for side in sides]
-        made.append({"size": at[0] if len(at) == 1 else f"{at[0]}x{at[1]}", "steps": end - before})
+        here = percent(whole / 2 ** (count - 1 - k)) if whole else "x".join(map(str, at))
+        made.append({"size": here, "steps": end - before})
         before = end
     return made
 
@@ -109,9 +111,25 @@ def parse_devices(value: Any) -> Any:
 LARGEST_SIDE = 100_000
 
 
+def share_of(size: int | str) -> float | None:
+    """`original` → 1.0, `25%` → 0.25; None for a size in pixels."""
+    if size == "original":
+        return 1.0
+    number = re.fullmatch(r"(\d+\.?\d*|\.\d+)%", size) if isinstance(size, str) else None
+    return float(number[1]) / 100 if number else None
+
+
+def percent(share: float) -> str:
+    """A share as a size: 1.0 → `original`, 0.25 → `25%`."""
+    return "original" if share == 1 else f"{100 * share:g}%"
+
+
 def parse_size(value: Any) -> Any:
-    """`512` → 512, the longest side; `640x480` → itself, width and height."""
+    """`512` → 512, the longest side; `640x480` → itself, width and height; `original` and `25%` →
+    themselves, shares of the content's own size."""
     text = value.strip().lower().replace("×", "x") if isinstance(value, str) else ""
+    if (share := share_of(text)) is not None and 0 < share <= 1:
+        return percent(share)
     sides = [int(side) for side in text.split("x") if side.isdigit()]
     if isinstance(value, int) and not isinstance(value, bool):
         sides = [value]
@@ -121,8 +139,8 @@ def parse_size(value: Any) -> Any:
         or not all(1 <= side <= LARGEST_SIDE for side in sides)
     ):
         raise ValueError(
-            f"should be the longest side in pixels (1 to {LARGEST_SIDE}), or WIDTHxHEIGHT such as "
-            f"224x224, not {value!r}"
+            f"should be the longest side in pixels (1 to {LARGEST_SIDE}), WIDTHxHEIGHT such as "
+            f"224x224, original, or a share of it such as 50% (at most 100%), not {value!r}"
         )
     return sides[0] if len(sides) == 1 else f"{sides[0]}x{sides[1]}"
 
@@ -157,7 +175,8 @@ class Scale(Model):
     """One pass over the picture."""
 
     size: Annotated[int | str, BeforeValidator(parse_size)] = 512
-    """Longest side in pixels, the aspect kept; or WIDTHxHEIGHT exactly."""
+    """Longest side in pixels, the aspect kept; WIDTHxHEIGHT exactly; original, the content's own
+    size; or P%, a share of it."""
 
     steps: Annotated[int, Field(ge=1, le=10_000_000)] = 300
     """Steps; one step is one evaluation of the loss and its gradient."""
@@ -166,17 +185,32 @@ class Scale(Model):
     """Factor on the weight of the content at this scale."""
 
     @property
-    def target(self) -> int | tuple[int, int]:
-        """The longest side, or (height, width)."""
+    def target(self) -> Target:
+        """The longest side, a share of the content's own size, or (height, width)."""
         if isinstance(self.size, int):
             return self.size
+        if (share := share_of(self.size)) is not None:
+            return share
         width, height = map(int, self.size.split("x"))
         return height, width
 
     @property
     def longest(self) -> int:
-        """The longest side."""
-        return self.target if isinstance(self.target, int) else max(self.target)
+        """The longest side.
+
+        Raises:
+            ValueError: it is a share, of which each content makes another; see `longest_of`.
+        """
+        return self.longest_of(None)
+
+    def longest_of(self, content: tuple[int, int] | None) -> int:
+        """The longest side, for a content whose file has this (height, width)."""
+        target = self.target
+        if isinstance(target, float):
+            if content is None:
+                raise ValueError(f"how many pixels {self.size} is depends on the content")
+            target = fit(*content, target)
+        return target if isinstance(target, int) else max(target)
 
 
 class TransferSettings(Model):
@@ -419,11 +453,21 @@ class TransferSettings(Model):
             update={"content_weight": self.content_weight * scale.content_weight}
         )
 
-    def style_size_at(self, scale: Scale) -> int:
-        """Longest side of the style at one of the scales, before `style_scale`."""
+    def style_size_at(self, scale: Scale, content: tuple[int, int] | None = None) -> int:
+        """Longest side of the style at one of the scales, before `style_scale`.
+
+        Args:
+            scale: one of `scales`.
+            content: (height, width) of the content's file, for scales that are a share of it.
+        """
+        here = scale.longest_of(content)
         if self.style_size is None:
-            return scale.longest
-        return max(1, round(self.style_size * scale.longest / self.scales[-1].longest))
+            return here
+        return max(1, round(self.style_size * here / self.scales[-1].longest_of(content)))
+
+
+WRITTEN = ("format", "quality", "bit_depth", "dither", "keep_exif", "finish")
+"""The settings that say how a result is written."""
 
 
 class BatchSettings(TransferSettings):
@@ -479,6 +523,50 @@ class BatchSettings(TransferSettings):
 
     max_pixels: Annotated[int, Field(ge=1)] = MAX_PIXELS
     """Refuse pictures of more pixels than this as decompression bombs."""
+
+    format: Literal["png", "jpeg", "webp", "tiff"] = "png"
+    """File format of the results."""
+
+    quality: Annotated[int, Field(ge=1, le=100)] = 95
+    """Quality of jpeg and webp; webp at 100 is lossless."""
+
+    bit_depth: Literal[8, 16] = 8
+    """Bits of each channel; 16 with png and tiff only."""
+
+    dither: bool = False
+    """Round each value up or down by chance, the same in every run, so that smooth gradients show
+    no steps; the mean stays."""
+
+    keep_exif: bool = False
+    """Copy date, camera and GPS position from the content's EXIF into the result."""
+
+    finish: Literal["none", "detail"] = "none"
+    """What is done to the optimised picture: detail enlarges it to the content's own size, with the
+    content's own detail."""
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of the results, without its dot."""
+        return RESULT_SUFFIXES[self.format]
+
+    @field_validator("bit_depth", mode="before")
+    @classmethod
+    def _bits(cls, value: Any) -> Any:
+        return int(value) if isinstance(value, str) and value.isdigit() else value
+
+    @model_validator(mode="after")
+    def _can_be_written(self) -> "BatchSettings":
+        if self.bit_depth == 16 and self.format in ("jpeg", "webp"):
+            raise UserError(
+                f"bit_depth 16 does not go with format {self.format}, which holds 8 bits: choose "
+                "format png or tiff, or bit_depth 8."
+            )
+        if self.finish == "detail" and isinstance(self.scales[-1].target, tuple):
+            raise UserError(
+                f"finish detail does not go with size {self.scales[-1].size}, for it needs the "
+                "content's own aspect: give the longest side alone."
+            )
+        return self
 
     @field_validator("batch_size", mode="before")
     @classmethod

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nst_lightning.batch.plan import Pair, Source
-from nst_lightning.settings import BatchSettings, TransferSettings
+from nst_lightning.settings import WRITTEN, BatchSettings, TransferSettings
 from nst_lightning.vgg.layers import canonical
 
 ALGORITHM = 3
@@ -17,6 +17,7 @@ ONLY_WITH = {
     "color_variant": ("preserve_color", ("match-linear",)),
     "gram": ("style_loss", ("gram",)),
     "adam_beta2": ("optimizer", ("adam",)),
+    "quality": ("format", ("jpeg", "webp")),
 }
 """Settings that count only where another has one of these values."""
 
@@ -28,11 +29,20 @@ LATER: dict[str, Any] = {
     "style_scale": [1.0],
     "adam_beta2": 0.999,
     "average": 0.0,
+    "format": "png",
+    "bit_depth": 8,
+    "dither": False,
+    "keep_exif": False,
+    "finish": "none",
 }
 """Settings that came later, and the values that are left out: with these, results of before there
 was a choice stay what they are."""
 
 INITS = ("content", "noise", "gray", "style")
+
+
+NEUTRAL = ("preserve_color", *(name for name in WRITTEN if name != "quality"))
+"""Settings that are left out of the identity where they have their default, and change nothing."""
 
 
 def file_sha256(path: Path) -> str:
@@ -58,6 +68,8 @@ def pixel_settings(settings: BatchSettings) -> dict[str, Any]:
     chosen["learning_rate"] = settings.resolved_learning_rate
     chosen["precision"] = settings.precision
     chosen.pop("weights")
+    for name in WRITTEN:
+        chosen[name] = getattr(settings, name)
     for name, (user, values) in ONLY_WITH.items():
         if getattr(settings, user) not in values:
             chosen.pop(name)

@@ -15,6 +15,7 @@ from nst_lightning.batch.cost import plan_flops
 from nst_lightning.batch.device import batch_size, choose_device, choose_devices, resolve
 from nst_lightning.batch.display import Display
 from nst_lightning.batch.fingerprint import INITS, Fingerprints, masks_sha256, style_sha256
+from nst_lightning.batch.finishing import too_large
 from nst_lightning.batch.hashes import InputHashes
 from nst_lightning.batch.ledger import Ledger, Record
 from nst_lightning.batch.masks import mask_problem
@@ -53,7 +54,8 @@ def identify(
     """The pairs of a case as jobs, each with the reason why it cannot be made, if any."""
     fingerprints = Fingerprints(resolved, weights.checksum)
     for pair in case.pairs:
-        problem = pair.problem or mask_problem(pair, case.settings.max_pixels)
+        problem = pair.problem or too_large(pair.content, resolved)
+        problem = problem or mask_problem(pair, case.settings.max_pixels)
         shas = ("", "", "")
         if not problem:
             try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nst_lightning.batch.fingerprint import ALGORITHM, pixel_settings
+from nst_lightning.batch.fingerprint import ALGORITHM, NEUTRAL, pixel_settings
 from nst_lightning.batch.ledger import Ledger, Record
 from nst_lightning.batch.plan import Pair
 from nst_lightning.errors import UserError
@@ -18,7 +18,7 @@ from nst_lightning.settings import BatchSettings, build, dump_yaml, read_yaml
 
 SETTINGS = "settings.yaml"
 RECORD_KEY = "nst-lightning"
-"""The text chunk of a result's PNG that holds its record."""
+"""The keyword of the text in a result's file that holds its record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +142,14 @@ def check_settings(out: Path, settings: BatchSettings, *, overwrite: bool) -> No
         return
     if not any(record["status"] == "done" for record in Ledger(out).records()):
         return
-    before, now = pixel_settings(read_settings(out)), pixel_settings(settings)
+    earlier = read_settings(out)
+    before, now = pixel_settings(earlier), pixel_settings(settings)
+    # A setting that one of the two leaves out has its neutral value there.
+    old, new = earlier.model_dump(mode="json") | before, settings.model_dump(mode="json") | now
     reasons = [
-        f"{name} {show(before[name])} instead of {show(now[name])}"
-        for name in now
-        if before.get(name) != now[name]
+        f"{name} {show(old[name])} instead of {show(new[name])}"
+        for name in dict.fromkeys([*now, *before])
+        if before.get(name) != now.get(name)
     ]
     if reasons:
         raise UserError(
@@ -170,7 +173,8 @@ def differences(record: Record, job: Job, settings: BatchSettings) -> list[str]:
     before: Mapping[str, Any] = record.get("settings", {}) | record.get("resolved", {})
     names = pixel_settings(settings)
     now = settings.model_dump(mode="json") | {"learning_rate": names["learning_rate"]}
-    for name in names:
+    neutral = [name for name in NEUTRAL if name not in names]
+    for name in [*names, *neutral]:
         if name in before and before[name] != now.get(name):
             reasons.append(f"{name} {show(before[name])} instead of {show(now.get(name))}")
     for role, sha in (("content", job.content_sha256), ("style", job.style_sha256)):

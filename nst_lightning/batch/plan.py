@@ -12,7 +12,14 @@ from typing import overload
 
 from nst_lightning.batch.ledger import MANIFEST
 from nst_lightning.errors import UserError
-from nst_lightning.imaging.header import OTHER_PICTURES, SUFFIXES, fit, picture_size
+from nst_lightning.imaging.header import (
+    OTHER_PICTURES,
+    RESULT_SUFFIXES,
+    SUFFIXES,
+    Target,
+    fit,
+    picture_size,
+)
 from nst_lightning.settings import BatchSettings
 
 Shape = tuple[int, int]
@@ -169,6 +176,9 @@ def read_source(path: Path, name: str, settings: BatchSettings) -> Source:
         return Source(path, name, None, str(error))
 
 
+_ENDS = (*(f".{suffix}" for suffix in RESULT_SUFFIXES.values()), ".yaml", ".jsonl")
+
+
 def output_names(paths: Sequence[Path]) -> dict[Path, str]:
     """A distinct name for each path (relative), the same in every run over the same files.
 
@@ -195,7 +205,7 @@ def output_names(paths: Sequence[Path]) -> dict[Path, str]:
         for path, name in names.items():
             key = name.casefold()
             # A name that ends like a result would make a folder called as another's file.
-            if taken[key] > 1 or key in folders or key.endswith((".png", ".yaml", ".jsonl")):
+            if taken[key] > 1 or key in folders or key.endswith(_ENDS):
                 names[path] = longer(path)
     return names
 
@@ -204,9 +214,12 @@ class Grid(Sequence[Pair]):
     """Every content with every style, contents first; made when they are looked at, for there may
     be millions."""
 
-    def __init__(self, contents: Sequence[Source], styles: Sequence[Source]) -> None:
+    def __init__(
+        self, contents: Sequence[Source], styles: Sequence[Source], suffix: str = "png"
+    ) -> None:
         self.contents = contents
         self.styles = styles
+        self.suffix = suffix
 
     def __len__(self) -> int:
         return len(self.contents) * len(self.styles)
@@ -219,18 +232,21 @@ class Grid(Sequence[Pair]):
         if isinstance(index, slice):
             return [self[at] for at in range(len(self))[index]]
         row, column = divmod(range(len(self))[index], len(self.styles))
-        return pair(self.contents[row], self.styles[column])
+        return pair(self.contents[row], self.styles[column], self.suffix)
 
     def __iter__(self) -> Iterator[Pair]:
-        return (pair(content, style) for content in self.contents for style in self.styles)
+        suffix = self.suffix
+        return (pair(content, style, suffix) for content in self.contents for style in self.styles)
 
 
-def pair(content: Source, style: Source) -> Pair:
+def pair(content: Source, style: Source, suffix: str = "png") -> Pair:
     """One pair and where its result goes."""
-    return Pair(content, style, f"{content.name}/{style.name}.png")
+    return Pair(content, style, f"{content.name}/{style.name}.{suffix}")
 
 
-def listed_pairs(table: Path, contents: Sequence[Source], styles: Sequence[Source]) -> list[Pair]:
+def listed_pairs(
+    table: Path, contents: Sequence[Source], styles: Sequence[Source], suffix: str = "png"
+) -> list[Pair]:
     """The pairs of a CSV of content,style: file names, or names without suffix; a header may stand.
 
     Raises:
@@ -251,7 +267,7 @@ def listed_pairs(table: Path, contents: Sequence[Source], styles: Sequence[Sourc
             f"{table}: each line is `content,style`, but one is {','.join(wrong[0])!r}."
         )
     chosen = {(look_up(c, contents, table), look_up(s, styles, table)): None for c, s in rows}
-    return [pair(content, style) for content, style in chosen]
+    return [pair(content, style, suffix) for content, style in chosen]
 
 
 def look_up(wanted: str, sources: Sequence[Source], table: Path) -> Source:
@@ -280,7 +296,7 @@ def parse_shard(which: str) -> tuple[int, int]:
     return int(first) - 1, int(count)
 
 
-def shapes(source: Source, sizes: Iterable[int | Shape], upscale: bool) -> tuple[Shape, ...]:
+def shapes(source: Source, sizes: Iterable[Target], upscale: bool) -> tuple[Shape, ...]:
     """The (height, width) of a readable source at each size (see `fit`)."""
     assert source.shape is not None
     return tuple(fit(*source.shape, size, upscale) for size in sizes)

@@ -65,11 +65,12 @@ def read_status(out: Path) -> Status:
     states = _ask_slurm(out)
     now = _in_progress(out, states)
     seconds, made, left, workers = 0.0, 0, 0.0, sum(len(notice["batches"]) for notice in now)
-    running = {f"{name}.png": (n, b) for n in now for b in n["batches"] for name in b["pairs"]}
+    running = {name: (n, b) for n in now for b in n["batches"] for name in b["pairs"]}
     for file in wanted:
         status, reason, took = known.get(file, ("", "", 0.0))
-        if file in running:
-            notice, batch = running[file]
+        name = file.rpartition(".")[0]
+        if name in running:
+            notice, batch = running[name]
             where = f"job {notice['job']}, task {notice['rank']}" if notice["job"] else "process"
             where += f" on {notice['host']}" + ("" if notice["job"] else f", {notice['pid']}")
             found.running[file] = f"step {batch['step']}/{batch['steps']}, {where}"

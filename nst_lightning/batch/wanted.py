@@ -32,9 +32,10 @@ def write_wanted(out: Path, cases: Sequence[Case]) -> bool:
 
 def _sides(case: Case) -> Any:
     if isinstance(case.pairs, Grid):
-        return [
+        sides = [
             [source.name for source in side] for side in (case.pairs.contents, case.pairs.styles)
         ]
+        return [*sides, case.pairs.suffix]
     return {"files": [pair.file for pair in case.pairs]}
 
 
@@ -51,8 +52,9 @@ def read_wanted(out: Path) -> Iterator[str]:
 def _files(case: Any) -> Iterator[str]:
     if isinstance(case, dict):
         return iter(case["files"])
-    contents, styles = case
-    return (f"{content}/{style}.png" for content in contents for style in styles)
+    contents, styles, *rest = case
+    suffix = rest[0] if rest else "png"  # as notes of before there was a choice mean
+    return (f"{content}/{style}.{suffix}" for content in contents for style in styles)
 
 
 def is_complete(out: Path, ledger: Ledger) -> bool:

@@ -22,6 +22,7 @@ from nst_lightning.batch.cache import TensorCache
 from nst_lightning.batch.checkpoint import Checkpoints, Files, State
 from nst_lightning.batch.display import Display, Losses
 from nst_lightning.batch.fingerprint import pair_seed
+from nst_lightning.batch.finishing import finished_picture, write_result
 from nst_lightning.batch.ledger import Record
 from nst_lightning.batch.masks import regions
 from nst_lightning.batch.memory import keep_freed_memory
@@ -38,6 +39,7 @@ from nst_lightning.imaging.atomic import write_text
 from nst_lightning.imaging.colour_transfer import content_colours, style_colours
 from nst_lightning.imaging.header import fit
 from nst_lightning.imaging.mask import Mask, read_mask
+from nst_lightning.imaging.quantise import to_levels
 from nst_lightning.imaging.read import Picture, read_picture
 from nst_lightning.imaging.resize import resize
 from nst_lightning.imaging.write import to_uint8, write_png
@@ -212,7 +214,7 @@ class Worker:
 
     def _make(self, jobs: Sequence[Job], state: State | None) -> list[Made]:
         """All scales of a batch, from the state on in which it was left, where there is one; what
-        there is to say of each pair, its `rgb` first."""
+        there is to say of each pair, its `picture` first."""
         s = self.settings
         course = Course(**state["run"]) if state else Course(torch.zeros(len(jobs)).long())
         started = time.monotonic() - course.seconds
@@ -244,13 +246,15 @@ class Worker:
                 break
             course.offset += scale.steps
         weights, failed = s.term_weights, model.failed_at.tolist()
-        rgb = to_uint8(model.picture().cpu())
+        pictures = model.picture().cpu()
+        # Losses are those of what the file holds, before `finish` and lossy compression.
+        levels = to_levels(pictures, s.bit_depth, dither=s.dither).to(self.dtype)
         with torch.no_grad():
-            saved = content_colours((rgb.to(self.dtype) / 255).to(self.device), s)
+            saved = content_colours((levels / (2**s.bit_depth - 1)).to(self.device), s)
             losses = {k: v.tolist() for k, v in model.to(self.device).evaluate(saved).items()}
         return [
             {
-                "rgb": rgb[i],
+                "picture": pictures[i],
                 "alpha": alphas[i],
                 "losses": {name: finite(values[i]) for name, values in losses.items()},
                 "unweighted": {
@@ -309,11 +313,12 @@ class Worker:
 
     def _content(self, job: Job, scale: Scale) -> tuple[Picture, dict[str, Tensor]]:
         def make() -> tuple[Picture, dict[str, Tensor]]:
-            picture = self._read(job.pair.content.path, scale.target)
+            picture = self._read(job.pair.content.path, self._content_size(job, scale))
             image = content_colours(picture.rgb, self.settings).to(self.device, self.dtype)
             return picture, content_targets(self._network(), image, self.settings)
 
-        return self.cache.get(("content", job.pair.content.path, scale.target), make)
+        key = ("content", job.pair.content.path, self._content_size(job, scale))
+        return self.cache.get(key, make)
 
     def _targets(
         self, job: Job, content: tuple[Picture, dict[str, Tensor]], scale: Scale, kind: StyleKind
@@ -369,10 +374,18 @@ class Worker:
         content, _ = self._content(job, scale)
         return style_colours(style, content.rgb, self.settings)
 
+    def _content_size(self, job: Job, scale: Scale) -> int | Shape:
+        """Longest side of the content, or its (height, width)."""
+        target = scale.target
+        if isinstance(target, float):
+            return shapes(job.pair.content, [target], self.settings.upscale)[0]
+        return target
+
     def _style_shape(self, job: Job, scale: Scale, size: float) -> int | Shape:
         """Longest side of the style, or its (height, width)."""
         if self.settings.style_fit == "keep":
-            return max(1, round(size * self.settings.style_size_at(scale)))
+            longest = self.settings.style_size_at(scale, job.pair.content.shape)
+            return max(1, round(size * longest))
         height, width = shapes(job.pair.content, [scale.target], self.settings.upscale)[0]
         return max(1, round(size * height)), max(1, round(size * width))
 
@@ -405,7 +418,7 @@ class Worker:
             for job in jobs
             for scale in self.settings.scales
             for key in (
-                (job.pair.content.path, scale.target),
+                (job.pair.content.path, self._content_size(job, scale)),
                 *(
                     (part.path, self._style_shape(job, scale, size))
                     for part in job.pair.style.parts
@@ -502,6 +515,9 @@ class Worker:
     def _write(self, job: Job, made: Made) -> Record:
         """The picture with its record inside, and what belongs beside it."""
         float32_from = made["float32_from"]
+        picture, alpha = made["picture"], made["alpha"]
+        if not made["failed_at"]:
+            picture, alpha = finished_picture(picture, alpha, job.pair.content.path, self.settings)
         facts = {
             "losses": made["losses"],
             "unweighted": made["unweighted"],
@@ -514,8 +530,8 @@ class Worker:
                 "learning_rate": self.settings.resolved_learning_rate,
                 "accelerator": self.device.type,
                 "precision": self.settings.precision,
-                "width": made["rgb"].shape[-1],
-                "height": made["rgb"].shape[-2],
+                "width": picture.shape[-1],
+                "height": picture.shape[-2],
             },
         }
         path = self.out / job.pair.output
@@ -534,7 +550,10 @@ class Worker:
         self._write_course(job, made)
         if self.parameters:
             write_text(path.with_suffix(".yaml"), dump_yaml(self.asked))
-        write_png(path, made["rgb"], made["alpha"], {RECORD_KEY: encode(record)})
+        if made["failed_at"]:
+            write_png(path, picture, alpha, {RECORD_KEY: encode(record)})
+        else:
+            write_result(path, picture, alpha, job.pair.content.path, self.settings, record)
         return record | {"bytes": path.stat().st_size}
 
     def _write_course(self, job: Job, made: Made) -> None:
@@ -545,7 +564,7 @@ class Worker:
             draw_curves(folder / "curves.png", {job.pair.label: made["history"]}, job.pair.label)
         if made["frames"]:
             stopped = made["steps"] < self.settings.total_steps
-            seen = [*made["frames"], *([made["rgb"]] if stopped else [])]
+            seen = [*made["frames"], *([to_uint8(made["picture"])] if stopped else [])]
             frames = [Image.fromarray(frame.permute(1, 2, 0).numpy()) for frame in seen]
             write_film(folder / f"progress.{self.settings.animate}", frames)
 

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from PIL import Image, PngImagePlugin
+from PIL import Image
 from torch import Tensor
 
 from nst_lightning.imaging.atomic import atomic_file
+from nst_lightning.imaging.encode import png_texts
 
 
 def to_uint8(image: Tensor) -> Tensor:
@@ -61,7 +62,9 @@ def write_png(
     )
     # Encoded in memory: Pillow, writing to a file by itself, may lose the system's error number.
     data = io.BytesIO()
-    image.save(data, "PNG", pnginfo=_chunks(metadata or {}))
+    info = png_texts(metadata or {})
+    info.add(b"sRGB", b"\x01")  # relative colorimetric
+    image.save(data, "PNG", pnginfo=info)
     with atomic_file(path) as file:
         file.write(data.getbuffer())
 
@@ -74,16 +77,3 @@ def _levels(image: Tensor, channels: int, name: str) -> Tensor:
         raise ValueError(f"{name} must be ({channels}, H, W), not {tuple(image.shape)}")
     image = image.detach().cpu()
     return image if image.dtype == torch.uint8 else to_uint8(image)
-
-
-def _chunks(metadata: Mapping[str, str]) -> PngImagePlugin.PngInfo:
-    info = PngImagePlugin.PngInfo()
-    info.add(b"sRGB", b"\x01")  # relative colorimetric
-    for key, value in metadata.items():
-        if not 1 <= len(key) <= 79 or not key.isprintable() or key != key.strip():
-            raise ValueError(f"{key!r} cannot be a PNG keyword: 1 to 79 printable characters")
-        # Pillow writes a value that is not Latin-1 as UTF-8; a NUL is not allowed in either.
-        if "\0" in value:
-            raise ValueError(f"the value of {key!r} holds a NUL character")
-        info.add_text(key, value)
-    return info

@@ -14,22 +14,25 @@ from typing import Any
 from nst_lightning.batch.ledger import MANIFEST, Ledger, Record
 from nst_lightning.errors import UserError
 from nst_lightning.imaging.atomic import write_text
-from nst_lightning.imaging.header import MAX_PIXELS
+from nst_lightning.imaging.header import MAX_PIXELS, RESULT_SUFFIXES
 from nst_lightning.report.evaluation_file import read_evaluation
 from nst_lightning.report.gallery_data import ROLES, Source, gallery_data
 from nst_lightning.report.thumbnails import Size, small_copy
 
 PAGE = "index.html"
 FOLDER = "gallery"
-"""Holds the small copies: `results/<content>/<style>.jpg`, `thumbs/` and `views/` of inputs."""
+"""Holds the small copies: `results/<content>/<style>.jpg`, `thumbs/` and `views/` of inputs, and
+`large/` of results that no browser shows."""
 
 THUMBNAIL = 256
 """Longest side in pixels: the page's cells are 92 to 238 wide."""
 
 VIEW = 1280
-"""Longest side of the inputs' larger copies, so that the page can do without the originals."""
+"""Longest side of the inputs' larger copies, so that the page can do without the originals, and of
+those of TIFFs."""
 
 _THREADS = 4  # Pillow frees the interpreter while it works; each may hold a large photograph
+_SUFFIXES = frozenset(RESULT_SUFFIXES.values())
 _TITLE, _DATA = "<!-- title -->", "<!-- data -->"
 
 Watch = Callable[[int, int], None]
@@ -86,7 +89,7 @@ def read_records(out: Path) -> list[Record]:
 def inside(output: str) -> bool:
     """Whether a recorded result lies in the results folder, as all that nst-batch wrote do."""
     path = PurePosixPath(output)
-    return not path.is_absolute() and ".." not in path.parts and path.suffix == ".png"
+    return not path.is_absolute() and ".." not in path.parts and path.suffix[1:] in _SUFFIXES
 
 
 def make_copies(
@@ -117,8 +120,11 @@ def make_copies(
 
 
 def copy_result(out: Path, output: str, max_pixels: int) -> Size | None:
-    """The thumbnail of a result."""
+    """The thumbnail of a result; of a TIFF a larger copy too."""
     copy = out / FOLDER / "results" / f"{output.removesuffix('.png')}.jpg"
+    if output.endswith(".tif"):
+        large = out / FOLDER / "large" / f"{output}.jpg"
+        small_copy(out / output, large, VIEW, max_pixels=max_pixels)
     return small_copy(out / output, copy, THUMBNAIL, max_pixels=max_pixels)
 
 

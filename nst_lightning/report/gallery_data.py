@@ -217,7 +217,7 @@ def result_data(
         terms if isinstance(terms, dict) else {}
         for terms in (record.get("losses"), record.get("unweighted"))
     )
-    stem = record["output"].removesuffix(".png")
+    stem = record["output"].rpartition(".")[0]
     return {
         "href": href(record["output"]),
         "state": state,

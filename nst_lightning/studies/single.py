@@ -29,7 +29,7 @@ def only(kind: Kind, layers: Sequence[str]) -> dict[str, Any]:
 
 
 def cases_of(kind: Kind, axes: Axes, given: Settings, sources: Sequence[Source]) -> list[Case]:
-    """Every set and seed on every picture: <picture>/<layers>/seed-<n>.png, from noise."""
+    """Every set and seed on every picture: <picture>/<layers>/seed-<n>.<suffix>, from noise."""
     # A layer is to be seen as it is: at one scale, and without rounding.
     alike = {"init": "noise", "curves": True, "scales": 1, "precision": "32-true"}
     cases = expand(axes, merge(alike, given))
@@ -39,7 +39,7 @@ def cases_of(kind: Kind, axes: Axes, given: Settings, sources: Sequence[Source])
         replace(
             case,
             pairs=[
-                Pair(source, source, output(source, names[case.labels[LAYERS]], case.labels[SEED]))
+                Pair(source, source, output(source, names[case.labels[LAYERS]], case))
                 for source in sources
             ],
         )
@@ -54,6 +54,6 @@ def unique_names(cases: Sequence[Case]) -> list[str]:
     return [folders[case.labels[LAYERS]] for case in cases]
 
 
-def output(source: Source, layers: str, seed: str) -> str:
+def output(source: Source, layers: str, case: Case) -> str:
     """Where one result goes."""
-    return f"{source.name}/{layers}/seed-{seed}.png"
+    return f"{source.name}/{layers}/seed-{case.labels[SEED]}.{case.settings.suffix}"

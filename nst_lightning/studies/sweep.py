@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from nst_lightning.batch.plan import Case, Pair
+from nst_lightning.batch.plan import Case, Pair, pair
 from nst_lightning.errors import UserError
 from nst_lightning.settings import BatchSettings, Scale, build, merge, read_yaml
 
@@ -154,10 +154,11 @@ def slug(text: str) -> str:
 
 def with_pairs(cases: Sequence[Case], pairs: Sequence[Pair]) -> list[Case]:
     """Every case on every pair, each in the case's folder."""
-    return [
-        replace(case, pairs=[replace(pair, file=f"{folder}/{pair.file}") for pair in pairs])
-        for case, folder in zip(cases, map(Path, folder_names(cases)), strict=True)
-    ]
+    made = []
+    for case, folder in zip(cases, folder_names(cases), strict=True):
+        mine = [pair(one.content, one.style, case.settings.suffix) for one in pairs]
+        made.append(replace(case, pairs=[replace(m, file=f"{folder}/{m.file}") for m in mine]))
+    return made
 
 
 def dump_sweep(sweep: Sweep) -> str:

@@ -62,9 +62,37 @@ def test_a_size_of_width_and_height():
     scale = TransferSettings(size="640x480").scales[0]
     assert (scale.size, scale.target, scale.longest) == ("640x480", (480, 640), 640)
     assert TransferSettings(size="224").scales[0].target == 224
-    for wrong in ("640x", "x480", "0x10", "6x4x2", "big", "1.5", 0, 100_001, True):
+    for wrong in ("640x", "x480", "0x10", "6x4x2", "big", "1.5", 0, 100_001, True, "0%", "101%",
+                  "-5%", "%", "5 %x"):  # fmt: skip
         with pytest.raises(UserError, match="size should be the longest side"):
             build({"size": wrong})
+
+
+def test_a_size_that_is_a_share_of_the_contents():
+    scale = TransferSettings(size=" 25% ").scales[0]
+    assert (scale.size, scale.target) == ("25%", 0.25)
+    assert [TransferSettings(size=size).scales[0].size for size in ("100%", "Original")] == [
+        "original",
+        "original",
+    ]
+    assert Scale(size="original").target == 1.0
+    assert Scale(size="12.5%").longest_of((900, 1600)) == 200
+    assert Scale(size="original").longest_of((90, 160)) == 160
+    with pytest.raises(ValueError, match="depends on the content"):
+        _ = scale.longest
+    # From coarse to fine: three scales, as many as steps allow, or as many as asked for.
+    assert passes({"size": "original", "steps": 300}) == [
+        ("25%", 192), ("50%", 77), ("original", 31),
+    ]  # fmt: skip
+    assert passes({"size": "50%", "steps": 2}) == [("25%", 1), ("50%", 1)]
+    assert passes({"size": "50%", "steps": 5, "scales": 1}) == [("50%", 5)]
+    assert passes({"scales": "25%:200,50%:60,original:40"})[1:] == [("50%", 60), ("original", 40)]
+    mixed = TransferSettings(scales="256:5,50%:5,original:5")
+    assert [mixed.style_size_at(s, (500, 1000)) for s in mixed.scales] == [256, 500, 1000]
+    half = TransferSettings(scales="25%:5,original:5", style_size=600)
+    assert [half.style_size_at(s, (500, 1000)) for s in half.scales] == [150, 600]
+    assert build(merge({"size": "50%", "steps": 9}, {"steps": 3})).scales[-1].size == "50%"
+    assert build(yaml.safe_load(dump_yaml(build({"size": "50%"})))) == build({"size": "50%"})
 
 
 @pytest.mark.parametrize(
@@ -86,6 +114,13 @@ def test_a_size_of_width_and_height():
         ({"batch_size": "many"}, "batch_size should be auto or a number"),
         ({"first_step": 0}, "first_step should be torch or a number"),
         ({"first_step": "x"}, "first_step should be torch or a number"),
+        ({"bit_depth": 16, "format": "jpeg"}, "format jpeg, which holds 8 bits: choose format png"),
+        ({"bit_depth": "16", "format": "webp"}, "format webp, which holds 8 bits"),
+        ({"bit_depth": 12}, "bit_depth should be 8 or 16, not 12"),
+        ({"quality": 0}, "quality should be greater than or equal to 1, not 0"),
+        ({"quality": 101}, "quality"),
+        ({"format": "bmp"}, "format should be 'png', 'jpeg', 'webp' or 'tiff'"),
+        ({"finish": "detail", "size": "64x64"}, "content's own aspect"),
         ({"content_weight": 0, "style_layers": "relu1_1=0"}, "nothing to optimise"),
     ],
 )

@@ -14,7 +14,7 @@ from nst_lightning.batch.fingerprint import (
     pair_seed,
     pixel_settings,
 )
-from nst_lightning.settings import TransferSettings, build
+from nst_lightning.settings import WRITTEN, TransferSettings, build
 
 
 def of(weights: str = "w", content: str = "c", style: str = "s", **settings: Any) -> str:
@@ -114,6 +114,21 @@ def test_many_fingerprints_are_those_of_one_by_one():
             text = json.dumps(identity | masks, sort_keys=True)
             expected = hashlib.sha256(text.encode()).hexdigest()
             assert made.of(content, style, *masks.values()) == expected
+
+
+def test_how_a_result_is_written_counts_where_it_changes_the_file():
+    neutral = {"format": "png", "quality": 50, "bit_depth": 8, "dither": False}
+    assert of(**neutral, keep_exif=False, finish="none") == of()
+    assert pixel_settings(build({})).keys().isdisjoint(WRITTEN)  # as results of before there was it
+    others = [
+        {"format": "jpeg"}, {"format": "jpeg", "quality": 50}, {"format": "webp"},
+        {"format": "tiff"}, {"bit_depth": 16}, {"format": "tiff", "bit_depth": 16},
+        {"dither": True}, {"keep_exif": True}, {"finish": "detail"},
+    ]  # fmt: skip
+    assert len({of(), *(of(**other) for other in others)}) == 1 + len(others)
+    assert of(format="jpeg") == of(format="jpeg", quality=95)
+    assert of(format="tiff") == of(format="tiff", quality=50)
+    assert of(size="original") == of(size="100%") != of(size="99%")
 
 
 def test_how_colours_are_kept_counts_where_they_are():

@@ -8,7 +8,14 @@ import pytest
 import torch
 
 from nst_lightning.batch.ledger import Ledger
-from nst_lightning.batch.output import RECORD_KEY, Finished, Job, check_folder
+from nst_lightning.batch.output import (
+    RECORD_KEY,
+    Finished,
+    Job,
+    check_folder,
+    check_settings,
+    write_settings,
+)
 from nst_lightning.batch.plan import Grid, Source
 from nst_lightning.errors import UserError
 from nst_lightning.imaging.write import write_png
@@ -64,6 +71,27 @@ def test_a_line_does_not_vouch_for_another_file(tmp_path: Path):
     (tmp_path / "c/s.png").write_bytes(b"somebody else's")
     with pytest.raises(UserError, match="not made by nst-batch"):
         has(tmp_path, ledger)
+
+
+def test_a_refusal_names_how_the_picture_was_written(tmp_path: Path):
+    before, now = build({"size": 32, "bit_depth": 16, "keep_exif": True}), SETTINGS
+    path = tmp_path / job().pair.output
+    record = {"fingerprint": "old", "settings": before.model_dump(mode="json")}
+    write_png(path, torch.zeros(3, 8, 8), None, {RECORD_KEY: json.dumps(record)})
+    with pytest.raises(UserError, match="bit_depth 16 instead of 8; keep_exif True instead of Fal"):
+        Finished(tmp_path, None).has(job(), now, overwrite=False)
+
+
+@pytest.mark.parametrize("old_first", [True, False])
+def test_a_folder_of_another_format_is_refused(tmp_path: Path, old_first: bool):
+    settings = [build({"size": 32}), build({"size": 32, "format": "jpeg", "finish": "detail"})]
+    before, now = settings if old_first else settings[::-1]
+    Ledger(tmp_path).append({"output": "c/s.png", "status": "done"})
+    write_settings(tmp_path, before, "")
+    check_settings(tmp_path, before, overwrite=False)
+    names = ("png", "jpeg") if old_first else ("jpeg", "png")
+    with pytest.raises(UserError, match=f"format {names[0]} instead of {names[1]}.*finish "):
+        check_settings(tmp_path, now, overwrite=False)
 
 
 def test_where_results_may_go(tmp_path: Path):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from nst_lightning.batch.cost import plan_flops
 from nst_lightning.batch.plan import (
     Grid,
     Source,
@@ -14,6 +15,7 @@ from nst_lightning.batch.plan import (
     output_names,
     parse_shard,
     read_sources,
+    shapes,
 )
 from nst_lightning.errors import UserError
 from nst_lightning.settings import build
@@ -32,6 +34,9 @@ def test_names_are_stems_unless_they_collide():
     mixed = names("cat.jpg", "cat.png", "cat-jpg.png")
     assert len(set(mixed)) == 3
     assert names("x.png.jpg") == ["x.png-jpg"]
+    assert names("x.tif.jpg", "y.webp.png", "z.jpg.png", "v.bmp.png") == [
+        "x.tif-jpg", "y.webp-png", "z.jpg-png", "v.bmp",
+    ]  # fmt: skip
 
 
 def sources(folder: str, *labels: str, shape: tuple[int, int] = (30, 40)) -> list[Source]:
@@ -47,6 +52,9 @@ def test_a_grid_is_every_content_with_every_style():
     assert [pair.file for pair in grid[1:6:2]] == files[1:6:2]
     with pytest.raises(IndexError):
         grid[6]
+    other = Grid(contents, styles, "tif")
+    assert [pair.file for pair in other] == [file.replace(".png", ".tif") for file in files]
+    assert (other[5].file, other[5].extras) == ("c/y.tif", Path("c/y"))
 
 
 @pytest.mark.parametrize("wrong", ["0/4", "5/4", "x", "1/", "/2", "-1/2"])
@@ -69,12 +77,27 @@ def test_a_batch_has_one_shape():
         assert len({pair.content.shape for pair in batch}) == 1
 
 
+def test_a_share_is_of_each_contents_own_size():
+    large, small = sources("c", "a", shape=(600, 1000)), sources("c", "b", shape=(300, 100))
+    pairs = Grid([*large, *small], sources("s", "x"))
+    settings = build({"scales": "10%:1,50%:1,original:1"})
+    sizes = [scale.target for scale in settings.scales]
+    # Never below 192 pixels, where there are so many.
+    assert shapes(large[0], sizes, False) == ((115, 192), (300, 500), (600, 1000))
+    assert shapes(small[0], sizes, False) == ((192, 64), (192, 64), (300, 100))
+    assert len(batches(pairs, settings, lambda height, width: 9)) == 2
+    assert plan_flops([pairs[0]], settings) > 10 * plan_flops([pairs[1]], settings)
+
+
 def test_listed_pairs(tmp_path: Path):
     table = tmp_path / "pairs.csv"
     contents, styles = sources("c", "a", "b"), sources("s", "x", "y")
     table.write_text("Content, Style\na.jpg, y\n\nb,x.jpg\na,y\n")
     found = listed_pairs(table, contents, styles)
     assert [p.label for p in found] == ["a × y", "b × x"]
+    assert [p.file for p in listed_pairs(table, contents, styles, "webp")] == [
+        "a/y.webp", "b/x.webp",
+    ]  # fmt: skip
     for text, sentence in (("a,q\n", "'q'"), ("a\n", "content,style"), ("", "no pairs")):
         table.write_text(text)
         with pytest.raises(UserError, match=sentence):

@@ -14,7 +14,7 @@ from nst_lightning.batch.ledger import Ledger
 from nst_lightning.batch.plan import Case, Grid, Pair, Source
 from nst_lightning.batch.slurm import Place
 from nst_lightning.batch.status import read_status
-from nst_lightning.batch.wanted import is_complete, read_wanted, write_wanted
+from nst_lightning.batch.wanted import WANTED, is_complete, read_wanted, write_wanted
 from nst_lightning.errors import UserError
 from nst_lightning.settings import build
 
@@ -92,3 +92,20 @@ def test_lists_of_pairs_are_wanted_as_they_are(tmp_path: Path):
         assert not is_complete(tmp_path, ledger)
     ledger.append({"output": "c/c.png", "status": "failed"})
     assert is_complete(tmp_path, ledger)
+
+
+def test_results_of_another_format(tmp_path: Path):
+    sides = [[Source(Path(n), n, (8, 8)) for n in names] for names in (("a",), ("x.y", "z", "v"))]
+    write_wanted(tmp_path, [Case(build({"format": "tiff"}), Grid(*sides, "tif"))])
+    Ledger(tmp_path).append({"output": "a/x.y.tif", "status": "done", "seconds": 10.0})
+    board = Board(tmp_path, Place(), Silent())
+    board.batch(["a/z"], 100, {})
+    board.step(25, 1, dict)
+    found = read_status(tmp_path)
+    board.leave()
+    assert (found.done, list(found.running), found.waiting) == (
+        ["a/x.y.tif"], ["a/z.tif"], ["a/v.tif"],
+    )  # fmt: skip
+    # A note of before there was a choice means PNG.
+    (tmp_path / WANTED).write_text('[[["a"], ["x", "y"]]]')
+    assert list(read_wanted(tmp_path)) == ["a/x.png", "a/y.png"]

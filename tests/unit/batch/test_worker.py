@@ -380,3 +380,33 @@ def test_the_user_hears_what_becomes_of_a_saved_state(jobs: list[Job], tmp_path:
             if damage
             else "one/paint and 1 more: goes on after step 2"
         ]
+
+
+def test_a_share_is_of_the_contents_own_size(jobs: list[Job], tmp_path: Path):
+    scales = [{"size": 1, "steps": 1}, {"size": "original", "steps": 2}]
+    first = {"content_layers": "relu1_1", "style_layers": "relu1_1"}  # the others need more pixels
+    (record,) = make(jobs[:1], tmp_path / "share", scales=scales, **first)
+    assert record["resolved"]["width"] == 32  # and not 1, which is another size than the share 1.0
+    whole = [{"size": 1, "steps": 1}, {"size": 32, "steps": 2}]
+    (same,) = make(jobs[:1], tmp_path / "pixels", scales=whole, **first)
+    assert record["losses"] == same["losses"]
+
+
+@pytest.mark.parametrize("how", [{"bit_depth": 16}, {"dither": True}])
+def test_losses_are_those_of_what_the_file_holds(jobs: list[Job], tmp_path: Path, how: dict):
+    (plain,) = make(jobs[:1], tmp_path / "plain")
+    (other,) = make(jobs[:1], tmp_path / "other", **how)
+    assert plain["losses"] == pytest.approx(other["losses"], rel=0.02)
+    assert plain["losses"] != other["losses"]
+
+
+def test_detail_changes_the_file_and_not_the_losses(jobs: list[Job], tmp_path: Path):
+    small = {"size": 16, "preserve_color": "luminance"}
+    (plain,) = make(jobs[1:], tmp_path / "plain", **small)
+    (detail,) = make(jobs[1:], tmp_path / "detail", **small, finish="detail")
+    assert plain["losses"] == detail["losses"]
+    assert [r["resolved"]["width"] for r in (plain, detail)] == [16, 32]
+    with Image.open(tmp_path / "detail" / jobs[1].pair.output) as image:
+        assert (image.size, image.mode) == ((32, 32), "RGBA")
+        (content,) = [Image.open(jobs[1].pair.content.path)]
+        assert image.getchannel("A").tobytes() == content.getchannel("A").tobytes()

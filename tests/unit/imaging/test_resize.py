@@ -34,6 +34,20 @@ def test_fit_refuses_sides_below_1(arguments: tuple[int, int, int | None]) -> No
         fit(*arguments)
 
 
+@pytest.mark.parametrize(
+    ("shape", "share", "expected"),
+    [
+        ((600, 1001), 1.0, (600, 1001)),
+        ((600, 1000), 0.5, (300, 500)),
+        ((1000, 600), 0.1, (192, 115)),
+        ((100, 50), 0.25, (100, 50)),
+        ((3, 1001), 0.25, (1, 250)),
+    ],
+)
+def test_fit_to_a_share(shape: tuple[int, int], share: float, expected: tuple[int, int]) -> None:
+    assert fit(*shape, share) == fit(*shape, share, True) == expected
+
+
 def test_the_same_size_keeps_every_value() -> None:
     image = torch.rand(2, 3, 7, 5, generator=torch.Generator().manual_seed(0))
     assert torch.equal(resize(image, 7, 5), image)

@@ -163,6 +163,23 @@ def test_files_beside_a_result_are_found(tmp_path: Path) -> None:
     assert [results[f"a/{name}.png"]["yaml"] for name in "st"] == [True, False]
 
 
+def test_results_of_every_format_are_shown(tmp_path: Path) -> None:
+    names = ["one/s.png", "one/s.jpg", "one/t.u.webp", "one/v.tif", "one/w.bmp"]
+    for name in names:
+        flat(tmp_path / name, (10, 20, 30))
+    (tmp_path / "one" / "t.u.yaml").write_text("")
+    flat(tmp_path / "one" / "v" / "curves.png", (1, 2, 3))
+    write_manifest(tmp_path, [record(name, "c.png", "s.png") for name in names])
+    page, counts = write_gallery(tmp_path)
+    assert counts == {"done": 4, "failed": 0, "missing": 0}  # no run writes a BMP
+    made = files_below(tmp_path / "gallery")
+    small = {"one/s.jpg", "one/s.jpg.jpg", "one/t.u.webp.jpg", "one/v.tif.jpg"}
+    assert {f"results/{name}" for name in small} | {"large/one/v.tif.jpg"} <= made
+    results = {result["href"]: result for result in data_of(page)["results"]}
+    assert results["one/t.u.webp"]["yaml"] is True
+    assert results["one/v.tif"]["files"] == ["curves.png"]
+
+
 NASTY = [
     "</script><script>alert(1)</script>", "<!--", "a'b\"c", "50% #1?", "näive 日本", "a&amp;b",
     "back\\slash", "\u2028line", "{{x}} $& __DATA__ <!-- data -->",

@@ -6,6 +6,7 @@ import pytest
 
 from nst_lightning.batch.plan import Pair, Source
 from nst_lightning.errors import UserError
+from nst_lightning.studies.single import cases_of
 from nst_lightning.studies.sweep import (
     Sweep,
     dump_sweep,
@@ -100,3 +101,15 @@ def test_every_pair_goes_into_the_folder_of_its_case():
         [Pair(source, source, "a/a.png")],
     )
     assert [case.pairs[0].output for case in cases] == [Path("1/a/a.png"), Path("2/a/a.png")]
+
+
+def test_each_case_names_its_results_by_its_format():
+    source = Source(Path("a.jpg"), "a.b", (8, 8))
+    pairs = [Pair(source, source, "a.b/a.b.png")]
+    axes = {"format": {"png": {"format": "png"}, "small": {"format": "jpeg"}}}
+    found = [case.pairs[0].file for case in with_pairs(expand(axes, {}), pairs)]
+    assert found == ["png/a.b/a.b.png", "small/a.b/a.b.jpg"]
+    both = cases_of(
+        "texture", {"layers": {"l": {}}, "seed": {"3": {}}}, {"format": "tiff"}, [source]
+    )
+    assert [case.pairs[0].file for case in both] == ["a.b/l/seed-3.tif"]

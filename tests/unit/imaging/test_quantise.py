@@ -1,0 +1,56 @@
+"""Levels: rounding against exact arithmetic, and dither."""
+
+from fractions import Fraction
+
+import pytest
+import torch
+
+from nst_lightning.imaging.quantise import to_levels
+from nst_lightning.imaging.write import to_uint8
+
+
+def noise(*shape: int) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0))
+
+
+def test_sixteen_bits_are_rounded_to_the_nearest_level():
+    values = torch.cat([noise(2000), torch.tensor([0.0, 1.0, -0.3, 1.7])])
+    exact = [round(min(max(Fraction(v), 0), 1) * 65535) for v in values.tolist()]
+    assert to_levels(values.view(1, 1, -1), 16).flatten().tolist() == exact
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_every_level_survives(dtype: torch.dtype):
+    levels = torch.arange(65536, dtype=torch.int32).view(1, 256, 256)
+    for dither in (False, True):
+        assert torch.equal(to_levels(levels.to(dtype) / 65535, 16, dither=dither), levels)
+        few = levels[:, :1]
+        assert torch.equal(to_levels(few.to(dtype) / 255, 8, dither=dither).int(), few)
+
+
+def test_eight_bits_are_those_of_always():
+    image = noise(3, 20, 30) * 1.2 - 0.1
+    assert torch.equal(to_levels(image), to_uint8(image))
+
+
+@pytest.mark.parametrize("level", [0.3, 12.1, 100.5, 254.7])
+def test_dither_keeps_the_mean(level: float):
+    flat = torch.full((3, 200, 200), level / 255)
+    found = to_levels(flat, dither=True).double()
+    assert found.mean(dim=(1, 2)).tolist() == pytest.approx([level] * 3, abs=0.01)
+    assert set(found.flatten().tolist()) == {int(level), int(level) + 1}
+    assert not torch.equal(found[0], found[1])  # the channels do not move together
+
+
+def test_dither_is_the_same_in_any_company():
+    image = noise(2, 3, 20, 30)
+    both = to_levels(image, dither=True)
+    assert torch.equal(both[1], to_levels(image[1], dither=True))
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_what_is_no_colour_is_refused(bits: int):
+    with pytest.raises(ValueError, match="NaN"):
+        to_levels(torch.full((3, 2, 2), float("nan")), bits, dither=True)
+    with pytest.raises(TypeError, match="floating-point"):
+        to_levels(torch.ones(3, 2, 2, dtype=torch.int32), bits, dither=True)
