@@ -399,3 +399,19 @@ def test_five_thousand_results_open_at_once(browser: Chromium, tmp_path: Path) -
     assert browser.run("performance.now()") < 3000, "from the beginning to the last cell"
     browser.click("#as-list")
     browser.wait("document.querySelectorAll('.list .cell').length === 5000")
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "webp", "tif"])
+def test_results_of_every_format_are_seen(browser: Chromium, tmp_path: Path, suffix: str) -> None:
+    result = f"one/s.t.{suffix}"
+    flat(tmp_path / "out" / result, (200, 10, 20))
+    flat(tmp_path / "c.png", (10, 20, 30))
+    write_manifest(tmp_path / "out", [record(result, "../c.png", "../c.png")])
+    page, _ = write_gallery(tmp_path / "out")
+    browser.open(page)
+    browser.click(".cell")
+    browser.wait(LOADED)
+    seen = browser.run("document.querySelector('.stage .after').src")
+    assert seen.endswith(
+        f"/out/{'gallery/large/' * (suffix == 'tif')}{result}" + ".jpg" * (suffix == "tif")
+    )
