@@ -357,7 +357,7 @@ class TransferSettings(Model):
     def _implied(cls, data: Any) -> Any:
         if not isinstance(data, Mapping):
             return data
-        data = USUAL_STYLE.get(data.get("style_loss", ""), {}) | dict(data)
+        data = USUAL_STYLE.get(str(data.get("style_loss")), {}) | dict(data)
         short = {key: data[key] for key in ("size", "steps") if key in data}
         asked = data.get("scales", cls.usual_scales)
         rest = {k: v for k, v in data.items() if k not in short}

@@ -39,6 +39,9 @@ def step_bytes(settings: BatchSettings, height: int, width: int) -> float:
     """
     size = {"64-true": 8, "32-true": 4}.get(settings.precision, 2)
     layers = [*settings.active_content_layers, *settings.active_style_layers]
+    # Their gradients to the features wait in float32 for the way back.
+    by_autograd = settings.style_loss != "gram" or settings.normalize_gradients
+    apart = settings.active_style_layers if by_autograd else {}
     pixels = height * width
     kept, widest, block, largest_block = 0.0, 0.0, 0.0, 0.0
     for name in layers_to(layers, settings.network):
@@ -48,6 +51,8 @@ def step_bytes(settings: BatchSettings, height: int, width: int) -> float:
             block = 0.0
         elif name.startswith("relu") or name in layers:
             layer = size * channels(name) * pixels
+            if name in apart:
+                kept += 4 * channels(name) * pixels
             kept, block, widest = kept + layer, block + layer, max(widest, layer)
             largest_block = max(largest_block, block)
     if settings.recompute:
