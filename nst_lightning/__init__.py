@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nst_lightning.errors import UserError as UserError
+    from nst_lightning.imaging.mask import read_mask as read_mask
     from nst_lightning.imaging.read import load_image as load_image
     from nst_lightning.settings import TransferSettings as TransferSettings
+    from nst_lightning.targets import Style as Style
     from nst_lightning.transfer import StyleTransfer as StyleTransfer
 
 _CLONE = Path(__file__).resolve().parent.parent
@@ -27,12 +29,22 @@ except PackageNotFoundError:  # a clone that was never installed
     __version__ = "0+unknown"
 
 _EXPORTS = {
+    "Style": "nst_lightning.targets",
     "StyleTransfer": "nst_lightning.transfer",
     "TransferSettings": "nst_lightning.settings",
     "UserError": "nst_lightning.errors",
     "load_image": "nst_lightning.imaging.read",
+    "read_mask": "nst_lightning.imaging.mask",
 }
-__all__ = ["StyleTransfer", "TransferSettings", "UserError", "__version__", "load_image"]
+__all__ = [
+    "Style",
+    "StyleTransfer",
+    "TransferSettings",
+    "UserError",
+    "__version__",
+    "load_image",
+    "read_mask",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,7 +5,9 @@ import torch
 from torch import Tensor
 
 from nst_lightning import StyleTransfer, TransferSettings
+from nst_lightning.imaging.mask import Mask
 from nst_lightning.objective import value_and_gradient
+from nst_lightning.targets import Style
 from nst_lightning.transfer import build_network
 
 LAYERS = "conv1_1=0.5,relu1_1,relu2_1=0.7,conv3_1,pool3=0.3,relu4_1,conv4_2=2"
@@ -99,6 +101,30 @@ def test_float16_with_gradients_of_autograd():
         _, gradient = value_and_gradient(model.network, model.loss, image, torch.float16)
         # The features' own rounding, at any weight: bfloat16's is 0.28.
         assert distance(gradient, slope) < 0.15
+
+
+@pytest.mark.parametrize("style_loss", ["gram", "mean-variance", "patches"])
+def test_with_regions_it_is_autograds(style_loss: str):
+    inside = torch.zeros(1, 2, 37, 45)
+    inside[:, 0, :20], inside[:, 1, 20:, 9:] = 1, 0.7
+    layers = "relu3_1" if style_loss == "patches" else LAYERS
+    settings = TransferSettings(weights="random", style_layers=layers, style_loss=style_loss)
+    network = build_network(settings).double()
+    styles = [Style(pictures(4, 1, 3, 30, 52), region="#ff0000"), Style(pictures(5, 1, 3, 40, 40))]
+    mask = Mask(("#00ff00", "#ff0000"), inside)
+    content = pictures(1, 2, 3, 37, 45)
+    model = StyleTransfer(content, styles, settings, mask=mask, network=network).double()
+    image = pictures(3, 2, 3, 37, 45)
+    expected, slope = by_autograd(model, image)
+    terms, gradient = value_and_gradient(model.network, model.loss, image, torch.float64)
+    assert terms["style"].tolist() == pytest.approx(expected["style"].tolist(), rel=1e-12)
+    assert distance(gradient, slope) < 1e-12
+    # What is kept of the content takes its share of the gradient away.
+    leaf = image.clone().requires_grad_(True)
+    total = model.evaluate(model.composed(leaf))["total"].sum()
+    (through,) = torch.autograd.grad(total, leaf)
+    assert through[..., 20:, :9].abs().max() == 0
+    assert through[..., 20:, 9:].abs().min() > 0
 
 
 def test_normalized_gradients():
