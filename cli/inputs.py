@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from nst_lightning.batch.blends import blended_columns
-from nst_lightning.batch.masks import find_masks
+from nst_lightning.batch.blends import FOLDER, blended_columns
+from nst_lightning.batch.masks import check_found, find_masks
 from nst_lightning.batch.plan import Source, read_sources
+from nst_lightning.errors import UserError
 from nst_lightning.settings import BatchSettings
 
 MaskDir = Annotated[
@@ -40,14 +41,30 @@ def read_sides(
     """The rows and the columns of a grid.
 
     Raises:
-        UserError: no pictures, no such folder of masks, or a blend that cannot be.
+        UserError: no pictures, no masks, or a blend that cannot be.
     """
     rows, columns = (read_sources(side, settings, out) for side in (contents, styles))
     if mask_dir is not None:
         rows, columns = (find_masks(side, mask_dir, settings) for side in (rows, columns))
+        check_found(rows, mask_dir)
     if blend_styles is not None:
+        check_names(rows)
         columns = blended_columns(blend_styles, columns, out)
     return rows, columns
+
+
+def check_names(contents: Iterable[Source]) -> None:
+    """See that no results go where the pictures of blends are.
+
+    Raises:
+        UserError: a photograph is called like that folder.
+    """
+    for source in contents:
+        if source.name.partition("/")[0].casefold() == FOLDER:
+            raise UserError(
+                f"{source.path}: the pictures of blends go to {FOLDER}/, where the results of this "
+                "photograph would be; rename it."
+            )
 
 
 def draw_blends(styles: Iterable[Source], max_pixels: int) -> None:

@@ -1,6 +1,7 @@
 """`nst-batch run`: one content, one style, one file."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from nst_lightning.batch.blends import blend_source, parse_blend, shares
-from nst_lightning.batch.masks import find_masks, mask_problem, with_mask
+from nst_lightning.batch.masks import check_found, find_masks, mask_problem, with_mask
 from nst_lightning.batch.plan import Case, Pair, Source, StylePart, read_source
 from nst_lightning.errors import UserError
 from nst_lightning.imaging.header import RESULT_SUFFIXES
@@ -95,8 +96,10 @@ def run(
         content, style, blend or [], region or [], content_mask, style_mask, mask_dir, settings
     )
     file = out or Path(f"{content.stem}-{picture.style.name}.{settings.suffix}")
-    for part in (content, *(one.path for one in picture.style.parts)):
-        if file.exists() and part.samefile(file):
+    parts = picture.style.parts
+    inputs = [content, *(part.path for part in parts), picture.content.mask]
+    for path in (*inputs, *(part.mask for part in parts)):
+        if path and file.exists() and path.samefile(file):
             raise UserError(f"{file}: is an input; name another file with --out.")
     if file.is_dir():
         raise UserError(f"{file}: is a folder; name a file with --out, such as {file / 'x.png'}.")
@@ -160,6 +163,8 @@ def read_inputs(
     if style_mask and not style:
         raise UserError("--style-mask goes with a single STYLE; blends find theirs by --mask-dir.")
     photograph = with_own_mask(read_picture(content, settings), content_mask, mask_dir, settings)
+    if mask_dir and not content_mask:
+        check_found([photograph], mask_dir)
     if (style_mask or region) and not photograph.mask:
         which = "--style-mask" if style_mask else "--region"
         raise UserError(f"{which} needs the regions of the content: add --content-mask FILE.")
@@ -172,7 +177,8 @@ def read_inputs(
             for path, _ in named
         ]
         weights = shares([share for _, share in named], "--blend")
-        name = "+".join(part.name for part, share in zip(parts, weights, strict=True) if share)
+        used = [part.name for part, share in zip(parts, weights, strict=True) if share]
+        name = "+".join(dict.fromkeys(used))
         painting = blend_source(name, parts[0].path, list(zip(parts, weights, strict=True)))
     else:
         painting = regional_style(region, settings)
@@ -203,7 +209,7 @@ def with_own_mask(
     """A picture with the mask that is named for it, or found."""
     if mask is not None:
         if not mask.is_file():
-            raise UserError(f"{mask}: not found.")
+            raise UserError(f"{mask}: {'is a folder' if mask.is_dir() else 'not found'}.")
         return with_mask(source, mask, settings)
     return find_masks([source], folder, settings)[0] if folder is not None else source
 
@@ -219,5 +225,8 @@ def regional_style(region: Sequence[str], settings: BatchSettings) -> Source:
             raise UserError(f"--region takes COLOUR=STYLE, such as white=wave.jpg, not {text!r}.")
         painting = read_picture(Path(path), settings)
         parts.append(StylePart(painting.path, 1.0, region=colour_name(colour)))
+    twice = [name for name, count in Counter(part.region for part in parts).items() if count > 1]
+    if twice:
+        raise UserError(f"--region {twice[0]}: has two styles; give each colour one.")
     name = "+".join(dict.fromkeys(part.path.stem for part in parts))
     return Source(parts[0].path, name, (1, 1), blend=tuple(parts))

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nst_lightning.batch.blends import PAIRS
 from nst_lightning.batch.plan import Case
 from nst_lightning.errors import UserError
 from nst_lightning.settings import BatchSettings
@@ -177,7 +178,7 @@ def path_options(given: Mapping[str, Path | str | None]) -> list[str]:
         word
         for option, value in given.items()
         if value is not None
-        for word in (option, str(Path(value).resolve()) if Path(value).exists() else str(value))
+        for word in (option, str(value) if value == PAIRS else str(Path(value).resolve()))
     ]
 
 

@@ -151,6 +151,7 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
     from nst_lightning.batch.cost import costs_of_contents, flops_per_second
     from nst_lightning.batch.device import DTYPES, choose_device, largest_batch_bytes, resolve
     from nst_lightning.batch.ledger import Ledger
+    from nst_lightning.batch.masks import mask_problem
 
     done = Ledger(out).read(keep=is_done)
     device = choose_device(cases[0].settings.accelerator)
@@ -162,9 +163,9 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
         costs = costs_of_contents(case)
         left: dict[Source, Pair] = {}
         for pair in case.pairs:
-            if pair.problem:
+            if problem := pair.problem or mask_problem(pair, case.settings.max_pixels):
                 unreadable += 1
-                problems[pair.problem] = None
+                problems[problem] = None
             elif done.get(pair.file):
                 made += 1
             else:

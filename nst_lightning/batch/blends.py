@@ -2,12 +2,13 @@
 
 import itertools
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nst_lightning.batch.plan import Source, StylePart, look_up
+from nst_lightning.batch.plan import ENDS, Source, StylePart, look_up
 from nst_lightning.errors import UserError
 from nst_lightning.settings import read_yaml
 
@@ -15,6 +16,12 @@ FOLDER = "blends"
 """In the output folder: a picture of each blend, for contact sheet and gallery."""
 
 PAIRS = "pairs"
+
+NAME = re.compile(r"[^/.\x00-\x1f][^/\x00-\x1f]*")
+"""What a blend may be called: its results are files of that name."""
+
+LONGEST_NAME = 200
+"""Bytes; file systems allow 255, and a file in the making is called a little longer."""
 
 
 def parse_blend(text: str) -> tuple[Path, float]:
@@ -42,21 +49,27 @@ def shares(weights: Sequence[float], what: str) -> list[float]:
     Raises:
         UserError: they sum to 0.
     """
-    total = sum(weights)
-    if not total > 0:
+    largest = max(weights)
+    if not largest > 0:
         raise UserError(f"{what}: all shares are 0; give at least one style a share above 0.")
-    return [weight / total for weight in weights]
+    # The same shares in other words, 0.6:0.3:0.1 and 6:3:1, are the same numbers; none overflows.
+    total = math.fsum(weight / largest for weight in weights)
+    return [round(weight / largest / total, 12) for weight in weights]
 
 
 def blend_source(name: str, path: Path, styles: Sequence[tuple[Source, float]]) -> Source:
-    """Several styles as one; those without a share are left out, and one alone is itself.
+    """Several styles as one; one that is named twice has both shares, those without a share are
+    left out, and one alone is itself.
 
     Args:
         name: what its results are called.
         path: the picture that stands for it.
         styles: with their shares, which sum to 1.
     """
-    counting = [(source, share) for source, share in styles if share > 0]
+    sums: dict[Source, float] = {}
+    for source, share in styles:
+        sums[source] = sums.get(source, 0.0) + share
+    counting = [(source, share) for source, share in sums.items() if share > 0]
     if len(counting) == 1:
         return counting[0][0]
     problem = next((source.problem for source, _ in counting if source.problem), "")
@@ -91,13 +104,32 @@ def blended_columns(which: str, styles: Sequence[Source], out: Path) -> list[Sou
         wanted = (
             (name, read_blend(file, name, parts, styles)) for name, parts in read_yaml(file).items()
         )
-    chosen = [(name.replace("/", "-"), parts) for name, parts in wanted]
+    chosen = [(check_name(name.replace("/", "-"), which), parts) for name, parts in wanted]
     if not chosen:
         raise UserError(f"{which}: names no blend; write lines such as `dusk: {{a: 0.7, b: 0.3}}`.")
     twice = [name for name, count in Counter(n.casefold() for n, _ in chosen).items() if count > 1]
     if twice:
         raise UserError(f"{which}: two blends are called {twice[0]!r}; give them distinct names.")
     return [named(blend_source(name, out / FOLDER / f"{name}.png", p), name) for name, p in chosen]
+
+
+def check_name(name: str, which: str) -> str:
+    """The name of a blend, where files can be called so.
+
+    Raises:
+        UserError: they cannot.
+    """
+    if NAME.fullmatch(name) and len(name.encode()) <= LONGEST_NAME and not name.endswith(ENDS):
+        return name
+    raise UserError(
+        f"--blend-styles {which}: results cannot be called {shown(name)}; give the blend a short "
+        "name that neither begins with a dot nor ends like a file (.png)."
+    )
+
+
+def shown(name: str) -> str:
+    """A name in a sentence, not the whole of a long one."""
+    return repr(name if len(name) <= 60 else name[:57] + "...")
 
 
 def named(source: Source, name: str) -> Source:

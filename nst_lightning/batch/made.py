@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from nst_lightning.batch.blends import FOLDER as BLENDS
 from nst_lightning.batch.ledger import MANIFEST, STATE, Ledger
 from nst_lightning.batch.output import SETTINGS, record_in_picture
 from nst_lightning.errors import UserError
+from nst_lightning.report.swatch import is_swatch
 
 REPORTS = re.compile(
     r"grid(-\d+)?\.png|(figure|curves)(-.+)?\.png|(results|seeds|evaluation)\.csv|index\.html"
@@ -38,6 +40,7 @@ def made_files(out: Path) -> list[Path]:
         if folder.is_dir():
             found |= dict.fromkeys(sorted(p for p in folder.iterdir() if REPORTS.fullmatch(p.name)))
     found |= dict.fromkeys(sorted((out / "gallery").rglob("*.jpg")))
+    found |= dict.fromkeys(sorted(filter(is_swatch, (out / BLENDS).glob("*.png"))))
     found |= dict.fromkeys(sorted((out / STATE).rglob("*")))
     found |= dict.fromkeys(out / name for name in OWN)
     return [path for path in found if path.is_file()]

@@ -12,8 +12,8 @@ from nst_lightning.settings import BatchSettings
 
 
 def find_masks(sources: Sequence[Source], folder: Path, settings: BatchSettings) -> list[Source]:
-    """Pictures with their masks, where they have one: `<name>.mask.png` in a folder or, failing
-    that, `<stem>.mask.png` beside the picture.
+    """Pictures with their masks, where they have one: `<name>.mask.png` or `<stem>.mask.png` in a
+    folder or, failing that, `<stem>.mask.png` beside the picture.
 
     Raises:
         UserError: there is no such folder.
@@ -22,10 +22,28 @@ def find_masks(sources: Sequence[Source], folder: Path, settings: BatchSettings)
         raise UserError(f"--mask-dir {folder}: there is no such folder.")
     found = []
     for source in sources:
-        places = (folder / f"{source.name}{MASK}", source.path.with_name(source.path.stem + MASK))
+        plain = source.path.stem + MASK
+        places = (
+            folder / f"{source.name}{MASK}",
+            (folder / source.name).with_name(plain),
+            source.path.with_name(plain),
+        )
         mask = next((place for place in places if place.is_file()), None)
         found.append(with_mask(source, mask, settings) if mask else source)
     return found
+
+
+def check_found(contents: Sequence[Source], folder: Path) -> None:
+    """See that a folder of masks is of some use.
+
+    Raises:
+        UserError: there is no mask for any content, so that there are no regions.
+    """
+    if not any(source.mask or source.problem for source in contents):
+        raise UserError(
+            f"--mask-dir {folder}: no photograph has a mask there; one for {contents[0].path.name} "
+            f"is called {contents[0].name}{MASK}."
+        )
 
 
 def with_mask(source: Source, mask: Path, settings: BatchSettings) -> Source:
@@ -57,6 +75,12 @@ def mask_problem(pair: Pair, max_pixels: int) -> str:
                 offered.update(regions(part.mask, max_pixels))
     except UserError as error:
         return str(error)
+    for part in pair.style.parts:
+        if part.region and part.region not in wanted:
+            return (
+                f"{pair.content.mask}: has no region {part.region}; its regions are "
+                f"{', '.join(wanted)}."
+            )
     if offered.isdisjoint(wanted):
         return (
             f"{pair.content.mask}: none of its regions ({', '.join(wanted)}) has a style; those of "

@@ -10,7 +10,7 @@ from typing import Any
 
 from nst_lightning.batch.fingerprint import ALGORITHM, NEUTRAL, pixel_settings
 from nst_lightning.batch.ledger import Ledger, Record
-from nst_lightning.batch.plan import Pair
+from nst_lightning.batch.plan import Pair, Source
 from nst_lightning.errors import UserError
 from nst_lightning.imaging.atomic import write_text
 from nst_lightning.imaging.header import read_metadata
@@ -178,8 +178,13 @@ def differences(record: Record, job: Job, settings: BatchSettings) -> list[str]:
         if name in before and before[name] != now.get(name):
             reasons.append(f"{name} {show(before[name])} instead of {show(now.get(name))}")
     for role, sha in (("content", job.content_sha256), ("style", job.style_sha256)):
-        if record.get(f"{role}_sha256") != sha:
-            reasons.append(f"another {role} picture than {getattr(job.pair, role).path} is now")
+        source: Source = getattr(job.pair, role)
+        if record.get(f"{role}_sha256") == sha:
+            continue
+        if source.blend or (role == "style" and "blend" in record):
+            reasons.append(f"other styles or shares than {source.name} has now")
+        else:
+            reasons.append(f"another {role} picture than {source.path} is now")
     if record.get("masks_sha256", "") != job.masks_sha256:
         reasons.append("other masks")
     if record.get("algorithm") != ALGORITHM:

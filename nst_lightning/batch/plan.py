@@ -176,7 +176,7 @@ def read_source(path: Path, name: str, settings: BatchSettings) -> Source:
         return Source(path, name, None, str(error))
 
 
-_ENDS = (*(f".{suffix}" for suffix in RESULT_SUFFIXES.values()), ".yaml", ".jsonl")
+ENDS = (*(f".{suffix}" for suffix in RESULT_SUFFIXES.values()), ".yaml", ".jsonl")
 
 
 def output_names(paths: Sequence[Path]) -> dict[Path, str]:
@@ -205,7 +205,7 @@ def output_names(paths: Sequence[Path]) -> dict[Path, str]:
         for path, name in names.items():
             key = name.casefold()
             # A name that ends like a result would make a folder called as another's file.
-            if taken[key] > 1 or key in folders or key.endswith(_ENDS):
+            if taken[key] > 1 or key in folders or key.endswith(ENDS):
                 names[path] = longer(path)
     return names
 
@@ -271,14 +271,20 @@ def listed_pairs(
 
 
 def look_up(wanted: str, sources: Sequence[Source], table: Path) -> Source:
-    """The source that a line of a table means."""
+    """The source that a line of a table means.
+
+    Raises:
+        UserError: none, or several.
+    """
     for source in sources:
-        if wanted in (source.name, source.path.name, str(source.path)):
+        if wanted in (source.name, str(source.path)):
             return source
-    by_path = {source.path.as_posix(): source for source in sources}
-    ending = [source for path, source in by_path.items() if path.endswith("/" + wanted)]
+    ending = [source for source in sources if f"/{source.path.as_posix()}".endswith(f"/{wanted}")]
     if len(ending) == 1:
         return ending[0]
+    if ending:
+        several = ", ".join(source.name for source in ending)
+        raise UserError(f"{table}: {wanted!r} may mean any of {several}; write one of these.")
     near = difflib.get_close_matches(wanted, [source.path.name for source in sources], n=1)
     hint = f": did you mean {near[0]!r}?" if near else "."
     raise UserError(f"{table}: there is no picture {wanted!r} in the folders{hint}")

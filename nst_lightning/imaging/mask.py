@@ -10,6 +10,13 @@ from torch import Tensor
 from nst_lightning.errors import UserError
 from nst_lightning.imaging.decode import decode
 from nst_lightning.imaging.header import MAX_PIXELS, picture_size
+from nst_lightning.imaging.opening import opened
+
+MOST = 256
+"""Regions of a mask: as many as there are grey levels. A photograph has more flat colours."""
+
+APART = 16
+"""Levels by which two regions of a JPEG differ at least; its noise in flat areas is below that."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +44,11 @@ def read_mask(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Mask:
     """Reads a mask: every grey level or colour that fills an area is a region.
 
     A colour fills an area where it surrounds some pixel on all eight sides. What is between areas,
-    the soft edges, is shared between the two regions of the nearest colours, in proportion.
+    the soft edges, is shared between the two regions of the nearest colours, in proportion. In a
+    JPEG, whose colours are not exact, those that are nearly the same are one.
 
     Raises:
-        UserError: see `decode`; or no colour fills an area.
+        UserError: see `decode`; no colour or too many fill an area, or only where it is transparent.
     """
     decoded = decode(path, max_pixels=max_pixels)
     image = decoded.colour
@@ -49,28 +57,50 @@ def read_mask(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Mask:
     rgb = image.convert("RGB")
     pixels = torch.frombuffer(bytearray(rgb.tobytes()), dtype=torch.uint8)
     pixels = pixels.view(rgb.height, rgb.width, 3)
-    areas = flat_colours(pixels)
+    areas = flat_colours(pixels, APART if is_lossy(path, max_pixels) else 0)
     if not len(areas):
         raise UserError(f"{path}: has no area of one colour, so no region; paint them flat.")
+    if len(areas) > MOST:
+        raise UserError(
+            f"{path}: has {len(areas)} flat colours, but a mask at most {MOST} regions."
+        )
     inside = memberships(pixels, areas)
     if decoded.alpha is not None:
         alpha = torch.frombuffer(bytearray(decoded.alpha.tobytes()), dtype=torch.uint8)
         inside = inside * (alpha.view(rgb.height, rgb.width).float() / 255)
         seen = inside.flatten(1).sum(dim=1) > 0
         areas, inside = areas[seen], inside[seen]
+        if not len(areas):
+            raise UserError(f"{path}: is transparent all over, so it has no region.")
     colours = tuple(f"#{r:02x}{g:02x}{b:02x}" for r, g, b in areas.tolist())
     return Mask(colours, inside[None])
 
 
-def flat_colours(pixels: Tensor) -> Tensor:
-    """The colours of (H, W, 3), uint8, that surround some pixel on all sides, in order: (R, 3)."""
+def is_lossy(path: Path | str, max_pixels: int) -> bool:
+    """Whether a picture's format may have changed its colours."""
+    with opened(path, max_pixels) as image:
+        return image.format in ("JPEG", "MPO", "WEBP")
+
+
+def flat_colours(pixels: Tensor, apart: int = 0) -> Tensor:
+    """The colours of (H, W, 3), uint8, that surround some pixel on all sides, in order: (R, 3).
+
+    Args:
+        apart: of colours that differ by at most so many levels, the most common counts alone.
+    """
     code = pixels.long() @ torch.tensor([1 << 16, 1 << 8, 1])
     # The edge of the picture does not end an area.
     around = F.pad(code[None, None].double(), (1, 1, 1, 1), mode="replicate")
     low = -F.max_pool2d(-around, 3, stride=1)[0, 0]
     high = F.max_pool2d(around, 3, stride=1)[0, 0]
-    found = torch.unique(code[low == high])
-    return torch.stack([found >> 16, (found >> 8) & 255, found & 255], dim=1)
+    found, count = torch.unique(code[low == high], return_counts=True)
+    colours = torch.stack([found >> 16, (found >> 8) & 255, found & 255], dim=1)
+    kept: list[int] = []
+    for one in count.argsort(descending=True).tolist():
+        far = (colours[kept] - colours[one]).abs().amax(dim=1) > apart
+        if far.all():
+            kept.append(one)
+    return colours[sorted(kept)]
 
 
 def memberships(pixels: Tensor, colours: Tensor) -> Tensor:

@@ -23,15 +23,15 @@ def draw_swatch(path: Path, parts: Sequence[tuple[Path, float]], *, max_pixels: 
     """Writes a square PNG with the middle of each picture, where there is none of this blend yet.
 
     Args:
-        path: where to; its folder is made if need be.
+        path: where to; its folder is made if need be. Another file that stands there stays.
         parts: pictures with their shares, which sum to 1.
         max_pixels: pictures of more pixels are refused.
 
     Raises:
         OSError: it cannot be written.
     """
-    made_of = json.dumps([[str(picture), share] for picture, share in parts])
-    if read_metadata(path).get(KEY) == made_of:
+    made_of = json.dumps([[*state(picture), share] for picture, share in parts])
+    if path.exists() and read_metadata(path).get(KEY, made_of) == made_of:
         return
     swatch = Image.new("RGB", (SIDE, SIDE), "grey")
     reached = 0.0
@@ -50,6 +50,20 @@ def draw_swatch(path: Path, parts: Sequence[tuple[Path, float]], *, max_pixels: 
     swatch.save(data, "PNG", pnginfo=info)
     with atomic_file(path) as file:
         file.write(data.getbuffer())
+
+
+def state(picture: Path) -> tuple[str, int, int]:
+    """Name, size and date of a picture: another one in its place has others."""
+    try:
+        found = picture.stat()
+    except OSError:
+        return picture.name, 0, 0
+    return picture.name, found.st_size, found.st_mtime_ns
+
+
+def is_swatch(path: Path) -> bool:
+    """Whether a file is a picture of a blend that was made here."""
+    return KEY in read_metadata(path)
 
 
 def middle(image: Image.Image, width: int) -> Image.Image:
