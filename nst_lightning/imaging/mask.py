@@ -48,7 +48,7 @@ def read_mask(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Mask:
     JPEG, whose colours are not exact, those that are nearly the same are one.
 
     Raises:
-        UserError: see `decode`; no colour or too many fill an area, or only where it is transparent.
+        UserError: see `decode`; no colour or too many fill an area, or all is transparent.
     """
     decoded = decode(path, max_pixels=max_pixels)
     image = decoded.colour
