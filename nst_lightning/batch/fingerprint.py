@@ -41,10 +41,6 @@ was a choice stay what they are."""
 INITS = ("content", "noise", "gray", "style")
 
 
-NEUTRAL = ("preserve_color", *(name for name in WRITTEN if name != "quality"))
-"""Settings that are left out of the identity where they have their default, and change nothing."""
-
-
 def file_sha256(path: Path) -> str:
     """sha256 of a file's bytes."""
     with path.open("rb") as file:

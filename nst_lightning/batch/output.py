@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nst_lightning.batch.fingerprint import ALGORITHM, NEUTRAL, pixel_settings
+from nst_lightning.batch.fingerprint import ALGORITHM, LATER, pixel_settings
 from nst_lightning.batch.ledger import Ledger, Record
 from nst_lightning.batch.plan import Pair, Source
 from nst_lightning.errors import UserError
@@ -173,7 +173,7 @@ def differences(record: Record, job: Job, settings: BatchSettings) -> list[str]:
     before: Mapping[str, Any] = record.get("settings", {}) | record.get("resolved", {})
     names = pixel_settings(settings)
     now = settings.model_dump(mode="json") | {"learning_rate": names["learning_rate"]}
-    neutral = [name for name in NEUTRAL if name not in names]
+    neutral = [name for name, value in LATER.items() if now.get(name) == value]
     for name in [*names, *neutral]:
         if name in before and before[name] != now.get(name):
             reasons.append(f"{name} {show(before[name])} instead of {show(now.get(name))}")
