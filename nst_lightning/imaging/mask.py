@@ -48,7 +48,7 @@ def read_mask(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Mask:
     JPEG, whose colours are not exact, those that are nearly the same are one.
 
     Raises:
-        UserError: see `decode`; no colour or too many fill an area, or all is transparent.
+        UserError: see `decode`; no colour fills an area, or only a transparent one, or too many do.
     """
     decoded = decode(path, max_pixels=max_pixels)
     image = decoded.colour
@@ -61,9 +61,7 @@ def read_mask(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Mask:
     if not len(areas):
         raise UserError(f"{path}: has no area of one colour, so no region; paint them flat.")
     if len(areas) > MOST:
-        raise UserError(
-            f"{path}: has {len(areas)} flat colours, but a mask at most {MOST} regions."
-        )
+        raise UserError(f"{path}: has {len(areas)} flat colours, more than the {MOST} of a mask.")
     inside = memberships(pixels, areas)
     if decoded.alpha is not None:
         alpha = torch.frombuffer(bytearray(decoded.alpha.tobytes()), dtype=torch.uint8)

@@ -93,3 +93,26 @@ def test_names_of_colours():
     for wrong in ("256", "whitish", "", "#12"):
         with pytest.raises(UserError, match="no colour of a region"):
             colour_name(wrong)
+
+
+def test_a_jpeg_has_no_regions_of_noise(tmp_path: Path):
+    image = Image.new("L", (80, 60), 0)
+    ImageDraw.Draw(image).ellipse((10, 10, 60, 50), fill=255)
+    image.paste(128, (64, 0, 80, 30))
+    image.save(tmp_path / "a.jpg", quality=60)
+    (tmp_path / "a.jpg").rename(tmp_path / "a.mask.png")
+    assert read_mask(tmp_path / "a.mask.png").colours == ("#000000", "#808080", "#ffffff")
+    # Elsewhere, neighbours are regions of their own.
+    image.paste(1, (0, 0, 5, 5))
+    assert len(read_mask(save(tmp_path / "b.png", image)).colours) == 4
+
+
+def test_masks_without_any_region(tmp_path: Path):
+    with pytest.raises(UserError, match="is transparent all over"):
+        read_mask(save(tmp_path / "a.png", Image.new("LA", (20, 20), (255, 0))))
+    many = Image.new("RGB", (60, 60))
+    for at in range(400):
+        x, y = at % 20 * 3, at // 20 * 3
+        many.paste((at % 256, at // 256, 0), (x, y, x + 3, y + 3))
+    with pytest.raises(UserError, match="has 400 flat colours, more than the 256"):
+        read_mask(save(tmp_path / "b.png", many))
