@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nst_lightning.errors import OutputError, UserError
+from nst_lightning.errors import UserError
 
 from .work import Json, Quiet
 
@@ -50,6 +50,7 @@ def evaluate(
     from rich.progress import Progress
 
     from nst_lightning.batch.device import choose_device
+    from nst_lightning.evaluation.columns import FILE
     from nst_lightning.evaluation.evaluate import evaluate as measure
     from nst_lightning.evaluation.subject import subjects
     from nst_lightning.evaluation.table import means, write_evaluation
@@ -78,7 +79,8 @@ def evaluate(
         table = write_evaluation(out, chosen, found.values, yardstick.name)
         page = write_gallery(out)[0] if (out / PAGE).is_file() else None
     except OSError as error:
-        raise OutputError.at(out, error) from None
+        where = f"{out / FILE}: cannot be written ({error.strerror}); free it and measure again."
+        raise OutputError(where) from None
     for warning in warnings[:SHOWN]:
         typer.echo(warning, err=True)
     if len(warnings) > SHOWN:

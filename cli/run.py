@@ -13,19 +13,13 @@ from nst_lightning.batch.blends import blend_source, parse_blend, shares
 from nst_lightning.batch.masks import check_found, find_masks, mask_problem, with_mask
 from nst_lightning.batch.plan import Case, Pair, Source, StylePart, read_source
 from nst_lightning.errors import UserError
-from nst_lightning.imaging.header import RESULT_SUFFIXES
+from nst_lightning.imaging.header import FORMATS, RESULT_SUFFIXES
 from nst_lightning.settings import BatchSettings, build
 
 from .display import choose_display
 from .inputs import MaskDir
 from .options import settings_options
 from .work import DryRun, Json, Overwrite, Quiet, show_plan
-
-FORMATS = {f".{suffix}": name for name, suffix in RESULT_SUFFIXES.items()} | {
-    ".jpeg": "jpeg",
-    ".tiff": "tiff",
-}
-"""The format that a suffix stands for."""
 
 
 def format_of(file: Path) -> dict[str, str]:

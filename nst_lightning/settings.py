@@ -609,7 +609,7 @@ def explain(error: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     message = message[:1].lower() + message[1:]
     where = ".".join(part for part in place if not part.startswith(("function-", "constrained-")))
-    where = re.sub(r"^scales\.\d+\.", "", where)
+    where = re.sub(r"^scales\.\d+\.|\.\d+$", "", where)
     got = "" if isinstance(first["input"], (dict, BaseModel)) else f", not {first['input']!r}"
     if first["type"] == "value_error":
         got = ""

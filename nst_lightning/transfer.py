@@ -8,11 +8,15 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
+from nst_lightning.errors import UserError
+from nst_lightning.imaging.atomic import atomic_file
 from nst_lightning.imaging.colour_transfer import content_colours, with_luma
+from nst_lightning.imaging.encode import Beside, encode
+from nst_lightning.imaging.header import FORMATS
 from nst_lightning.imaging.mask import Mask
+from nst_lightning.imaging.quantise import to_levels
 from nst_lightning.imaging.read import load_image
 from nst_lightning.imaging.resize import resize
-from nst_lightning.imaging.write import write_png
 from nst_lightning.objective import Objective, TransferLoss, measure, value_and_gradient
 from nst_lightning.optim.lbfgs import BatchedLBFGS
 from nst_lightning.settings import TransferSettings
@@ -292,9 +296,31 @@ class StyleTransfer(L.LightningModule):
         image = self.drawn()
         return image if self.colours is None else with_luma(self.colours, image)
 
-    def save(self, path: Path | str, index: int = 0) -> None:
-        """Write picture `index` as an 8-bit PNG, atomically."""
-        write_png(Path(path), self.picture()[index].float().cpu())
+    def save(self, path: Path | str, index: int = 0, *, bits: int = 8, quality: int = 95) -> None:
+        """Write picture `index`, atomically, in the format that the name ends in: .png, .jpg,
+        .webp or .tif.
+
+        Args:
+            path: the file.
+            index: which of the B pictures.
+            bits: 8; or 16, of PNG and TIFF.
+            quality: 1 to 100, of JPEG and WebP.
+
+        Raises:
+            UserError: the name ends in something else.
+            ValueError: 16 bits of a JPEG or WebP.
+            OSError: it cannot be written; what was there before is still there.
+        """
+        path = Path(path)
+        kind = FORMATS.get(path.suffix.lower())
+        if kind is None:
+            raise UserError(f"{path}: name a file that ends in {', '.join(FORMATS)}.")
+        if bits != 8 and kind not in ("png", "tiff"):
+            raise ValueError(f"{kind} has 8 bits; name a .png or .tif file for {bits}")
+        levels = to_levels(self.picture()[index].float().cpu(), bits)
+        data = encode(levels, bits, kind, quality, Beside())
+        with atomic_file(path) as file:
+            file.write(data)
 
 
 def per_image(flags: Tensor) -> Tensor:

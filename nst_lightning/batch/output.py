@@ -149,7 +149,7 @@ def check_settings(out: Path, settings: BatchSettings, *, overwrite: bool) -> No
     reasons = [
         f"{name} {show(old[name])} instead of {show(new[name])}"
         for name in dict.fromkeys([*now, *before])
-        if before.get(name) != now.get(name)
+        if before.get(name) != now.get(name) and old[name] != new[name]
     ]
     if reasons:
         raise UserError(

@@ -349,6 +349,12 @@ class Worker:
 
         def make() -> Described:
             image = self._style_image(job, part.path, scale, size).to(self.device, self.dtype)
+            if min(image.shape[-2:]) < self.network.minimum_side:
+                raise UserError(
+                    f"{part.path}: at {image.shape[-1]}×{image.shape[-2]} pixels the painting is "
+                    f"too small for layer {self.network.sequence[-1]}; choose a larger --size or "
+                    "--style-scale, or shallower layers."
+                )
             guide = self._mask(part.mask, image.shape).of(region) if part.mask and region else None
             return describe_style(self._network(), image, self.settings, kind, guide)
 

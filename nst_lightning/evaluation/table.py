@@ -39,14 +39,14 @@ def means(subjects: Sequence[Subject], values: Sequence[Values]) -> list[dict[st
     """The means of each case of a sweep, or of the whole folder.
 
     Returns:
-        For each `case` (axis → what it is there; {} in a grid), in order: `results`, their number,
-        and each summary column's mean over those that have it, else None.
+        For each `case` (axis → what it is there; {} in a grid), in order: `results`, the number of
+        those that were measured, and each summary column's mean over those that have it, else None.
     """
     groups: dict[tuple[tuple[str, str], ...], list[Values]] = {}
     for subject, mine in zip(subjects, values, strict=True):
         groups.setdefault(tuple(subject.case.items()), []).append(mine)
     return [
-        {"case": dict(case), "results": len(group)}
+        {"case": dict(case), "results": sum(map(bool, group))}
         | {name: mean([mine[name] for mine in group if name in mine]) for name in SUMMARY}
         for case, group in groups.items()
     ]

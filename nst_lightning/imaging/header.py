@@ -19,6 +19,12 @@ SUFFIXES: frozenset[str] = frozenset(
 RESULT_SUFFIXES: dict[str, str] = {"png": "png", "jpeg": "jpg", "webp": "webp", "tiff": "tif"}
 """The suffix, without its dot, of results in each format that is written."""
 
+FORMATS: dict[str, str] = {f".{suffix}": name for name, suffix in RESULT_SUFFIXES.items()} | {
+    ".jpeg": "jpeg",
+    ".tiff": "tiff",
+}
+"""The format that a suffix, in lower case, stands for."""
+
 SMALLEST_START = 192
 """Longest side, in pixels, from which `scales: auto` starts at the least, and to which a share of a
 picture's size does not go below: with fewer too little of a photograph is left (looked at; figures

@@ -7,6 +7,7 @@ from pathlib import Path
 import lightning as L
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
@@ -250,3 +251,22 @@ def test_a_compiled_step_is_the_same_step():
         fit(model)
         images.append(model.image.detach())
     assert (images[0] - images[1]).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize(("name", "form"), [("a.png", "PNG"), ("a.jpg", "JPEG"), ("a.webp", "WEBP"),
+                                            ("a.TIF", "TIFF")])  # fmt: skip
+def test_the_name_says_the_format(tmp_path: Path, name: str, form: str):
+    model = StyleTransfer(picture(0), picture(1), TransferSettings(steps=1, **SMALL))
+    model.save(tmp_path / name)
+    with Image.open(tmp_path / name) as saved:
+        assert (saved.format, saved.size) == (form, (28, 24))
+        assert saved.info.get("icc_profile")
+
+
+def test_what_cannot_be_saved(tmp_path: Path):
+    model = StyleTransfer(picture(0), picture(1), TransferSettings(steps=1, **SMALL))
+    with pytest.raises(UserError, match="ends in"):
+        model.save(tmp_path / "a.gif")
+    with pytest.raises(ValueError, match="8 bits"):
+        model.save(tmp_path / "a.jpg", bits=16)
+    assert not list(tmp_path.iterdir())
