@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nst_lightning.errors import UserError
+from nst_lightning.errors import OutputError, UserError
 
 from .work import Json, Quiet
 
