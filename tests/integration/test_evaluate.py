@@ -118,21 +118,6 @@ def test_a_sweep_has_its_cases_first_and_means_of_each(
         assert float(gram) == pytest.approx(float(by_weight[float(weight)]["style_gram"]), rel=1e-3)
 
 
-def test_a_texture_is_no_identity_test(nst: Nst, styles: Path, tmp_path: Path):
-    out = tmp_path / "out"
-    made = nst("texture", styles / "brush.jpg", "--layers", "conv_1", "--seeds", 1,
-               "--size", 48, "--steps", 3, "-o", out)  # fmt: skip
-    assert made.returncode == 0, made.stderr
-    run = nst("evaluate", out, "--no-lpips")
-    assert run.returncode == 0, run.stderr
-    assert "identity test" not in run.stdout
-    assert "identity, dB" not in run.stdout
-    (row,) = rows(out).values()
-    assert row["identity_psnr"] == ""
-    assert row["layers"] == "conv_1"
-    assert float(row["style_gram"]) > 0
-
-
 @pytest.mark.parametrize(
     ("name", "words"),
     [("no-such", "no such folder"), ("", "manifest.jsonl"), ("cat.png", "is a file")],
