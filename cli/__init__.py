@@ -1,7 +1,6 @@
 """`nst-batch`: thin commands over the library. Imports no torch until a command needs it."""
 
 import os
-import signal
 import sys
 
 
@@ -9,14 +8,13 @@ def main() -> None:
     """Run the command line; what the user can mend comes as one sentence, without a traceback."""
     from nst_lightning.batch.slurm import place
     from nst_lightning.errors import UserError
-    from nst_lightning.stop import AGAIN, Interrupted
+    from nst_lightning.stop import Interrupted, remember_warnings
 
     from .app import app
 
     # Before anything imports Lightning, which would take Slurm into its own hands.
     if place().job:
-        for number in AGAIN:  # a warning that comes before there is anything to save must not kill
-            signal.signal(number, signal.SIG_IGN)
+        remember_warnings()
     try:
         app()
     except UserError as error:

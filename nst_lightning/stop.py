@@ -10,6 +10,16 @@ AGAIN = {number for number in signal.Signals if number.name in ("SIGUSR1", "SIGU
 """Slurm's warnings that time is up: the run is to go on later. SIGINT and SIGTERM end it."""
 
 
+_early: list[int] = []
+
+
+def remember_warnings() -> None:
+    """Keep warnings that come before anything listens, such as while torch is imported, for the
+    flag that listens first. Ignored, they would not be given again before time is up."""
+    for number in AGAIN:
+        signal.signal(number, lambda signum, frame: _early.append(signum))
+
+
 class Interrupted(BaseException):
     """The run was asked to stop; like KeyboardInterrupt, no `except Exception` swallows it."""
 
@@ -47,6 +57,8 @@ class StopFlag:
         before = {number: signal.getsignal(number) for number in numbers}
         for number in before:
             signal.signal(number, self._set)
+        while _early:
+            self._set(_early.pop(0), None)
         try:
             yield
         finally:

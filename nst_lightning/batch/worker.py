@@ -18,16 +18,13 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from PIL import Image
 from torch import Tensor
 
-from nst_lightning.batch.cache import TensorCache
 from nst_lightning.batch.checkpoint import Checkpoints, Files, State
 from nst_lightning.batch.display import Display, Losses
-from nst_lightning.batch.fingerprint import pair_seed
 from nst_lightning.batch.finishing import finished_picture, write_result
+from nst_lightning.batch.inputs import Inputs
 from nst_lightning.batch.ledger import Record
-from nst_lightning.batch.masks import regions
 from nst_lightning.batch.memory import keep_freed_memory
 from nst_lightning.batch.output import RECORD_KEY, Job, encode
-from nst_lightning.batch.plan import Shape, StylePart, shapes
 from nst_lightning.batch.record import make_record
 from nst_lightning.callbacks.checkpoint import Checkpoint
 from nst_lightning.callbacks.film import Film, frame_steps
@@ -36,29 +33,16 @@ from nst_lightning.callbacks.progress import Progress
 from nst_lightning.callbacks.snapshots import Snapshots
 from nst_lightning.errors import OutputError, UserError
 from nst_lightning.imaging.atomic import write_text
-from nst_lightning.imaging.colour_transfer import content_colours, style_colours
-from nst_lightning.imaging.header import fit
-from nst_lightning.imaging.mask import Mask, read_mask
+from nst_lightning.imaging.colour_transfer import content_colours
 from nst_lightning.imaging.quantise import to_levels
-from nst_lightning.imaging.read import Picture, read_picture
 from nst_lightning.imaging.resize import resize
 from nst_lightning.imaging.write import to_uint8, write_png
-from nst_lightning.losses.style import StyleKind, style_kind
 from nst_lightning.report.curves import draw_curves
 from nst_lightning.report.film import write_film
 from nst_lightning.report.history_file import write_history
 from nst_lightning.settings import BatchSettings, Scale, dump_yaml, finite
 from nst_lightning.stop import StopFlag
-from nst_lightning.targets import (
-    Described,
-    Part,
-    Targets,
-    assemble,
-    content_targets,
-    describe_style,
-    stack,
-)
-from nst_lightning.transfer import StyleTransfer, build_network, starting_image
+from nst_lightning.transfer import StyleTransfer, build_network
 from nst_lightning.vgg.network import VGG
 from nst_lightning.vgg.weights import Weights
 
@@ -85,9 +69,6 @@ class Course:
 
 LONGEST_QUEUE = 64
 """Snapshots that may wait to be written, so that a slow disk does not fill the memory."""
-
-CACHE_BYTES = 2 << 30
-"""Targets kept for reuse: at 512 px a content takes 11 MB and a style 3 MB."""
 
 
 class Worker:
@@ -123,16 +104,15 @@ class Worker:
         self.display = display
         self.stop = stop
         self.parameters = parameters
-        self.cache = TensorCache(CACHE_BYTES)
         self.checkpoints = Checkpoints(out)
         self.writing: list[Future[None]] = []
         self.saving: list[Job] = []
-        self.ahead: dict[tuple[Path, int | Shape], Future[Picture]] = {}
         for name in ("lightning.pytorch", "lightning.fabric"):
             logging.getLogger(name).setLevel(logging.ERROR)
         self.device = self._trainer([]).strategy.root_device
         self.network = network.to(self.device)
         self.dtype = torch.float64 if settings.precision == "64-true" else torch.float32
+        self.inputs = Inputs(self.network, settings, self.device, self.dtype)
 
     def run(self, batches: Iterable[Sequence[Job]], finished: Callable[[Record], None]) -> None:
         """Make the pictures of all batches.
@@ -154,10 +134,10 @@ class Worker:
             for job, facts in made:
                 finished(self._save(job, facts))
 
-        with ThreadPoolExecutor(1) as self.writer, ThreadPoolExecutor(1) as self.reader:
+        with ThreadPoolExecutor(1) as self.writer, ThreadPoolExecutor(1) as reader:
             for jobs, following in itertools.pairwise([*batches, []]):
                 self.stop.check()
-                self._read_ahead(jobs, following)
+                self.inputs.read_ahead(reader, jobs, following)
                 for made in self._attempt(jobs):
                     self._settle()
                     self.writing = [self.writer.submit(save, made)]
@@ -277,174 +257,25 @@ class Worker:
         self, jobs: Sequence[Job], scale: Scale, image: Tensor | None
     ) -> tuple[StyleTransfer, list[Tensor | None]]:
         """The module for one scale, and the contents' alpha."""
-        contents = [self._content(job, scale) for job in jobs]
-        content = torch.cat([picture.rgb for picture, _ in contents])
-        if image is None:
-            image = torch.cat(
-                [self._start(job, c[0], scale) for job, c in zip(jobs, contents, strict=True)]
-            )
-        kind = style_kind(self.settings, content.shape[-2] * content.shape[-1])
-        targets = stack(
-            [self._targets(job, c, scale, kind) for job, c in zip(jobs, contents, strict=True)],
-            kind,
-        )
+        contents = [self.inputs.content(job, scale) for job in jobs]
+        content = torch.cat([picture.rgb for picture in contents])
+        origin: Tensor | None = None
+        if image is None or self.settings.weighting == "start":
+            origin = torch.cat([self.inputs.start(job, scale) for job in jobs])
+        image = cast(Tensor, origin if image is None else image)
         model = StyleTransfer(
             content,
             content,
             self.settings.at(scale),
             init=resize(image, *content.shape[-2:]),
-            origin=self._origin(jobs, contents, scale),
+            origin=origin,
             network=self.network,
-            targets=targets,
+            targets=self.inputs.targets(jobs, scale),
             steps=scale.steps,
             recompute=self.settings.recompute,
             compile=self.settings.compile,
         )
-        return model.to(self.dtype), [picture.alpha for picture, _ in contents]
-
-    def _origin(
-        self, jobs: Sequence[Job], contents: Sequence[tuple[Picture, Any]], scale: Scale
-    ) -> Tensor | None:
-        """The start as it would be at this scale, in which `weighting` start measures."""
-        if self.settings.weighting != "start":
-            return None
-        starts = [self._start(job, c[0], scale) for job, c in zip(jobs, contents, strict=True)]
-        return torch.cat(starts)
-
-    def _content(self, job: Job, scale: Scale) -> tuple[Picture, dict[str, Tensor]]:
-        def make() -> tuple[Picture, dict[str, Tensor]]:
-            picture = self._read(job.pair.content.path, self._content_size(job, scale))
-            image = content_colours(picture.rgb, self.settings).to(self.device, self.dtype)
-            return picture, content_targets(self._network(), image, self.settings)
-
-        key = ("content", job.pair.content.path, self._content_size(job, scale))
-        return self.cache.get(key, make)
-
-    def _targets(
-        self, job: Job, content: tuple[Picture, dict[str, Tensor]], scale: Scale, kind: StyleKind
-    ) -> Targets:
-        """What one picture is drawn to."""
-        picture, features = content
-        path = job.pair.content.mask
-        mask = None if path is None else self._mask(path, picture.rgb.shape)
-
-        def part(one: StylePart, size: float) -> Part:
-            def describe(region: str) -> Described:
-                own = "" if one.region or one.mask is None else region
-                return self._describe(job, one, scale, size, kind, own)
-
-            served = [one.region] if one.region else None
-            if mask and one.mask and not one.region:
-                served = list(regions(one.mask, self.settings.max_pixels))
-            return Part(one.share / len(self.settings.style_scale), served, describe)
-
-        sizes = self.settings.style_scale
-        parts = [part(one, size) for one in job.pair.style.parts for size in sizes]
-        return assemble(features, mask, parts, kind)
-
-    def _describe(
-        self, job: Job, part: StylePart, scale: Scale, size: float, kind: StyleKind, region: str
-    ) -> Described:
-        """What the style loss keeps of a style at one size, or of one of its regions."""
-
-        def make() -> Described:
-            image = self._style_image(job, part.path, scale, size).to(self.device, self.dtype)
-            if min(image.shape[-2:]) < self.network.minimum_side:
-                raise UserError(
-                    f"{part.path}: at {image.shape[-1]}×{image.shape[-2]} pixels the painting is "
-                    f"too small for layer {self.network.sequence[-1]}; choose a larger --size or "
-                    "--style-scale, or shallower layers."
-                )
-            guide = self._mask(part.mask, image.shape).of(region) if part.mask and region else None
-            return describe_style(self._network(), image, self.settings, kind, guide)
-
-        # A style in the colours of its content is another style for each.
-        of = () if self.settings.preserve_color == "none" else (job.pair.content.path,)
-        shape = self._style_shape(job, scale, size)
-        which = (part.mask, region) if region else ()
-        return self.cache.get(("style", part.path, shape, *which, *of), make)
-
-    def _mask(self, path: Path, shape: Sequence[int]) -> Mask:
-        """The regions of a picture of (…, height, width)."""
-        height, width = shape[-2:]
-
-        def make() -> Mask:
-            return read_mask(path, max_pixels=self.settings.max_pixels).at(height, width)
-
-        return self.cache.get(("mask", path, height, width), make)
-
-    def _style_image(self, job: Job, path: Path, scale: Scale, size: float) -> Tensor:
-        style = self._read(path, self._style_shape(job, scale, size)).rgb
-        if self.settings.preserve_color == "none":
-            return style
-        content, _ = self._content(job, scale)
-        return style_colours(style, content.rgb, self.settings)
-
-    def _content_size(self, job: Job, scale: Scale) -> int | Shape:
-        """Longest side of the content, or its (height, width)."""
-        target = scale.target
-        if isinstance(target, float):
-            return shapes(job.pair.content, [target], self.settings.upscale)[0]
-        return target
-
-    def _style_shape(self, job: Job, scale: Scale, size: float) -> int | Shape:
-        """Longest side of the style, or its (height, width)."""
-        if self.settings.style_fit == "keep":
-            longest = self.settings.style_size_at(scale, job.pair.content.shape)
-            return max(1, round(size * longest))
-        height, width = shapes(job.pair.content, [scale.target], self.settings.upscale)[0]
-        return max(1, round(size * height)), max(1, round(size * width))
-
-    def _start(self, job: Job, picture: Picture, scale: Scale) -> Tensor:
-        style = picture.rgb
-        if self.settings.init == "style":
-            first = max(job.pair.style.parts, key=lambda part: part.share)
-            style = self._style_image(job, first.path, scale, 1.0)
-        seed = pair_seed(self.settings.seed, job.content_sha256, job.style_sha256)
-        return starting_image(
-            content_colours(picture.rgb, self.settings), style, self.settings, seed
-        )
-
-    def _network(self) -> VGG:
-        """The extractor on this device: a finished fit leaves it on the CPU."""
-        return self.network.to(self.device, self.dtype)
-
-    def _read_ahead(self, jobs: Sequence[Job], following: Sequence[Job]) -> None:
-        """Begin to read what the batch after this one needs and nothing before it has read."""
-        now, later = self._pictures(jobs), self._pictures(following)
-        self.ahead = {key: begun for key, begun in self.ahead.items() if key in now | later}
-        for key in later - now - self.ahead.keys():
-            if not any((side, *key) in self.cache for side in ("content", "style")):
-                self.ahead[key] = self.reader.submit(self._decode, *key)
-
-    def _pictures(self, jobs: Sequence[Job]) -> set[tuple[Path, int | Shape]]:
-        """The files that a batch reads, each with its size."""
-        return {
-            key
-            for job in jobs
-            for scale in self.settings.scales
-            for key in (
-                (job.pair.content.path, self._content_size(job, scale)),
-                *(
-                    (part.path, self._style_shape(job, scale, size))
-                    for part in job.pair.style.parts
-                    for size in self.settings.style_scale
-                ),
-            )
-        }
-
-    def _read(self, path: Path, size: int | Shape) -> Picture:
-        begun = self.ahead.pop((path, size), None)
-        return begun.result() if begun else self._decode(path, size)
-
-    def _decode(self, path: Path, size: int | Shape) -> Picture:
-        picture = read_picture(path, max_pixels=self.settings.max_pixels)
-        height, width = picture.rgb.shape[-2:]
-        shape = fit(height, width, size, self.settings.upscale)
-        alpha = picture.alpha
-        return Picture(
-            resize(picture.rgb, *shape), None if alpha is None else resize(alpha, *shape)
-        )
+        return model.to(self.dtype), [picture.alpha for picture in contents]
 
     def _fit(
         self,

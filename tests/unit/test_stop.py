@@ -49,3 +49,17 @@ def test_a_second_ctrl_c_ends_at_once():
         "    time.sleep(60)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=30, check=False).returncode == 130
+
+
+def test_a_warning_that_comes_early_is_heard_later():
+    code = (
+        "import os, signal\n"
+        "from nst_lightning.stop import Interrupted, StopFlag, remember_warnings\n"
+        "remember_warnings()\n"
+        "os.kill(os.getpid(), signal.SIGUSR2)\n"
+        "for heard in (True, False):\n"
+        "    flag = StopFlag()\n"
+        "    with flag.listening():\n"
+        "        assert (flag.signum == signal.SIGUSR2) is heard\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=30, check=False).returncode == 0
