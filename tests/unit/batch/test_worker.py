@@ -12,8 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
+from nst_lightning.batch import inputs
 from nst_lightning.batch import worker as module
 from nst_lightning.batch.display import Silent
+from nst_lightning.batch.inputs import Inputs
 from nst_lightning.batch.ledger import Record
 from nst_lightning.batch.output import Job
 from nst_lightning.batch.plan import Grid, Pair, read_sources
@@ -167,13 +169,13 @@ def test_each_picture_is_read_once_and_ahead(
     jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     read: list[tuple[str, str]] = []
-    decode = module.read_picture
+    decode = inputs.read_picture
 
     def counted(path: Path, **given: Any) -> Picture:
         read.append((path.name, threading.current_thread().name))
         return decode(path, **given)
 
-    monkeypatch.setattr(module, "read_picture", counted)
+    monkeypatch.setattr(inputs, "read_picture", counted)
     records: list[Record] = []
     made = worker(tmp_path)
     made.run([[job] for job in jobs], records.append)
@@ -298,13 +300,13 @@ def test_a_state_that_leads_to_nothing_is_dropped(jobs: list[Job], tmp_path: Pat
 def test_one_failure_of_several_at_a_coarse_scale_leaves_the_others_whole(
     jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    start = Worker._start
+    start = Inputs.start
 
-    def spoil(self: Worker, job: Job, *rest: Any) -> torch.Tensor:
+    def spoil(self: Inputs, job: Job, *rest: Any) -> torch.Tensor:
         image = start(self, job, *rest)
         return image * torch.nan if job is jobs[0] else image
 
-    monkeypatch.setattr(Worker, "_start", spoil)
+    monkeypatch.setattr(Inputs, "start", spoil)
     found = make(jobs, tmp_path, scales=TWO_SCALES)
     assert [record["status"] for record in found] == ["failed", "done"]
     with Image.open(tmp_path / jobs[1].pair.output) as picture:
