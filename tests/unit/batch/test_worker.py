@@ -183,7 +183,7 @@ def test_each_picture_is_read_once_and_ahead(
     threads = dict(read)
     assert threads["one.png"] == "MainThread"
     assert threads["two.png"] != "MainThread"
-    assert not made.ahead
+    assert not made.inputs.ahead
 
 
 def test_a_picture_that_stops_early_says_when(jobs: list[Job], tmp_path: Path):
