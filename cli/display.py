@@ -161,3 +161,8 @@ def duration(seconds: float) -> str:
     """Seconds as `h:mm:ss`."""
     whole = round(max(0.0, seconds))
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def count(number: int, what: str) -> str:
+    """`1 task`, `2 tasks`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -15,7 +15,7 @@ from nst_lightning.batch.plan import Case
 from nst_lightning.errors import UserError
 from nst_lightning.settings import BatchSettings
 
-from .display import duration
+from .display import count, duration
 from .grid import Contents, PairsFile, Styles, choose_pairs
 from .inputs import BlendStyles, MaskDir, read_sides
 from .options import settings_options
@@ -120,11 +120,6 @@ def grid(
         )
     if wait:
         follow(out, job, as_json)
-
-
-def count(number: int, what: str) -> str:
-    """`1 task`, `2 tasks`."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def count_tasks(shards: str, pairs: int, at_once: int) -> int:

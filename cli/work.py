@@ -13,7 +13,7 @@ from nst_lightning.errors import UserError
 from nst_lightning.settings import Scale
 from nst_lightning.stop import Interrupted
 
-from .display import choose_display, duration
+from .display import choose_display, count, duration
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Output folder.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
@@ -197,9 +197,8 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
     each = ", ".join(f"{size_in_words(scale)} for {scale.steps} steps" for scale in scales[0])
     if any(other != scales[0] for other in scales):
         each = f"{sum(case.settings.total_steps * len(case.pairs) for case in cases)} steps in all"
-    counted = f"{len(outputs)} picture" + ("" if len(outputs) == 1 else "s")
     typer.echo(
-        f"{counted} to make, {made} finished, {unreadable} unreadable; "
+        f"{count(len(outputs), 'picture')} to make, {made} finished, {unreadable} unreadable; "
         f"{each}; {flops / 1e12:.1f} TFLOP, at best about {duration(seconds)} and "
         f"{memory / 2**30:.1f} GiB on this machine"
     )

@@ -89,6 +89,11 @@ def coarse_to_fine(size: int | str, steps: int, count: int | None) -> list[dict[
     return made
 
 
+def parse_number(value: Any) -> Any:
+    """`16` → 16, for a choice that a number is among."""
+    return int(value) if isinstance(value, str) and value.isdigit() else value
+
+
 def parse_numbers(value: Any) -> Any:
     """`1,2,5` → [1, 2, 5]; 3 → [3]."""
     if isinstance(value, str):
@@ -282,7 +287,7 @@ class TransferSettings(Model):
     """Whether the total variation is a mean over pixel values (keeps its meaning from size to size)
     or a sum (published formulas)."""
 
-    pixel_range: Literal[1, 255] = 1
+    pixel_range: Annotated[Literal[1, 255], BeforeValidator(parse_number)] = 1
     """Pixel range in which the total variation is measured: the one its weight is meant for."""
 
     scales: Annotated[list[Scale], BeforeValidator(parse_scales), Field(min_length=1)] = [Scale()]
@@ -384,11 +389,6 @@ class TransferSettings(Model):
     def _none(cls, value: Any) -> Any:
         return None if value in ("none", "null") else value
 
-    @field_validator("pixel_range", mode="before")
-    @classmethod
-    def _number(cls, value: Any) -> Any:
-        return int(value) if isinstance(value, str) and value.isdigit() else value
-
     @model_validator(mode="after")
     def _consistent(self) -> "TransferSettings":
         for field in ("content_layers", "style_layers"):
@@ -486,7 +486,9 @@ class BatchSettings(TransferSettings):
     """Workers, a process each: on a GPU how many GPUs, or which (0,2), or auto for all; on the CPU
     how many workers share its cores (auto: one)."""
 
-    batch_size: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    batch_size: Annotated[
+        Literal["auto"] | Annotated[int, Field(ge=1)], BeforeValidator(parse_number)
+    ] = "auto"
     """Pictures optimised together; auto is 1 on the CPU and what the memory takes on a GPU."""
 
     compile: bool = False
@@ -530,7 +532,7 @@ class BatchSettings(TransferSettings):
     quality: Annotated[int, Field(ge=1, le=100)] = 95
     """Quality of jpeg and webp; webp at 100 is lossless."""
 
-    bit_depth: Literal[8, 16] = 8
+    bit_depth: Annotated[Literal[8, 16], BeforeValidator(parse_number)] = 8
     """Bits of each channel; 16 with png and tiff only."""
 
     dither: bool = False
@@ -549,11 +551,6 @@ class BatchSettings(TransferSettings):
         """The suffix of the results, without its dot."""
         return RESULT_SUFFIXES[self.format]
 
-    @field_validator("bit_depth", mode="before")
-    @classmethod
-    def _bits(cls, value: Any) -> Any:
-        return int(value) if isinstance(value, str) and value.isdigit() else value
-
     @model_validator(mode="after")
     def _can_be_written(self) -> "BatchSettings":
         if self.bit_depth == 16 and self.format in ("jpeg", "webp"):
@@ -567,11 +564,6 @@ class BatchSettings(TransferSettings):
                 "content's own aspect: give the longest side alone."
             )
         return self
-
-    @field_validator("batch_size", mode="before")
-    @classmethod
-    def _number_or_auto(cls, value: Any) -> Any:
-        return int(value) if isinstance(value, str) and value.isdigit() else value
 
 
 def build(data: Mapping[str, Any], source: str = "") -> BatchSettings:

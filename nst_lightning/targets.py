@@ -1,7 +1,7 @@
 """What a picture is drawn to: made from the features of contents and styles."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -47,8 +47,8 @@ class Targets:
 
     content: Mapping[str, Tensor]
     style: Mapping[str, Sequence[Tensor]]
-    guides: Tensor | None = field(default=None)
-    kept: Tensor | None = field(default=None)
+    guides: Tensor | None = None
+    kept: Tensor | None = None
 
 
 @torch.no_grad()
@@ -99,6 +99,23 @@ class Part:
     """The regions that it serves; None: all."""
     describe: Callable[[str], Described]
     """What the style loss keeps of it for a region; for an empty text, of all of it."""
+
+
+def make_part(
+    share: float, region: str, colours: Collection[str] | None, describe: Callable[[str], Described]
+) -> Part:
+    """A style as a part: the whole of it serves a region that is named, or every region where it
+    has none of its own.
+
+    Args:
+        share: of the blend.
+        region: the only one that it serves; or an empty text.
+        colours: of its own regions, if it has a mask.
+        describe: one of its own regions; all of it for an empty text.
+    """
+    if region or colours is None:
+        return Part(share, [region] if region else None, lambda _: describe(""))
+    return Part(share, colours, describe)
 
 
 def assemble(
@@ -163,14 +180,12 @@ def make_targets(
         picture = style_colours(picture, content, settings)
 
         def describe(region: str) -> Described:
-            own = style.mask if region and not style.region else None
-            guide = own.at(*shape).of(region) if own else None
+            guide = style.mask.at(*shape).of(region) if style.mask and region else None
             return describe_style(network, picture, settings, kind, guide)
 
         share = style.share / len(settings.style_scale)
-        if style.region:
-            return Part(share, [style.region], describe)
-        return Part(share, style.mask.colours if style.mask else None, describe)
+        colours = style.mask.colours if style.mask else None
+        return make_part(share, style.region, colours, describe)
 
     features = content_targets(network, content_colours(content, settings), settings)
     parts = [part(style, scale) for style in styles for scale in settings.style_scale]

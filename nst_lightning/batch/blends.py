@@ -5,6 +5,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,11 @@ def blended_columns(which: str, styles: Sequence[Source], out: Path) -> list[Sou
     twice = [name for name, count in Counter(n.casefold() for n, _ in chosen).items() if count > 1]
     if twice:
         raise UserError(f"{which}: two blends are called {twice[0]!r}; give them distinct names.")
-    return [named(blend_source(name, out / FOLDER / f"{name}.png", p), name) for name, p in chosen]
+    # One that is a single style stands under the blend's name too.
+    return [
+        replace(blend_source(name, out / FOLDER / f"{name}.png", parts), name=name)
+        for name, parts in chosen
+    ]
 
 
 def check_name(name: str, which: str) -> str:
@@ -130,11 +135,6 @@ def check_name(name: str, which: str) -> str:
 def shown(name: str) -> str:
     """A name in a sentence, not the whole of a long one."""
     return repr(name if len(name) <= 60 else name[:57] + "...")
-
-
-def named(source: Source, name: str) -> Source:
-    """A style under the name of its blend."""
-    return Source(source.path, name, source.shape, source.problem, source.mask, source.blend)
 
 
 def read_blend(

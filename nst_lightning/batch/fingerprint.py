@@ -55,7 +55,7 @@ def pixel_settings(settings: BatchSettings) -> dict[str, Any]:
 
     The names of weights and of a start picture are left out: their bytes count, not their paths.
     """
-    fields = TransferSettings.model_fields
+    fields = {*TransferSettings.model_fields, *WRITTEN}
     chosen: dict[str, Any] = {
         name: value for name, value in settings.model_dump(mode="json").items() if name in fields
     }
@@ -64,8 +64,6 @@ def pixel_settings(settings: BatchSettings) -> dict[str, Any]:
     chosen["learning_rate"] = settings.resolved_learning_rate
     chosen["precision"] = settings.precision
     chosen.pop("weights")
-    for name in WRITTEN:
-        chosen[name] = getattr(settings, name)
     for name, (user, values) in ONLY_WITH.items():
         if getattr(settings, user) not in values:
             chosen.pop(name)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -27,6 +28,7 @@ from nst_lightning.targets import (
     assemble,
     content_targets,
     describe_style,
+    make_part,
     stack,
 )
 from nst_lightning.transfer import starting_image
@@ -101,17 +103,14 @@ class Inputs:
         path = job.pair.content.mask
         mask = None if path is None else self._mask(path, picture.rgb.shape)
 
-        def part(one: StylePart, size: float) -> Part:
-            def describe(region: str) -> Described:
-                own = "" if one.region or one.mask is None else region
-                return self._describe(job, one, scale, size, kind, own)
-
-            served = [one.region] if one.region else None
-            if mask and one.mask and not one.region:
-                served = list(regions(one.mask, self.settings.max_pixels))
-            return Part(one.share / len(self.settings.style_scale), served, describe)
-
         sizes = self.settings.style_scale
+
+        def part(one: StylePart, size: float) -> Part:
+            # Masks of styles say something only about regions of the content.
+            own = regions(one.mask, self.settings.max_pixels) if mask and one.mask else None
+            describe = partial(self._describe, job, one, scale, size, kind)
+            return make_part(one.share / len(sizes), one.region, own, describe)
+
         parts = [part(one, size) for one in job.pair.style.parts for size in sizes]
         return assemble(features, mask, parts, kind)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from nst_lightning.batch.plan import MASK, Pair, Source
 from nst_lightning.errors import UserError
-from nst_lightning.imaging.header import picture_size
 from nst_lightning.settings import BatchSettings
 
 
@@ -94,5 +93,4 @@ def regions(mask: Path, max_pixels: int) -> tuple[str, ...]:
     """The colours of a mask's regions."""
     from nst_lightning.imaging.mask import read_mask
 
-    picture_size(mask, max_pixels=max_pixels)
     return read_mask(mask, max_pixels=max_pixels).colours

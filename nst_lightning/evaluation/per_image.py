@@ -1,5 +1,6 @@
 """A metric that keeps one value per image."""
 
+from abc import abstractmethod
 from typing import Any
 
 from torch import Tensor
@@ -23,9 +24,9 @@ class PerImage(Metric):
         super().__init__(**kwargs)
         self.add_state("values", default=[], dist_reduce_fx="cat")
 
+    @abstractmethod
     def measure(self, *inputs: Tensor) -> Tensor:
         """The value of each image of a batch, (B,)."""
-        raise NotImplementedError
 
     def update(self, *inputs: Tensor) -> None:
         """Take in a batch."""

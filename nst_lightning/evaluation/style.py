@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from nst_lightning.evaluation.colours import colour_histogram
 from nst_lightning.evaluation.wasserstein import style_root
 from nst_lightning.evaluation.yardstick import Moments, Yardstick
+from nst_lightning.losses.style import weighted_mean
 
 
 class Statistics(NamedTuple):
@@ -46,8 +46,7 @@ def make_style(parts: Sequence[tuple[Statistics, float]]) -> Style:
     total = sum(share for _, share in parts)
 
     def mixed(tensors: Sequence[Tensor]) -> Tensor:
-        shares = [share / total for _, share in parts]
-        return torch.stack([x * s for x, s in zip(tensors, shares, strict=True)]).sum(dim=0)
+        return weighted_mean(list(tensors), [share / total for _, share in parts])
 
     blended = {
         layer: (

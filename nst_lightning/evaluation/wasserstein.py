@@ -1,27 +1,20 @@
 """Wasserstein-2 distance between the Gaussians of features and of the style's."""
 
-import torch
 from torch import Tensor
 
 from nst_lightning.evaluation.per_image import PerImage
-from nst_lightning.losses.moments import covariance
-from nst_lightning.losses.wasserstein import EPSILON, root, wasserstein2
+from nst_lightning.losses.wasserstein import exact, regular, root, wasserstein2
 
 
 def gaussian(mean: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (B, C) and covariance (B, C, C) in float64, `EPSILON` added to the variances.
-
-    In float32 the difference of traces in the distance would drown in rounding. On mps, which has
-    neither float64 nor eigenvalues, they go to the CPU.
+    """Mean (B, C) and covariance (B, C, C), made regular and exact as the loss makes them.
 
     Args:
         mean: (B, C).
         second: the raw second moment, (B, C, C).
     """
-    device = torch.device("cpu") if mean.device.type == "mps" else mean.device
-    mean, second = mean.to(device).double(), second.to(device).double()
-    ridge = EPSILON * torch.eye(mean.shape[1], dtype=mean.dtype, device=device)
-    return mean, covariance(mean, second) + ridge
+    mean = exact(mean)
+    return mean, regular(mean, exact(second))
 
 
 def style_root(mean: Tensor, second: Tensor) -> Tensor:

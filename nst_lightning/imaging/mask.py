@@ -8,9 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nst_lightning.errors import UserError
-from nst_lightning.imaging.decode import decode
 from nst_lightning.imaging.header import MAX_PIXELS, picture_size
 from nst_lightning.imaging.opening import opened
+from nst_lightning.imaging.read import read_picture
+from nst_lightning.imaging.write import to_uint8
 
 MOST = 256
 """Regions of a mask: as many as there are grey levels. A photograph has more flat colours."""
@@ -48,24 +49,18 @@ def read_mask(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Mask:
     JPEG, whose colours are not exact, those that are nearly the same are one.
 
     Raises:
-        UserError: see `decode`; no colour fills an area, or only a transparent one, or too many do.
+        UserError: see `read_picture`; no colour fills an area, only a transparent one, or too many.
     """
-    decoded = decode(path, max_pixels=max_pixels)
-    image = decoded.colour
-    if image.mode == "F":
-        image = image.point(lambda value: value * 255 + 0.5).convert("L")
-    rgb = image.convert("RGB")
-    pixels = torch.frombuffer(bytearray(rgb.tobytes()), dtype=torch.uint8)
-    pixels = pixels.view(rgb.height, rgb.width, 3)
+    picture = read_picture(path, max_pixels=max_pixels)
+    pixels = to_uint8(picture.rgb)[0].permute(1, 2, 0).contiguous()
     areas = flat_colours(pixels, APART if is_lossy(path, max_pixels) else 0)
     if not len(areas):
         raise UserError(f"{path}: has no area of one colour, so no region; paint them flat.")
     if len(areas) > MOST:
         raise UserError(f"{path}: has {len(areas)} flat colours, more than the {MOST} of a mask.")
     inside = memberships(pixels, areas)
-    if decoded.alpha is not None:
-        alpha = torch.frombuffer(bytearray(decoded.alpha.tobytes()), dtype=torch.uint8)
-        inside = inside * (alpha.view(rgb.height, rgb.width).float() / 255)
+    if picture.alpha is not None:
+        inside = inside * picture.alpha[0]
         seen = inside.flatten(1).sum(dim=1) > 0
         areas, inside = areas[seen], inside[seen]
         if not len(areas):

@@ -14,21 +14,25 @@ from nst_lightning.losses.upcast import upcast
 
 
 @functools.cache
-def directions(channels: int) -> Tensor:
-    """As many orthonormal directions as there are channels, (C, C) in float64, always the same.
+def directions(
+    channels: int,
+    dtype: torch.dtype = torch.float64,
+    device: torch.device = torch.device("cpu"),  # noqa: B008
+) -> Tensor:
+    """As many orthonormal directions as there are channels, (C, C), always the same.
 
     The paper draws new ones at every step; L-BFGS needs a loss that stays what it is.
     """
     generator = torch.Generator().manual_seed(channels)
     drawn = torch.randn(channels, channels, generator=generator, dtype=torch.float64)
     orthonormal: Tensor = torch.linalg.qr(drawn)[0]
-    return orthonormal
+    return orthonormal.to(device, dtype)
 
 
 def project(features: Tensor) -> Tensor:
     """Features (B, C, h, w) along each direction: (B, C, h·w)."""
     f = upcast(features.flatten(2))
-    return directions(features.shape[1]).to(f) @ f
+    return directions(features.shape[1], f.dtype, f.device) @ f
 
 
 def describe(features: Tensor, guide: Tensor | None = None) -> Tensor:

@@ -8,9 +8,9 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from nst_lightning.imaging.atomic import atomic_file
-from nst_lightning.imaging.decode import decode
 from nst_lightning.imaging.header import MAX_PIXELS
 from nst_lightning.report.font import Font, line_height, load_font
+from nst_lightning.report.thumbnails import flattened
 
 SIDES = (150, 300)
 """Longest side of a picture in a figure: at least, at most."""
@@ -109,14 +109,7 @@ def opened(picture: Path | Image.Image | None) -> Image.Image | None:
     """A panel's picture in memory, on white where it is transparent."""
     if not isinstance(picture, Path):
         return picture
-    decoded = decode(picture, max_pixels=MAX_PIXELS, at_least=2 * SIDES[1])
-    image = decoded.colour
-    if image.mode == "F":
-        image = image.point(lambda value: value * 255 + 0.5).convert("L")
-    image = image.convert("RGB")
-    if decoded.alpha is None:
-        return image
-    return Image.composite(image, Image.new("RGB", image.size, "white"), decoded.alpha)
+    return flattened(picture, max_pixels=MAX_PIXELS, at_least=2 * SIDES[1])
 
 
 def scaled(picture: Image.Image | None, side: int) -> Image.Image | None:
