@@ -6,8 +6,8 @@ import sys
 
 def main() -> None:
     """Run the command line; what the user can mend comes as one sentence, without a traceback."""
-    from nst_lightning.batch.slurm import place
     from nst_lightning.errors import UserError
+    from nst_lightning.run.slurm import place
     from nst_lightning.stop import Interrupted, remember_warnings
 
     from .app import app

@@ -9,13 +9,13 @@ from .doctor import doctor
 from .evaluate import evaluate
 from .folder import archive, clean
 from .grid import grid
-from .presets import presets
 from .report import report
 from .run import run
+from .show_presets import presets
 from .status import status
 from .studies import compare_init, reconstruct, sweep, texture
 from .submit import app as submit
-from .weights import app as weights
+from .weight_files import app as weights
 
 app = typer.Typer(
     name="nst-batch",

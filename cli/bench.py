@@ -48,7 +48,7 @@ def bench(
         "memory": whole(memory),
     }
     figures = measure(settings, content, style, asked)
-    from nst_lightning.imaging.atomic import write_text
+    from nst_lightning.files import write_text
 
     write_text(out, json.dumps(figures, indent=1) + "\n")
     if as_json:
@@ -79,11 +79,11 @@ def measure(
     settings: BatchSettings, content: Path, style: Path, asked: dict[str, Any]
 ) -> dict[str, Any]:
     """All figures."""
-    from nst_lightning.batch.device import DTYPES, choose_device
-    from nst_lightning.batch.memory import keep_freed_memory
     from nst_lightning.benchmark.cases import Bench
     from nst_lightning.benchmark.machine import describe_machine, peak_memory
     from nst_lightning.imaging.read import load_image
+    from nst_lightning.run.devices import DTYPES, choose_device
+    from nst_lightning.run.memory import keep_freed_memory
     from nst_lightning.vgg.weights import load_weights
 
     wrong = [name for name in asked["precisions"] if name not in DTYPES]

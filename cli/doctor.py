@@ -13,7 +13,7 @@ def doctor() -> None:
     """Print versions, devices, the cache folder and the weights in it."""
     import torch
 
-    from nst_lightning.batch.device import choose_device, resolve
+    from nst_lightning.run.devices import choose_device, resolve
     from nst_lightning.settings import build
     from nst_lightning.vgg.weights import cache_folder, verify
 

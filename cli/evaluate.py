@@ -49,13 +49,13 @@ def evaluate(
     from rich.console import Console
     from rich.progress import Progress
 
-    from nst_lightning.batch.device import choose_device
     from nst_lightning.evaluation.columns import FILE
-    from nst_lightning.evaluation.evaluate import evaluate as measure
+    from nst_lightning.evaluation.measuring import evaluate as measure
     from nst_lightning.evaluation.subject import subjects
     from nst_lightning.evaluation.table import means, write_evaluation
     from nst_lightning.evaluation.yardstick import Yardstick
     from nst_lightning.report.gallery import PAGE, read_records, write_gallery
+    from nst_lightning.run.devices import choose_device
 
     chosen = subjects(read_records(out), out)
     if not chosen:

@@ -26,7 +26,7 @@ def archive(
     ] = None,
 ) -> None:
     """Pack a folder of results into one file, with a list of checksums."""
-    from nst_lightning.imaging.atomic import atomic_file
+    from nst_lightning.files import atomic_file
 
     if not out.is_dir():
         raise UserError(f"{out}: is not a folder of results.")
@@ -105,7 +105,7 @@ def clean(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Remove what nst-batch made in a folder, and nothing else, after showing it and asking."""
-    from nst_lightning.batch.made import made_files
+    from nst_lightning.store.owned import made_files
 
     files = made_files(out)
     for path in files:

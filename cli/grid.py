@@ -8,18 +8,12 @@ from typing import Annotated
 
 import typer
 
-from nst_lightning.batch.plan import (
-    Case,
-    Grid,
-    Pair,
-    Source,
-    listed_pairs,
-    parse_shard,
-)
+from nst_lightning.grid.pairs import Case, Grid, Pair, listed_pairs, parse_shard
+from nst_lightning.grid.sources import Source
 from nst_lightning.settings import BatchSettings
 
-from .inputs import BlendStyles, MaskDir, draw_blends, read_sides
 from .options import settings_options
+from .sides import BlendStyles, MaskDir, draw_blends, read_sides
 from .work import DryRun, Json, Out, Overwrite, Quiet, carry_out, show_plan
 
 Contents = Annotated[Path, typer.Argument(help="Folder of photographs, or one picture.")]
@@ -56,8 +50,8 @@ def grid(
 
     What is finished is never made again: the same command goes on where it was interrupted.
     """
-    from nst_lightning.batch.cost import deal
-    from nst_lightning.batch.output import check_folder, check_settings, write_settings
+    from nst_lightning.run.cost import deal
+    from nst_lightning.store.output import check_folder, check_settings, write_settings
 
     content_sources, style_sources = read_sides(
         contents, styles, settings, out, blend_styles, mask_dir
@@ -107,8 +101,8 @@ def choose_pairs(
 
 def draw_rows(out: Path, pairs: Sequence[Pair]) -> list[Path]:
     """curves-<content>.png for each row of the grid that has histories: its styles overlaid."""
-    from nst_lightning.report.curves import draw_curves
-    from nst_lightning.report.history_file import read_history
+    from nst_lightning.drawing.curves import draw_curves
+    from nst_lightning.drawing.loss_history import read_history
 
     rows: dict[str, dict[str, Path]] = {}
     for one in pairs:
@@ -133,9 +127,9 @@ def draw_sheet(
     """The contact sheet of what stands in the output folder; none of too many pictures."""
     if len(contents) * len(styles) > MOST_CELLS:
         return []
-    from nst_lightning.batch.ledger import Ledger
-    from nst_lightning.batch.plan import pair
+    from nst_lightning.grid.pairs import pair
     from nst_lightning.report.contact_sheet import Cell, contact_sheet
+    from nst_lightning.store.ledger import Ledger
 
     asked = {one.output for one in pairs}
     records = Ledger(out).read()

@@ -9,16 +9,17 @@ from typing import Annotated, Any
 
 import typer
 
-from nst_lightning.batch.blends import blend_source, parse_blend, shares
-from nst_lightning.batch.masks import check_found, find_masks, mask_problem, with_mask
-from nst_lightning.batch.plan import Case, Pair, Source, StylePart, read_source
 from nst_lightning.errors import UserError
-from nst_lightning.imaging.header import FORMATS, RESULT_SUFFIXES
+from nst_lightning.formats import FORMATS, RESULT_SUFFIXES
+from nst_lightning.grid.blends import blend_source, parse_blend, shares
+from nst_lightning.grid.masks import check_found, find_masks, mask_problem, with_mask
+from nst_lightning.grid.pairs import Case, Pair
+from nst_lightning.grid.sources import Source, StylePart, read_source
 from nst_lightning.settings import BatchSettings, build
 
-from .display import choose_display
-from .inputs import MaskDir
+from .live import choose_display
 from .options import settings_options
+from .sides import MaskDir
 from .work import DryRun, Json, Overwrite, Quiet, show_plan
 
 
@@ -103,10 +104,10 @@ def run(
         show_plan([Case(settings, [pair])], file.parent, as_json)
         return
 
-    from nst_lightning.batch.local import run as run_pairs
-    from nst_lightning.batch.output import check_folder
-    from nst_lightning.batch.slurm import place
+    from nst_lightning.run.runner import run as run_pairs
+    from nst_lightning.run.slurm import place
     from nst_lightning.stop import Interrupted, StopFlag
+    from nst_lightning.store.output import check_folder
 
     if place().rank > 0:
         typer.echo(f"{file}: the first task makes it; `nst-batch grid` has work for several.")

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .display import duration
+from .live import duration
 from .work import Json
 
 if TYPE_CHECKING:
-    from nst_lightning.batch.status import Status
+    from nst_lightning.run.folder_status import Status
 
 SHOWN = 20
 """Pairs of a group that are listed unless all are asked for."""
@@ -25,7 +25,7 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Show what is done, running, failed and waiting, and the time left."""
-    from nst_lightning.batch.status import as_data, is_active, read_status
+    from nst_lightning.run.folder_status import as_data, is_active, read_status
 
     found = read_status(out)
     while watch and is_active(found):

@@ -6,16 +6,17 @@ from typing import Annotated, Any
 
 import typer
 
-from nst_lightning.batch.plan import Case, Grid, read_sources
 from nst_lightning.errors import UserError
+from nst_lightning.grid.pairs import Case, Grid
+from nst_lightning.grid.sources import read_sources
 from nst_lightning.settings import build, merge
+from nst_lightning.settings.layers import layer_sets
 from nst_lightning.studies.single import Kind, axes_of, cases_of
 from nst_lightning.studies.sweep import Axes, Sweep, dump_sweep, expand, read_sweep, with_pairs
-from nst_lightning.vgg.layers import layer_sets
 
-from .inputs import BlendStyles, MaskDir, draw_blends, read_sides
 from .options import settings_options
-from .presets import read_preset
+from .show_presets import read_preset
+from .sides import BlendStyles, MaskDir, draw_blends, read_sides
 from .sweeps import sweep_file
 from .work import DryRun, Json, Out, Overwrite, Quiet, carry_out, show_plan
 
@@ -194,8 +195,8 @@ def perform(
     if dry_run:
         show_plan(cases, out, as_json)
         return
-    from nst_lightning.batch.output import check_folder
-    from nst_lightning.imaging.atomic import write_text
+    from nst_lightning.files import write_text
+    from nst_lightning.store.output import check_folder
 
     check_folder(out, inputs)
 

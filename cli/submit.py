@@ -10,15 +10,15 @@ from typing import Annotated, Any
 
 import typer
 
-from nst_lightning.batch.blends import PAIRS
-from nst_lightning.batch.plan import Case
 from nst_lightning.errors import UserError
+from nst_lightning.grid.blends import PAIRS
+from nst_lightning.grid.pairs import Case
 from nst_lightning.settings import BatchSettings
 
-from .display import count, duration
 from .grid import Contents, PairsFile, Styles, choose_pairs
-from .inputs import BlendStyles, MaskDir, read_sides
+from .live import count, duration
 from .options import settings_options
+from .sides import BlendStyles, MaskDir, read_sides
 from .work import DryRun, Json, Out, Overwrite
 
 app = typer.Typer(help="Submit work to a Slurm cluster.", no_args_is_help=True)
@@ -83,9 +83,9 @@ def grid(
 
     With --dry-run, print the sbatch script.
     """
-    from nst_lightning.batch.output import check_folder, check_settings
-    from nst_lightning.batch.submit import executor, minutes, script, submit
-    from nst_lightning.batch.wanted import write_wanted
+    from nst_lightning.run.job_array import executor, minutes, script, submit
+    from nst_lightning.store.expected import write_wanted
+    from nst_lightning.store.output import check_folder, check_settings
 
     sides = read_sides(contents, styles, settings, out, blend_styles, mask_dir)
     wanted = choose_pairs(*sides, settings, pairs_file)
@@ -149,8 +149,8 @@ def grid_words(
     overwrite: bool,
 ) -> list[str]:
     """The command of a task but for its shard, with the complete settings in a file."""
-    from nst_lightning.batch.ledger import STATE
-    from nst_lightning.imaging.atomic import write_text
+    from nst_lightning.files import write_text
+    from nst_lightning.layout import STATE
     from nst_lightning.settings import dump_yaml
 
     # A task starts elsewhere: what names a file here must name it there.
@@ -186,8 +186,8 @@ def follow(out: Path, job: str, as_json: bool) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
-    from nst_lightning.batch.slurm import job_states
-    from nst_lightning.batch.status import ACTIVE, as_data, read_status
+    from nst_lightning.run.folder_status import ACTIVE, as_data, read_status
+    from nst_lightning.run.slurm import job_states
 
     from .status import in_a_line, lines
 

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from nst_lightning.batch.plan import Case, Pair, Source
 from nst_lightning.errors import UserError
+from nst_lightning.grid.pairs import Case, Pair
+from nst_lightning.grid.sources import Source
 from nst_lightning.settings import Scale
 from nst_lightning.stop import Interrupted
 
-from .display import choose_display, count, duration
+from .live import choose_display, count, duration
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Output folder.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
@@ -53,14 +54,14 @@ def carry_out(
     Raises:
         typer.Exit: with 1, where a pair failed.
     """
-    from nst_lightning.batch.board import Board
-    from nst_lightning.batch.cost import deal
-    from nst_lightning.batch.ledger import Ledger
-    from nst_lightning.batch.local import close, run
-    from nst_lightning.batch.slurm import place
-    from nst_lightning.batch.wanted import is_complete, write_wanted
-    from nst_lightning.imaging.atomic import sweep
+    from nst_lightning.files import sweep
+    from nst_lightning.run.board import Board
+    from nst_lightning.run.cost import deal
+    from nst_lightning.run.runner import close, run
+    from nst_lightning.run.slurm import place
     from nst_lightning.stop import StopFlag
+    from nst_lightning.store.expected import is_complete, write_wanted
+    from nst_lightning.store.ledger import Ledger
 
     here, stop = place(), StopFlag()
     ledger = Ledger(out, here.name, {"by": asdict(here)}) if here.job else Ledger(out)
@@ -123,7 +124,7 @@ def carry_out(
 
 def say_interrupted(interrupted: Interrupted, cases: Sequence[Case], out: Path) -> None:
     """Say how far it came; have Slurm run the job again where its time was up."""
-    from nst_lightning.batch.slurm import place, requeue
+    from nst_lightning.run.slurm import place, requeue
     from nst_lightning.stop import AGAIN
 
     asked = sum(len(case.pairs) for case in cases)
@@ -148,10 +149,10 @@ def size_in_words(scale: Scale) -> str:
 
 def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
     """Print what a run would do and about what it would take."""
-    from nst_lightning.batch.cost import costs_of_contents, flops_per_second
-    from nst_lightning.batch.device import DTYPES, choose_device, largest_batch_bytes, resolve
-    from nst_lightning.batch.ledger import Ledger
-    from nst_lightning.batch.masks import mask_problem
+    from nst_lightning.grid.masks import mask_problem
+    from nst_lightning.run.cost import costs_of_contents, flops_per_second
+    from nst_lightning.run.devices import DTYPES, choose_device, largest_batch_bytes, resolve
+    from nst_lightning.store.ledger import Ledger
 
     done = Ledger(out).read(keep=is_done)
     device = choose_device(cases[0].settings.accelerator)

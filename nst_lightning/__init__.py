@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from nst_lightning.imaging.mask import read_mask as read_mask
     from nst_lightning.imaging.read import load_image as load_image
     from nst_lightning.settings import TransferSettings as TransferSettings
-    from nst_lightning.targets import Style as Style
-    from nst_lightning.transfer import StyleTransfer as StyleTransfer
+    from nst_lightning.transfer.module import StyleTransfer as StyleTransfer
+    from nst_lightning.transfer.targets import Style as Style
 
 _CLONE = Path(__file__).resolve().parent.parent
 if (_CLONE / "cli" / "app.py").is_file() and (_CLONE / "configs" / "presets").is_dir():
@@ -29,8 +29,8 @@ except PackageNotFoundError:  # a clone that was never installed
     __version__ = "0+unknown"
 
 _EXPORTS = {
-    "Style": "nst_lightning.targets",
-    "StyleTransfer": "nst_lightning.transfer",
+    "Style": "nst_lightning.transfer.targets",
+    "StyleTransfer": "nst_lightning.transfer.module",
     "TransferSettings": "nst_lightning.settings",
     "UserError": "nst_lightning.errors",
     "load_image": "nst_lightning.imaging.read",

@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nst_lightning.batch.cost import flops_per_second, step_flops
-from nst_lightning.batch.device import DTYPES
 from nst_lightning.benchmark.measure import matmul_peak, median, paired, seconds_of
 from nst_lightning.benchmark.rivals import TutorialLoop, bare_network
-from nst_lightning.imaging.header import fit
 from nst_lightning.imaging.resize import resize
+from nst_lightning.run.cost import flops_per_second, step_flops
+from nst_lightning.run.devices import DTYPES
 from nst_lightning.settings import Scale, TransferSettings
-from nst_lightning.transfer import StyleTransfer, build_network
+from nst_lightning.settings.sizes import fit
+from nst_lightning.transfer.module import StyleTransfer, build_network
 from nst_lightning.vgg.weights import Weights
 
 Figures = dict[str, Any]

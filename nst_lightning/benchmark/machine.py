@@ -42,10 +42,10 @@ def run_alone(
     settings: BatchSettings, content: Path, style: Path, size: int, precision: str
 ) -> float:
     """What the process of `peak_memory` does."""
-    from nst_lightning.batch.device import choose_device
-    from nst_lightning.batch.memory import LARGEST_KEPT, keep_freed_memory
     from nst_lightning.benchmark.cases import Bench
     from nst_lightning.imaging.read import load_image
+    from nst_lightning.run.devices import choose_device
+    from nst_lightning.run.memory import LARGEST_KEPT, keep_freed_memory
     from nst_lightning.vgg.weights import load_weights
 
     if size**2 <= LARGEST_KEPT:

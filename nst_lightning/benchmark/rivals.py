@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nst_lightning.settings import TransferSettings
-from nst_lightning.vgg.layers import layers_to
+from nst_lightning.settings.layers import layers_to
 from nst_lightning.vgg.weights import Weights
 
 Step = Callable[[], Tensor]

@@ -8,7 +8,7 @@ from typing import Any, cast
 import lightning as L
 
 from nst_lightning.stop import StopFlag
-from nst_lightning.transfer import StyleTransfer
+from nst_lightning.transfer.module import StyleTransfer
 
 
 class Checkpoint(L.Callback):

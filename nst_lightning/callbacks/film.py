@@ -6,7 +6,7 @@ import lightning as L
 from torch import Tensor
 
 from nst_lightning.imaging.write import to_uint8
-from nst_lightning.transfer import StyleTransfer
+from nst_lightning.transfer.module import StyleTransfer
 
 FRAMES = 60
 """Of a film, about: at 1024² they take 190 MB until the film is written."""

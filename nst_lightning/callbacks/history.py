@@ -7,8 +7,8 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from nst_lightning.report.history_file import TERMS, Row, rows
-from nst_lightning.transfer import StyleTransfer
+from nst_lightning.drawing.loss_history import TERMS, Row, rows
+from nst_lightning.transfer.module import StyleTransfer
 
 
 class History(L.Callback):

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import lightning as L
 
-from nst_lightning.transfer import StyleTransfer
+from nst_lightning.transfer.module import StyleTransfer
 
 
 class Progress(L.Callback):

@@ -8,7 +8,7 @@ import lightning as L
 from torch import Tensor
 
 from nst_lightning.imaging.write import to_uint8, write_png
-from nst_lightning.transfer import StyleTransfer
+from nst_lightning.transfer.module import StyleTransfer
 
 
 class Snapshots(L.Callback):

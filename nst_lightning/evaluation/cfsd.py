@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nst_lightning.evaluation.per_image import PerImage
-from nst_lightning.imaging.header import fit
+from nst_lightning.settings.sizes import fit
 
 POSITIONS = 32
 """Along the longest side: 4 MB per picture instead of 1 GB at 512 px."""

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nst_lightning.evaluation.per_image import PerImage
-from nst_lightning.imaging.colour_transfer import luma
+from nst_lightning.transfer.colour import luma
 
 SOBEL = ((1.0, 0.0, -1.0), (2.0, 0.0, -2.0), (1.0, 0.0, -1.0))
 

@@ -7,15 +7,15 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from nst_lightning.batch.cache import TensorCache
-from nst_lightning.batch.plan import Shape
 from nst_lightning.errors import UserError
 from nst_lightning.evaluation.style import Statistics, Style, make_style, statistics_of
 from nst_lightning.evaluation.subject import Subject
 from nst_lightning.evaluation.yardstick import Look, Yardstick
+from nst_lightning.grid.sources import Shape
 from nst_lightning.imaging.header import picture_size
 from nst_lightning.imaging.read import load_image
 from nst_lightning.imaging.resize import resize
+from nst_lightning.run.tensor_cache import TensorCache
 
 T = TypeVar("T")
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nst_lightning.batch.ledger import Record
 from nst_lightning.report.gallery import pixel_limit
 from nst_lightning.report.gallery_data import case_of, short_labels
+from nst_lightning.store.ledger import Record
 
 Part = tuple[Path, float]
 """A picture, and its share of the style."""

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nst_lightning.errors import UserError
-from nst_lightning.imaging.header import MAX_PIXELS, picture_size
+from nst_lightning.formats import MAX_PIXELS
+from nst_lightning.imaging.header import picture_size
 from nst_lightning.imaging.opening import opened
 from nst_lightning.imaging.read import read_picture
 from nst_lightning.imaging.write import to_uint8

@@ -13,8 +13,8 @@ from typing import BinaryIO, cast
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from nst_lightning.errors import UserError
+from nst_lightning.formats import CAMERA_RAW, OTHER_PICTURES
 from nst_lightning.imaging import png
-from nst_lightning.imaging.header import CAMERA_RAW, OTHER_PICTURES
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 """The only formats Pillow is let try: others run external programs or read no pixels."""

@@ -8,13 +8,13 @@ from PIL import Image
 from torch import Tensor
 
 from nst_lightning.errors import UserError
+from nst_lightning.formats import MAX_PIXELS as MAX_PIXELS
+from nst_lightning.formats import OTHER_PICTURES as OTHER_PICTURES
+from nst_lightning.formats import SUFFIXES as SUFFIXES
 from nst_lightning.imaging.decode import decode
-from nst_lightning.imaging.header import MAX_PIXELS as MAX_PIXELS
-from nst_lightning.imaging.header import OTHER_PICTURES as OTHER_PICTURES
-from nst_lightning.imaging.header import SUFFIXES as SUFFIXES
-from nst_lightning.imaging.header import fit
 from nst_lightning.imaging.header import picture_size as picture_size
 from nst_lightning.imaging.resize import resize
+from nst_lightning.settings.sizes import fit
 
 
 @dataclass(frozen=True)

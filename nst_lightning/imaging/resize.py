@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from nst_lightning.imaging.header import fit as fit
+from nst_lightning.settings.sizes import fit as fit
 
 
 def resize(image: Tensor, height: int, width: int) -> Tensor:

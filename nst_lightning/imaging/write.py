@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nst_lightning.imaging.atomic import atomic_file
+from nst_lightning.files import atomic_file
 from nst_lightning.imaging.encode import png_texts
 
 

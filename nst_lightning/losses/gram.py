@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from nst_lightning.losses.moments import moments
 from nst_lightning.losses.upcast import upcast
-from nst_lightning.onednn import served_by_onednn
+from nst_lightning.vgg.onednn import served_by_onednn
 
 # With F the N×M matrix of a layer's features and G = F·Fᵀ: what G is divided by, and the factor on
 # mean((G/d − A/d)²), the mean being over the N² entries; `pixels` = W·H of the picture.

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from nst_lightning.batch.ledger import Record
 from nst_lightning.evaluation.columns import FILE, METRICS
+from nst_lightning.store.ledger import Record
 
 Values = dict[str, float]
 """Column → number; what was not measured is not there."""

@@ -11,13 +11,14 @@ from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from nst_lightning.batch.ledger import MANIFEST, Ledger, Record
 from nst_lightning.errors import UserError
-from nst_lightning.imaging.atomic import write_text
-from nst_lightning.imaging.header import MAX_PIXELS, RESULT_SUFFIXES
+from nst_lightning.files import write_text
+from nst_lightning.formats import MAX_PIXELS, RESULT_SUFFIXES
+from nst_lightning.layout import MANIFEST
 from nst_lightning.report.evaluation_file import read_evaluation
 from nst_lightning.report.gallery_data import ROLES, Source, gallery_data
 from nst_lightning.report.thumbnails import Size, small_copy
+from nst_lightning.store.ledger import Ledger, Record
 
 PAGE = "index.html"
 FOLDER = "gallery"

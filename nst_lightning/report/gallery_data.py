@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from nst_lightning.batch.ledger import Record
 from nst_lightning.evaluation.columns import GRAM, STYLE_LAYERS, SUMMARY, WASSERSTEIN, by_layer
 from nst_lightning.report.thumbnails import Size
+from nst_lightning.store.ledger import Record
 
 ROLES = ("content", "style")
 _FIRST_LOSSES = ("total", "content", "style", "tv")

@@ -9,7 +9,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from nst_lightning.errors import UserError
-from nst_lightning.imaging.atomic import atomic_file
+from nst_lightning.files import atomic_file
 from nst_lightning.imaging.header import read_metadata
 from nst_lightning.report.thumbnails import flattened
 

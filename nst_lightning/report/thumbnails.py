@@ -6,9 +6,10 @@ from pathlib import Path
 from PIL import Image
 
 from nst_lightning.errors import UserError
-from nst_lightning.imaging.atomic import atomic_file
+from nst_lightning.files import atomic_file
 from nst_lightning.imaging.decode import decode
-from nst_lightning.imaging.header import fit, picture_size
+from nst_lightning.imaging.header import picture_size
+from nst_lightning.settings.sizes import fit
 
 Size = tuple[int, int]
 """(width, height) in pixels."""

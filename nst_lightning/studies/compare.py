@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nst_lightning.batch.plan import Case
+from nst_lightning.grid.pairs import Case
 from nst_lightning.report.figure import Panel, Row, draw_figure
 from nst_lightning.studies.measure import colour_distance, picture, psnr, ssim
 from nst_lightning.studies.results import Result, finished, overlay, write_table

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nst_lightning.batch.ledger import Ledger, Record
-from nst_lightning.batch.plan import Case, Pair
-from nst_lightning.imaging.atomic import write_text
-from nst_lightning.report.curves import draw_curves
-from nst_lightning.report.history_file import read_history
+from nst_lightning.drawing.curves import draw_curves
+from nst_lightning.drawing.loss_history import read_history
+from nst_lightning.files import write_text
+from nst_lightning.grid.pairs import Case, Pair
+from nst_lightning.store.ledger import Ledger, Record
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from nst_lightning.batch.plan import Case, Pair, Source
+from nst_lightning.grid.pairs import Case, Pair
+from nst_lightning.grid.sources import Source
 from nst_lightning.settings import merge
 from nst_lightning.studies.sweep import Axes, Settings, expand, folder_names
 

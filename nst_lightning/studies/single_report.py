@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nst_lightning.batch.plan import Case
+from nst_lightning.grid.pairs import Case
 from nst_lightning.imaging.write import to_uint8
 from nst_lightning.report.figure import Panel, Row, draw_figure
 from nst_lightning.studies.measure import colour_distance, grain, picture, psnr, rms, ssim

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from nst_lightning.batch.plan import Case, Pair, pair
 from nst_lightning.errors import UserError
+from nst_lightning.grid.pairs import Case, Pair, pair
 from nst_lightning.settings import BatchSettings, Scale, build, merge, read_yaml
 
 Settings = Mapping[str, Any]

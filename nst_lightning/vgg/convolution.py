@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nst_lightning.onednn import served_by_onednn
+from nst_lightning.vgg.onednn import served_by_onednn
 
 PADDING = STRIDE = DILATION = [1, 1]
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from nst_lightning.errors import UserError
-from nst_lightning.vgg.cache import locked, say, unwritable
-from nst_lightning.vgg.formats import canonical_tensors
+from nst_lightning.vgg.state_dicts import canonical_tensors
+from nst_lightning.vgg.weight_cache import locked, say, unwritable
 
 TIMEOUT = 15.0
 """Seconds without an answer; torch.hub sets none and would wait for minutes."""

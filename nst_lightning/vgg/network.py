@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nst_lightning.errors import UserError
+from nst_lightning.settings.layers import canonical, layers_to, poolings_before
 from nst_lightning.vgg.convolution import FrozenConvolution
-from nst_lightning.vgg.layers import canonical, layers_to, poolings_before
 from nst_lightning.vgg.weights import Weights
 
 POOLINGS: dict[str, Callable[[Tensor, int], Tensor]] = {"max": F.max_pool2d, "avg": F.avg_pool2d}

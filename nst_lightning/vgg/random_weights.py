@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nst_lightning.vgg.formats import imagenet_input
-from nst_lightning.vgg.layers import channels, conv_names
+from nst_lightning.settings.layers import channels, conv_names
+from nst_lightning.vgg.state_dicts import imagenet_input
 
 SEED = 0
 NOISE_SIDE = 128

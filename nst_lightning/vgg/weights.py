@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from nst_lightning.errors import UserError
+from nst_lightning.settings.layers import BLOCKS
 from nst_lightning.vgg import imagenet, normalized
-from nst_lightning.vgg.cache import cache_folder, write_atomic
-from nst_lightning.vgg.formats import SUFFIXES, canonical_tensors, checksum, read_state
-from nst_lightning.vgg.layers import BLOCKS
 from nst_lightning.vgg.random_weights import identity, random_tensors
+from nst_lightning.vgg.state_dicts import SUFFIXES, canonical_tensors, checksum, read_state
+from nst_lightning.vgg.weight_cache import cache_folder, write_atomic
 
 __all__ = [
     "CachedFile",

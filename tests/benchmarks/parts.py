@@ -8,12 +8,12 @@ import sys
 import torch
 
 from nst_lightning import TransferSettings
-from nst_lightning.batch.device import DTYPES, choose_device, resolve
-from nst_lightning.batch.memory import keep_freed_memory
 from nst_lightning.benchmark.measure import median, paired
-from nst_lightning.objective import value_and_gradient
+from nst_lightning.run.devices import DTYPES, choose_device, resolve
+from nst_lightning.run.memory import keep_freed_memory
 from nst_lightning.settings import build
-from nst_lightning.transfer import StyleTransfer
+from nst_lightning.transfer.module import StyleTransfer
+from nst_lightning.transfer.objective import value_and_gradient
 
 
 def main(size: int = 512, batch: int = 1) -> None:

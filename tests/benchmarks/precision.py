@@ -8,11 +8,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nst_lightning.batch.device import choose_device
-from nst_lightning.batch.memory import keep_freed_memory
 from nst_lightning.benchmark.cases import Bench, Ours, true_terms
 from nst_lightning.benchmark.measure import median
 from nst_lightning.imaging.read import load_image
+from nst_lightning.run.devices import choose_device
+from nst_lightning.run.memory import keep_freed_memory
 from nst_lightning.settings import build
 from nst_lightning.vgg.weights import load_weights
 

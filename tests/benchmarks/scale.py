@@ -35,14 +35,15 @@ def make_pictures(folder: Path, rows: int) -> None:
 
 def pretend_done(folder: Path) -> None:
     """Results and a ledger as a finished run leaves them; the pictures are empty files."""
-    from nst_lightning.batch.device import choose_device, resolve
-    from nst_lightning.batch.hashes import InputHashes
-    from nst_lightning.batch.local import identify
-    from nst_lightning.batch.output import write_settings
-    from nst_lightning.batch.plan import Case, Grid, read_sources
-    from nst_lightning.batch.record import make_record
-    from nst_lightning.batch.wanted import write_wanted
+    from nst_lightning.grid.pairs import Case, Grid
+    from nst_lightning.grid.sources import read_sources
+    from nst_lightning.run.devices import choose_device, resolve
+    from nst_lightning.run.runner import identify
     from nst_lightning.settings import build
+    from nst_lightning.store.expected import write_wanted
+    from nst_lightning.store.input_hashes import InputHashes
+    from nst_lightning.store.output import write_settings
+    from nst_lightning.store.records import make_record
     from nst_lightning.vgg.weights import load_weights
 
     out, settings = folder / "out", build({})
@@ -103,13 +104,14 @@ def naps(name: str) -> float:
 
 def simulate(folder: Path, pairs: int, workers: int) -> None:
     """The pool over workers that sleep: overhead per pair and balance."""
-    from nst_lightning.batch import pool
-    from nst_lightning.batch.display import Silent
-    from nst_lightning.batch.ledger import Ledger
-    from nst_lightning.batch.output import Job
-    from nst_lightning.batch.plan import Pair, Source
+    from nst_lightning.grid.pairs import Pair
+    from nst_lightning.grid.sources import Source
+    from nst_lightning.run import pool
+    from nst_lightning.run.display import Silent
     from nst_lightning.settings import build
     from nst_lightning.stop import StopFlag
+    from nst_lightning.store.ledger import Ledger
+    from nst_lightning.store.output import Job
 
     pool.work_for_parent = sleep_for_parent
     settings = build({})

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from PIL.ExifTags import GPS, IFD, Base
 
-from nst_lightning.batch.output import record_in_picture
+from nst_lightning.store.output import record_in_picture
 
 from .conftest import EXAMPLES, Nst, pixels, put
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from nst_lightning import StyleTransfer, load_image
 from nst_lightning.callbacks.history import History
 from nst_lightning.settings import build
-from nst_lightning.transfer import build_network
+from nst_lightning.transfer.module import build_network
 from nst_lightning.vgg.weights import load_weights
 
 from .conftest import EXAMPLES

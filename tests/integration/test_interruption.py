@@ -138,8 +138,8 @@ def test_submit_refuses_what_cannot_work(
 def test_submit_needs_a_cluster(
     contents: Path, styles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from nst_lightning.batch import submit
     from nst_lightning.errors import UserError
+    from nst_lightning.run import job_array as submit
 
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="login node"):

@@ -8,7 +8,7 @@ import torch
 
 from nst_lightning import TransferSettings, load_image
 from nst_lightning.losses.gram import gram
-from nst_lightning.transfer import build_network
+from nst_lightning.transfer.module import build_network
 
 from .conftest import EXAMPLES, Nst, pixels
 

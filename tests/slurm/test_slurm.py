@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slurm
 
 KILL = """
 import os, sys
-from nst_lightning.batch.ledger import Ledger
+from nst_lightning.store.ledger import Ledger
 kept = Ledger.append
 def append(ledger, record):
     kept(ledger, record)

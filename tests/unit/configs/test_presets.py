@@ -9,10 +9,10 @@ import yaml
 from torch import Tensor
 
 from nst_lightning.losses.style import style_kind
-from nst_lightning.objective import TransferLoss
 from nst_lightning.settings import BatchSettings, TransferSettings, build
-from nst_lightning.targets import Targets
-from nst_lightning.vgg.layers import channels
+from nst_lightning.settings.layers import channels
+from nst_lightning.transfer.objective import TransferLoss
+from nst_lightning.transfer.targets import Targets
 
 SEEDS = ["seed-000", "seed-001", "seed-002", "seed-003"]
 TITU = ["seed-004", "seed-004-normalized"]

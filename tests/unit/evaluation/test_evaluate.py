@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from nst_lightning.evaluation.columns import METRICS, STYLE_LAYERS, SUMMARY
-from nst_lightning.evaluation.evaluate import EXACT, Evaluation, evaluate
+from nst_lightning.evaluation.measuring import EXACT, Evaluation, evaluate
 from nst_lightning.evaluation.style import make_style, statistics_of
 from nst_lightning.evaluation.subject import subjects
 from nst_lightning.evaluation.table import lines, means, write_evaluation

@@ -15,9 +15,10 @@ from PIL import Image, ImageCms
 from PIL.ExifTags import GPS, IFD, Base
 from PIL.TiffImagePlugin import IFDRational
 
+from nst_lightning.formats import MAX_PIXELS, RESULT_SUFFIXES
 from nst_lightning.imaging.encode import Beside, encode
 from nst_lightning.imaging.exif import read_exif
-from nst_lightning.imaging.header import MAX_PIXELS, RESULT_SUFFIXES, read_metadata
+from nst_lightning.imaging.header import read_metadata
 from nst_lightning.imaging.read import read_picture
 
 TEXTS = {

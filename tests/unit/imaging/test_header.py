@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageFile, PngImagePlugin
 
-from nst_lightning.imaging.header import OTHER_PICTURES, SUFFIXES, picture_size, read_metadata
+from nst_lightning.formats import OTHER_PICTURES, SUFFIXES
+from nst_lightning.imaging.header import picture_size, read_metadata
 
 
 def test_suffixes() -> None:
@@ -37,7 +38,7 @@ def test_the_size_is_had_without_decoding(
 
 def test_nothing_heavy_is_imported_for_the_constants() -> None:
     code = (
-        "import sys, nst_lightning.imaging.header, nst_lightning.imaging.atomic\n"
+        "import sys, nst_lightning.imaging.header, nst_lightning.files\n"
         "assert not {'torch', 'PIL', 'numpy'} & set(sys.modules)\n"
         "import nst_lightning.report.contact_sheet, nst_lightning.imaging.decode\n"
         "assert 'torch' not in sys.modules"

@@ -14,9 +14,10 @@ import torch
 from PIL import Image, ImageFile
 
 from nst_lightning import UserError
+from nst_lightning.formats import MAX_PIXELS
 from nst_lightning.imaging.decode import decode
 from nst_lightning.imaging.header import picture_size, read_metadata
-from nst_lightning.imaging.read import MAX_PIXELS, Picture, load_image, read_picture
+from nst_lightning.imaging.read import Picture, load_image, read_picture
 from nst_lightning.imaging.write import write_png
 
 RNG = np.random.default_rng(7)

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from nst_lightning.imaging.resize import fit, resize
+from nst_lightning.imaging.resize import resize
+from nst_lightning.settings.sizes import fit
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from nst_lightning.batch.plan import Pair, Source
 from nst_lightning.errors import UserError
+from nst_lightning.grid.pairs import Pair
+from nst_lightning.grid.sources import Source
 from nst_lightning.studies.single import cases_of
 from nst_lightning.studies.sweep import (
     Sweep,

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from nst_lightning.errors import UserError
-from nst_lightning.vgg.layers import canonical, conv_indices, layer_sequence
+from nst_lightning.settings.layers import canonical, conv_indices, layer_sequence
 from nst_lightning.vgg.network import VGG
 from nst_lightning.vgg.weights import load_weights
 

@@ -20,12 +20,12 @@ from PIL import Image
 from torch import Tensor
 from typer.testing import CliRunner
 
-from nst_lightning.cli.weights import app
+from nst_lightning.cli.weight_files import app
 from nst_lightning.errors import UserError
+from nst_lightning.settings.layers import BLOCKS, channels, conv_indices, conv_names
 from nst_lightning.vgg import imagenet, normalized, random_weights, weights
-from nst_lightning.vgg.cache import cache_folder, locked, write_atomic
-from nst_lightning.vgg.formats import checksum, imagenet_input
-from nst_lightning.vgg.layers import BLOCKS, channels, conv_indices, conv_names
+from nst_lightning.vgg.state_dicts import checksum, imagenet_input
+from nst_lightning.vgg.weight_cache import cache_folder, locked, write_atomic
 from nst_lightning.vgg.weights import export, load_weights, pull, verify
 
 NORMALIZED = "936c2d12aedffd5922304e75b7ac99c641d4b19c96f9d33b31c5bc5807ab3f54"
@@ -151,7 +151,7 @@ def test_many_threads_pull_once(downloads: list[float]) -> None:
 def test_many_processes_write_once(tmp_path: Path) -> None:
     script = (
         "import sys, time; from pathlib import Path\n"
-        "from nst_lightning.vgg.cache import locked, write_atomic\n"
+        "from nst_lightning.vgg.weight_cache import locked, write_atomic\n"
         "path, log = Path(sys.argv[1]), Path(sys.argv[2])\n"
         "with locked(path):\n"
         "    if not path.exists():\n"
@@ -171,7 +171,7 @@ def test_a_kill_leaves_nothing_half_written(downloads: list[float]) -> None:
     path = normalized.cached_path()
     script = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from nst_lightning.vgg import cache\n"
+        "from nst_lightning.vgg import weight_cache as cache\n"
         "os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)\n"
         "path = Path(sys.argv[1])\n"
         "with cache.locked(path): cache.write_atomic(path, bytes(100_000))\n"
@@ -499,5 +499,5 @@ def test_export_command(tmp_path: Path) -> None:
 
 
 def test_the_command_line_loads_without_torch() -> None:
-    script = "import sys, nst_lightning.cli.weights; sys.exit('torch' in sys.modules)"
+    script = "import sys, nst_lightning.cli.weight_files; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

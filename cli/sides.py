@@ -1,0 +1,77 @@
+"""What a grid is made of: photographs, paintings, blends of them and their masks."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nst_lightning.errors import UserError
+from nst_lightning.grid.blends import FOLDER, blended_columns
+from nst_lightning.grid.masks import check_found, find_masks
+from nst_lightning.grid.sources import Source, read_sources
+from nst_lightning.settings import BatchSettings
+
+MaskDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--mask-dir",
+        metavar="FOLDER",
+        help="Where <name>.mask.png, the regions of a picture, is, if not beside it.",
+    ),
+]
+BlendStyles = Annotated[
+    str | None,
+    typer.Option(
+        "--blend-styles",
+        metavar="pairs|FILE",
+        help="Blends of styles as columns: every two of them, or those that a YAML file names.",
+    ),
+]
+
+
+def read_sides(
+    contents: Path,
+    styles: Path,
+    settings: BatchSettings,
+    out: Path,
+    blend_styles: str | None = None,
+    mask_dir: Path | None = None,
+) -> tuple[list[Source], list[Source]]:
+    """The rows and the columns of a grid.
+
+    Raises:
+        UserError: no pictures, no masks, or a blend that cannot be.
+    """
+    rows, columns = (read_sources(side, settings, out) for side in (contents, styles))
+    if mask_dir is not None:
+        rows, columns = (find_masks(side, mask_dir, settings) for side in (rows, columns))
+        check_found(rows, mask_dir)
+    if blend_styles is not None:
+        check_names(rows)
+        columns = blended_columns(blend_styles, columns, out)
+    return rows, columns
+
+
+def check_names(contents: Iterable[Source]) -> None:
+    """See that no results go where the pictures of blends are.
+
+    Raises:
+        UserError: a photograph is called like that folder.
+    """
+    for source in contents:
+        if source.name.partition("/")[0].casefold() == FOLDER:
+            raise UserError(
+                f"{source.path}: the pictures of blends go to {FOLDER}/, where the results of this "
+                "photograph would be; rename it."
+            )
+
+
+def draw_blends(styles: Iterable[Source], max_pixels: int) -> None:
+    """A picture of each blend, for contact sheet and gallery."""
+    from nst_lightning.report.swatch import draw_swatch
+
+    for style in styles:
+        if style.blend and not style.problem:
+            parts = [(part.path, part.share) for part in style.blend]
+            draw_swatch(style.path, parts, max_pixels=max_pixels)

@@ -1,1 +1,0 @@
-"""The grid: folders → pairs → batches, what is done, and running what is left."""

@@ -1,0 +1,1 @@
+"""Drawings of results: labels, curves, films."""

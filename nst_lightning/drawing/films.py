@@ -1,0 +1,85 @@
+"""Films of an optimisation: GIF and WebP by Pillow, MP4 by ffmpeg."""
+
+import io
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+
+from nst_lightning.files import atomic_file
+
+Format = Literal["gif", "webp", "mp4"]
+FRAME_SECONDS = 0.1
+HOLD_SECONDS = 2.0
+"""The final picture stands this long."""
+SAMPLE = 64
+"""Side of each frame, in pixels, when the palette of a GIF is chosen."""
+
+
+def write_film(path: Path, frames: Sequence[Image.Image]) -> None:
+    """Write a film, atomically; its last frame is held. Smaller frames are enlarged to the last.
+
+    Args:
+        path: .gif, .webp or .mp4.
+        frames: RGB, at least one.
+
+    Raises:
+        OSError: it cannot be written, or ffmpeg failed.
+    """
+    size = frames[-1].size
+    same = [f if f.size == size else f.resize(size, Image.Resampling.LANCZOS) for f in frames]
+    data = mp4(same) if path.suffix == ".mp4" else animation(same, path.suffix[1:])
+    with atomic_file(path) as file:
+        file.write(data)
+
+
+def animation(frames: Sequence[Image.Image], kind: str) -> memoryview:
+    """A looping GIF or WebP."""
+    if kind == "gif":
+        # One palette for all frames keeps still areas still.
+        samples = Image.new("RGB", (SAMPLE, SAMPLE * len(frames)))
+        for i, frame in enumerate(frames):
+            samples.paste(frame.resize((SAMPLE, SAMPLE)), (0, i * SAMPLE))
+        palette = samples.quantize(256)
+        frames = [frame.quantize(palette=palette) for frame in frames]
+    durations = [round(1000 * FRAME_SECONDS)] * (len(frames) - 1) + [round(1000 * HOLD_SECONDS)]
+    data = io.BytesIO()
+    frames[0].save(
+        data,
+        kind.upper(),
+        save_all=True,
+        append_images=frames[1:],
+        duration=durations,
+        loop=0,
+        **({"quality": 90} if kind == "webp" else {}),
+    )
+    return data.getbuffer()
+
+
+def mp4(frames: Sequence[Image.Image]) -> memoryview:
+    """H.264 in yuv420p, which every player takes; odd sides lose their last row or column."""
+    import imageio_ffmpeg  # type: ignore[import-untyped]
+
+    width, height = (max(2, side - side % 2) for side in frames[-1].size)
+    handle, name = tempfile.mkstemp(suffix=".mp4")
+    os.close(handle)
+    try:
+        writer = imageio_ffmpeg.write_frames(
+            name,
+            (width, height),
+            fps=1 / FRAME_SECONDS,
+            codec="libx264",
+            macro_block_size=1,
+            output_params=["-crf", "18", "-movflags", "+faststart"],
+        )
+        writer.send(None)
+        held = [frames[-1]] * round(HOLD_SECONDS / FRAME_SECONDS)
+        for frame in (*frames, *held):
+            writer.send(frame.resize((width, height), box=(0, 0, width, height)).tobytes())
+        writer.close()
+        return memoryview(Path(name).read_bytes())
+    finally:
+        Path(name).unlink()

@@ -1,0 +1,1 @@
+"""What is to be made: pictures, pairs of them, batches of pairs."""

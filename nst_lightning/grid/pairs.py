@@ -1,0 +1,166 @@
+"""From sources to pairs, and from pairs to batches. Imports no torch."""
+
+import csv
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import overload
+
+from nst_lightning.errors import UserError
+from nst_lightning.grid.sources import Shape, Source, shapes
+from nst_lightning.settings import BatchSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One picture to make."""
+
+    content: Source
+    style: Source
+    file: str
+    """Its result, relative to the output folder, with slashes; a string, for there may be millions
+    of them."""
+
+    @property
+    def output(self) -> Path:
+        """Its result, relative to the output folder."""
+        return Path(self.file)
+
+    @property
+    def label(self) -> str:
+        """How messages call it."""
+        return f"{self.content.name} × {self.style.name}"
+
+    @property
+    def problem(self) -> str:
+        """Why the pair cannot be made; empty where it can."""
+        return self.content.problem or self.style.problem
+
+    @property
+    def extras(self) -> Path:
+        """Folder of its snapshots, relative to the output folder."""
+        return self.output.with_suffix("")
+
+
+@dataclass(frozen=True)
+class Case:
+    """Pairs that are made with the same settings: a grid is one case, a sweep many."""
+
+    settings: BatchSettings
+    pairs: Sequence[Pair]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """In a sweep: axis → what it is here."""
+
+
+class Grid(Sequence[Pair]):
+    """Every content with every style, contents first; made when they are looked at, for there may
+    be millions."""
+
+    def __init__(
+        self, contents: Sequence[Source], styles: Sequence[Source], suffix: str = "png"
+    ) -> None:
+        self.contents = contents
+        self.styles = styles
+        self.suffix = suffix
+
+    def __len__(self) -> int:
+        return len(self.contents) * len(self.styles)
+
+    @overload
+    def __getitem__(self, index: int) -> Pair: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Pair]: ...
+    def __getitem__(self, index: int | slice) -> Pair | list[Pair]:
+        if isinstance(index, slice):
+            return [self[at] for at in range(len(self))[index]]
+        row, column = divmod(range(len(self))[index], len(self.styles))
+        return pair(self.contents[row], self.styles[column], self.suffix)
+
+    def __iter__(self) -> Iterator[Pair]:
+        suffix = self.suffix
+        return (pair(content, style, suffix) for content in self.contents for style in self.styles)
+
+
+def pair(content: Source, style: Source, suffix: str = "png") -> Pair:
+    """One pair and where its result goes."""
+    return Pair(content, style, f"{content.name}/{style.name}.{suffix}")
+
+
+def listed_pairs(
+    table: Path, contents: Sequence[Source], styles: Sequence[Source], suffix: str = "png"
+) -> list[Pair]:
+    """The pairs of a CSV of content,style: file names, or names without suffix; a header may stand.
+
+    Raises:
+        UserError: unreadable, a row of another length, or a picture that is not in the folders.
+    """
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = [[cell.strip() for cell in row] for row in csv.reader(file) if any(row)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{table}: cannot be read as a CSV of content,style ({error}).") from None
+    if rows and [cell.lower() for cell in rows[0]] == ["content", "style"]:
+        rows = rows[1:]
+    if not rows:
+        raise UserError(f"{table}: holds no pairs; write one `content,style` a line.")
+    wrong = [row for row in rows if len(row) != 2]
+    if wrong:
+        raise UserError(
+            f"{table}: each line is `content,style`, but one is {','.join(wrong[0])!r}."
+        )
+    chosen = {(look_up(c, contents, table), look_up(s, styles, table)): None for c, s in rows}
+    return [pair(content, style, suffix) for content, style in chosen]
+
+
+def look_up(wanted: str, sources: Sequence[Source], table: Path) -> Source:
+    """The source that a line of a table means.
+
+    Raises:
+        UserError: none, or several.
+    """
+    for source in sources:
+        if wanted in (source.name, str(source.path)):
+            return source
+    ending = [source for source in sources if f"/{source.path.as_posix()}".endswith(f"/{wanted}")]
+    if len(ending) == 1:
+        return ending[0]
+    if ending:
+        several = ", ".join(source.name for source in ending)
+        raise UserError(f"{table}: {wanted!r} may mean any of {several}; write one of these.")
+    near = difflib.get_close_matches(wanted, [source.path.name for source in sources], n=1)
+    hint = f": did you mean {near[0]!r}?" if near else "."
+    raise UserError(f"{table}: there is no picture {wanted!r} in the folders{hint}")
+
+
+def parse_shard(which: str) -> tuple[int, int]:
+    """`I/N` → (I − 1, N).
+
+    Raises:
+        UserError: not of the form I/N with 1 ≤ I ≤ N.
+    """
+    first, slash, count = which.partition("/")
+    if not (slash and first.isdigit() and count.isdigit() and 1 <= int(first) <= int(count)):
+        raise UserError(f"--shard should be I/N with I from 1 to N, such as 1/4, not {which!r}.")
+    return int(first) - 1, int(count)
+
+
+def batches(
+    pairs: Iterable[Pair], settings: BatchSettings, size: Callable[[int, int], int]
+) -> list[list[Pair]]:
+    """Readable pairs in batches, each of one shape at every scale.
+
+    Args:
+        pairs: in the order in which neighbours share what they can.
+        settings: the scales.
+        size: the most pairs per batch, from the height and width of the last scale.
+    """
+    sizes = [scale.target for scale in settings.scales]
+    groups: dict[tuple[Shape, ...], list[Pair]] = {}
+    for one in pairs:
+        groups.setdefault(shapes(one.content, sizes, settings.upscale), []).append(one)
+    made = []
+    for at, group in groups.items():
+        most = size(*at[-1])
+        made += [group[start : start + most] for start in range(0, len(group), most)]
+    return made

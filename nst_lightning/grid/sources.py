@@ -1,0 +1,167 @@
+"""Input pictures: found in folders, named and measured. Imports no torch."""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nst_lightning.errors import UserError
+from nst_lightning.formats import OTHER_PICTURES, RESULT_SUFFIXES, SUFFIXES
+from nst_lightning.imaging.header import picture_size
+from nst_lightning.layout import MANIFEST
+from nst_lightning.settings import BatchSettings
+from nst_lightning.settings.sizes import Target, fit
+
+Shape = tuple[int, int]
+"""(height, width) in pixels."""
+
+MASK = ".mask.png"
+"""`cat.mask.png` is the mask of `cat.jpg`, and no picture of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class StylePart:
+    """A picture that a style is made of."""
+
+    path: Path
+    share: float = 1.0
+    """Of the blend, in proportion to the others'."""
+    mask: Path | None = None
+    region: str = ""
+    """`#rrggbb` of the only region that it serves; by default all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An input picture, or a blend of several."""
+
+    path: Path
+    name: str
+    """What its results are called: unique among the contents or styles, may hold sub-folders."""
+    shape: Shape | None
+    """Upright (height, width); None where the picture cannot be read."""
+    problem: str = ""
+    """Why it cannot be read."""
+    mask: Path | None = None
+    """The picture of its regions."""
+    blend: tuple[StylePart, ...] = ()
+    """What it is made of; nothing where it is one picture."""
+
+    @property
+    def parts(self) -> tuple[StylePart, ...]:
+        """The pictures behind it: several for a blend, else itself."""
+        return self.blend or (StylePart(self.path, 1.0, self.mask),)
+
+
+def find_pictures(where: Path, *, recursive: bool, skip: Path) -> list[Path]:
+    """The pictures of a folder, in order of their names; a file is itself.
+
+    Formats that are known but not supported are in the list too, so that they can be named.
+    Hidden files are left out, and so are output folders of nst-batch, `skip` first of all.
+
+    Raises:
+        UserError: there is no such file or folder, or no picture in it.
+    """
+    if where.is_file():
+        return [where]
+    if not where.is_dir():
+        raise UserError(f"{where}: there is no such file or folder.")
+    try:
+        found = sorted(walk(where, recursive=recursive, skip=skip.resolve()), key=str)
+    except OSError as error:
+        raise UserError(f"{where}: cannot be read ({error.strerror}).") from None
+    if not found:
+        deeper = "" if recursive else " (sub-folders are read with --recursive)"
+        raise UserError(
+            f"{where}: holds no pictures{deeper}; supported are {', '.join(sorted(SUFFIXES))}."
+        )
+    return found
+
+
+def walk(folder: Path, *, recursive: bool, skip: Path) -> Iterator[Path]:
+    """The picture files below a folder, in no particular order."""
+    seen: set[Path] = set()
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    for current, folders, files in os.walk(folder, followlinks=True, onerror=fail):
+        here = Path(current)
+        folders[:] = [
+            name
+            for name in folders
+            if recursive and not name.startswith(".") and not is_output(here / name, skip)
+        ]
+        if here.resolve() in seen:  # a loop of links
+            folders.clear()
+            continue
+        seen.add(here.resolve())
+        stems = {Path(name).stem for name in files}
+        for name in files:
+            known = Path(name).suffix.lower() in SUFFIXES | OTHER_PICTURES
+            is_mask = name.endswith(MASK) and name.removesuffix(MASK) in stems
+            if known and not is_mask and not name.startswith("."):
+                yield here / name
+
+
+def is_output(folder: Path, out: Path) -> bool:
+    """Whether a folder is this run's output folder or that of an earlier one."""
+    return folder.resolve() == out or (folder / MANIFEST).is_file()
+
+
+def read_sources(where: Path, settings: BatchSettings, out: Path) -> list[Source]:
+    """The pictures of one side of the grid, named and measured; broken ones with their problem."""
+    paths = find_pictures(where, recursive=settings.recursive, skip=out)
+    root = where if where.is_dir() else where.parent
+    names = output_names([path.relative_to(root) for path in paths])
+    return [read_source(path, names[path.relative_to(root)], settings) for path in paths]
+
+
+def read_source(path: Path, name: str, settings: BatchSettings) -> Source:
+    """One picture, measured from its header."""
+    try:
+        return Source(path, name, picture_size(path, max_pixels=settings.max_pixels))
+    except UserError as error:
+        return Source(path, name, None, str(error))
+
+
+ENDS = (*(f".{suffix}" for suffix in RESULT_SUFFIXES.values()), ".yaml", ".jsonl")
+
+
+def output_names(paths: Sequence[Path]) -> dict[Path, str]:
+    """A distinct name for each path (relative), the same in every run over the same files.
+
+    The name is the path without its suffix. Names that would collide, also on file systems that
+    ignore case or by being both a picture and a folder, get the suffix (`cat-jpg`, `cat-png`), and
+    where that does not help a hash of the path.
+    """
+
+    def plain(path: Path) -> str:
+        return path.with_suffix("").as_posix()
+
+    def with_suffix(path: Path) -> str:
+        return f"{plain(path)}-{path.suffix[1:].lower()}"
+
+    def with_hash(path: Path) -> str:
+        return f"{with_suffix(path)}-{hashlib.sha256(path.as_posix().encode()).hexdigest()[:8]}"
+
+    names = {path: plain(path) for path in paths}
+    for longer in (with_suffix, with_hash):
+        taken = Counter(name.casefold() for name in names.values())
+        folders = {
+            folder.as_posix().casefold() for name in names.values() for folder in Path(name).parents
+        }
+        for path, name in names.items():
+            key = name.casefold()
+            # A name that ends like a result would make a folder called as another's file.
+            if taken[key] > 1 or key in folders or key.endswith(ENDS):
+                names[path] = longer(path)
+    return names
+
+
+def shapes(source: Source, sizes: Iterable[Target], upscale: bool) -> tuple[Shape, ...]:
+    """The (height, width) of a readable source at each size (see `fit`)."""
+    assert source.shape is not None
+    return tuple(fit(*source.shape, size, upscale) for size in sizes)

@@ -1,0 +1,1 @@
+"""Making it: workers, one or several, and what they need."""

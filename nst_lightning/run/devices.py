@@ -1,0 +1,123 @@
+"""Which device `accelerator` means here."""
+
+from collections.abc import Iterable
+
+import torch
+
+from nst_lightning.errors import UserError
+from nst_lightning.grid.pairs import Pair
+from nst_lightning.grid.sources import shapes
+from nst_lightning.run.cost import step_bytes
+from nst_lightning.settings import BatchSettings
+
+DTYPES = {
+    "32-true": torch.float32,
+    "bf16-mixed": torch.bfloat16,
+    "16-mixed": torch.float16,
+    "64-true": torch.float64,
+}
+"""What the network computes in, by Lightning's name of the precision."""
+
+
+def choose_device(accelerator: str) -> torch.device:
+    """The device that Lightning's accelerator of that name starts with.
+
+    Raises:
+        UserError: this machine has no such accelerator.
+    """
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if accelerator == "cpu" or (accelerator == "auto" and not cuda and not mps):
+        return torch.device("cpu")
+    if cuda and accelerator in ("auto", "gpu"):
+        return torch.device("cuda")
+    if mps and accelerator in ("auto", "gpu", "mps"):
+        return torch.device("mps")
+    raise UserError(f"this machine has no accelerator {accelerator!r}: choose auto or cpu.")
+
+
+def choose_devices(settings: BatchSettings) -> list[int]:
+    """One entry per worker: the GPU's index, or on the CPU just a number.
+
+    Raises:
+        UserError: this machine has no such devices.
+    """
+    kind, asked = choose_device(settings.accelerator).type, settings.devices
+    if kind == "cuda":
+        there = torch.cuda.device_count()
+        many = there if asked == "auto" else asked
+        chosen = many if isinstance(many, list) else list(range(many))
+        if max(chosen) >= there or len(set(chosen)) < len(chosen):
+            raise UserError(f"devices {asked}: this machine has {there} GPUs, counted from 0.")
+        return chosen
+    if isinstance(asked, list):
+        raise UserError(
+            f"devices {asked}: there are no GPUs to choose from; name a number of workers."
+        )
+    if kind == "mps" and asked not in ("auto", 1):
+        raise UserError("devices: mps is one device.")
+    return list(range(1 if asked == "auto" else asked))
+
+
+def resolve(settings: BatchSettings, device: torch.device) -> BatchSettings:
+    """The settings with every `auto` that decides pixels replaced by what it means on this device.
+
+    Raises:
+        UserError: 16-mixed anywhere but on a GPU (on the CPU Lightning would silently take
+            bf16-mixed), 64-true on mps.
+    """
+    precision = settings.precision
+    if precision == "16-mixed" and device.type != "cuda":
+        raise UserError("precision 16-mixed needs a GPU: choose 32-true or bf16-mixed here.")
+    if precision == "64-true" and device.type == "mps":
+        raise UserError("precision 64-true is not available on mps: choose 32-true.")
+    if precision == "auto":
+        precision = "bf16-mixed" if has_bfloat16(device) else "32-true"
+    return settings.model_copy(update={"precision": precision})
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device computes in bfloat16 itself, rather than emulating it."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        known = torch.cpu.get_capabilities()
+        return any(there for name, there in known.items() if name.endswith("bf16"))
+    return False
+
+
+LARGEST_BATCH = 32
+"""Beyond it a GPU gains nothing at the sizes people ask for."""
+
+FILL = 0.8
+"""Share of a GPU's free memory that a batch may take, by the estimate of `step_bytes`."""
+
+
+def batch_size(settings: BatchSettings, device: torch.device, height: int, width: int) -> int:
+    """Pictures of one shape per batch; `auto` is 1 on the CPU, where batches gain nothing, and as
+    many as the memory takes on a GPU.
+
+    Args:
+        settings: resolved for the device.
+        device: where they run.
+        height: of the largest scale.
+        width: of the largest scale.
+    """
+    if settings.batch_size != "auto":
+        return settings.batch_size
+    if device.type == "cpu":
+        return 1
+    if device.type == "mps":
+        free = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    else:
+        free = torch.cuda.mem_get_info(device)[0]
+    return max(1, min(LARGEST_BATCH, int(FILL * free / step_bytes(settings, height, width))))
+
+
+def largest_batch_bytes(
+    settings: BatchSettings, device: torch.device, pairs: Iterable[Pair]
+) -> float:
+    """The most memory that a step of a full batch of these pairs takes, by `step_bytes`."""
+    resolved = resolve(settings, device)
+    sizes = [scale.target for scale in settings.scales]
+    at = {shapes(pair.content, sizes, settings.upscale)[-1] for pair in pairs}
+    return max(batch_size(resolved, device, *one) * step_bytes(resolved, *one) for one in at)

@@ -1,0 +1,200 @@
+"""What the pictures of a plan are made from: read, brought to size and looked at once."""
+
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nst_lightning.errors import UserError
+from nst_lightning.grid.masks import regions
+from nst_lightning.grid.sources import Shape, StylePart, shapes
+from nst_lightning.imaging.mask import Mask, read_mask
+from nst_lightning.imaging.read import Picture, read_picture
+from nst_lightning.imaging.resize import resize
+from nst_lightning.losses.style import StyleKind, style_kind
+from nst_lightning.run.tensor_cache import TensorCache
+from nst_lightning.settings import BatchSettings, Scale
+from nst_lightning.settings.sizes import fit
+from nst_lightning.store.fingerprint import pair_seed
+from nst_lightning.store.output import Job
+from nst_lightning.transfer.colour import content_colours, style_colours
+from nst_lightning.transfer.start import starting_image
+from nst_lightning.transfer.targets import (
+    Described,
+    Part,
+    Targets,
+    assemble,
+    content_targets,
+    describe_style,
+    make_part,
+    stack,
+)
+from nst_lightning.vgg.network import VGG
+
+CACHE_BYTES = 2 << 30
+"""Targets kept for reuse: at 512 px a content takes 11 MB and a style 3 MB."""
+
+
+class Inputs:
+    """Reads contents, styles and masks, and makes targets and starts of them.
+
+    Args:
+        network: the extractor.
+        settings: with what `auto` means on this device.
+        device: where the targets go.
+        dtype: of the targets.
+    """
+
+    def __init__(
+        self, network: VGG, settings: BatchSettings, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self.network = network
+        self.settings = settings
+        self.device = device
+        self.dtype = dtype
+        self.cache = TensorCache(CACHE_BYTES)
+        self.ahead: dict[tuple[Path, int | Shape], Future[Picture]] = {}
+
+    def content(self, job: Job, scale: Scale) -> Picture:
+        """The photograph at one of the scales."""
+        return self._seen(job, scale)[0]
+
+    def targets(self, jobs: Sequence[Job], scale: Scale) -> Targets:
+        """What the pictures of a batch are drawn to."""
+        height, width = self.content(jobs[0], scale).rgb.shape[-2:]
+        kind = style_kind(self.settings, height * width)
+        return stack([self._targets(job, scale, kind) for job in jobs], kind)
+
+    def start(self, job: Job, scale: Scale) -> Tensor:
+        """Where a picture starts at one of the scales, (1, 3, H, W)."""
+        content = self.content(job, scale).rgb
+        style = content
+        if self.settings.init == "style":
+            first = max(job.pair.style.parts, key=lambda part: part.share)
+            style = self._style_image(job, first.path, scale, 1.0)
+        seed = pair_seed(self.settings.seed, job.content_sha256, job.style_sha256)
+        return starting_image(content_colours(content, self.settings), style, self.settings, seed)
+
+    def read_ahead(self, reader: Executor, jobs: Sequence[Job], following: Sequence[Job]) -> None:
+        """Begin to read what the batch after this one needs and nothing before it has read."""
+        now, later = self._pictures(jobs), self._pictures(following)
+        self.ahead = {key: begun for key, begun in self.ahead.items() if key in now | later}
+        for key in later - now - self.ahead.keys():
+            if not any((side, *key) in self.cache for side in ("content", "style")):
+                self.ahead[key] = reader.submit(self._decode, *key)
+
+    def _seen(self, job: Job, scale: Scale) -> tuple[Picture, dict[str, Tensor]]:
+        """The photograph at one of the scales, and its features."""
+
+        def make() -> tuple[Picture, dict[str, Tensor]]:
+            picture = self._read(job.pair.content.path, self._content_size(job, scale))
+            image = content_colours(picture.rgb, self.settings).to(self.device, self.dtype)
+            return picture, content_targets(self._network(), image, self.settings)
+
+        key = ("content", job.pair.content.path, self._content_size(job, scale))
+        return self.cache.get(key, make)
+
+    def _targets(self, job: Job, scale: Scale, kind: StyleKind) -> Targets:
+        """What one picture is drawn to."""
+        picture, features = self._seen(job, scale)
+        path = job.pair.content.mask
+        mask = None if path is None else self._mask(path, picture.rgb.shape)
+
+        sizes = self.settings.style_scale
+
+        def part(one: StylePart, size: float) -> Part:
+            # Masks of styles say something only about regions of the content.
+            own = regions(one.mask, self.settings.max_pixels) if mask and one.mask else None
+            describe = partial(self._describe, job, one, scale, size, kind)
+            return make_part(one.share / len(sizes), one.region, own, describe)
+
+        parts = [part(one, size) for one in job.pair.style.parts for size in sizes]
+        return assemble(features, mask, parts, kind)
+
+    def _describe(
+        self, job: Job, part: StylePart, scale: Scale, size: float, kind: StyleKind, region: str
+    ) -> Described:
+        """What the style loss keeps of a style at one size, or of one of its regions."""
+
+        def make() -> Described:
+            image = self._style_image(job, part.path, scale, size).to(self.device, self.dtype)
+            if min(image.shape[-2:]) < self.network.minimum_side:
+                raise UserError(
+                    f"{part.path}: at {image.shape[-1]}×{image.shape[-2]} pixels the painting is "
+                    f"too small for layer {self.network.sequence[-1]}; choose a larger --size or "
+                    "--style-scale, or shallower layers."
+                )
+            guide = self._mask(part.mask, image.shape).of(region) if part.mask and region else None
+            return describe_style(self._network(), image, self.settings, kind, guide)
+
+        # A style in the colours of its content is another style for each.
+        of = () if self.settings.preserve_color == "none" else (job.pair.content.path,)
+        shape = self._style_shape(job, scale, size)
+        which = (part.mask, region) if region else ()
+        return self.cache.get(("style", part.path, shape, *which, *of), make)
+
+    def _mask(self, path: Path, shape: Sequence[int]) -> Mask:
+        """The regions of a picture of (…, height, width)."""
+        height, width = shape[-2:]
+
+        def make() -> Mask:
+            return read_mask(path, max_pixels=self.settings.max_pixels).at(height, width)
+
+        return self.cache.get(("mask", path, height, width), make)
+
+    def _style_image(self, job: Job, path: Path, scale: Scale, size: float) -> Tensor:
+        style = self._read(path, self._style_shape(job, scale, size)).rgb
+        if self.settings.preserve_color == "none":
+            return style
+        return style_colours(style, self.content(job, scale).rgb, self.settings)
+
+    def _content_size(self, job: Job, scale: Scale) -> int | Shape:
+        """Longest side of the content, or its (height, width)."""
+        target = scale.target
+        if isinstance(target, float):
+            return shapes(job.pair.content, [target], self.settings.upscale)[0]
+        return target
+
+    def _style_shape(self, job: Job, scale: Scale, size: float) -> int | Shape:
+        """Longest side of the style, or its (height, width)."""
+        if self.settings.style_fit == "keep":
+            longest = self.settings.style_size_at(scale, job.pair.content.shape)
+            return max(1, round(size * longest))
+        height, width = shapes(job.pair.content, [scale.target], self.settings.upscale)[0]
+        return max(1, round(size * height)), max(1, round(size * width))
+
+    def _network(self) -> VGG:
+        """The extractor on this device: a finished fit leaves it on the CPU."""
+        return self.network.to(self.device, self.dtype)
+
+    def _pictures(self, jobs: Sequence[Job]) -> set[tuple[Path, int | Shape]]:
+        """The files that a batch reads, each with its size."""
+        return {
+            key
+            for job in jobs
+            for scale in self.settings.scales
+            for key in (
+                (job.pair.content.path, self._content_size(job, scale)),
+                *(
+                    (part.path, self._style_shape(job, scale, size))
+                    for part in job.pair.style.parts
+                    for size in self.settings.style_scale
+                ),
+            )
+        }
+
+    def _read(self, path: Path, size: int | Shape) -> Picture:
+        begun = self.ahead.pop((path, size), None)
+        return begun.result() if begun else self._decode(path, size)
+
+    def _decode(self, path: Path, size: int | Shape) -> Picture:
+        picture = read_picture(path, max_pixels=self.settings.max_pixels)
+        height, width = picture.rgb.shape[-2:]
+        shape = fit(height, width, size, self.settings.upscale)
+        alpha = picture.alpha
+        return Picture(
+            resize(picture.rgb, *shape), None if alpha is None else resize(alpha, *shape)
+        )

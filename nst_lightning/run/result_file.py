@@ -1,0 +1,102 @@
+"""An optimised picture → the file that the settings ask for."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nst_lightning.files import atomic_file
+from nst_lightning.grid.sources import Source, shapes
+from nst_lightning.imaging.encode import LONGEST_SIDE, LONGEST_TEXT, Beside
+from nst_lightning.imaging.encode import encode as encode_picture
+from nst_lightning.imaging.exif import read_exif
+from nst_lightning.imaging.quantise import to_levels
+from nst_lightning.imaging.read import read_picture
+from nst_lightning.imaging.xmp import packet
+from nst_lightning.settings import BatchSettings
+from nst_lightning.store.ledger import Record
+from nst_lightning.store.output import RECORD_KEY, encode
+from nst_lightning.transfer.detail import with_detail
+
+
+def too_large(content: Source, settings: BatchSettings) -> str:
+    """Why the result of a content cannot be a file of the format; "" where it can."""
+    if content.shape is None or settings.format not in ("jpeg", "webp"):
+        return ""
+    shape = content.shape
+    if settings.finish == "none":
+        shape = shapes(content, [settings.scales[-1].target], settings.upscale)[0]
+    most = LONGEST_SIDE[settings.format]
+    if max(shape) <= most:
+        return ""
+    return (
+        f"{content.path}: its result would be {shape[1]} x {shape[0]} pixels, and "
+        f"{settings.format} holds {most} a side; choose --format png or a smaller --size."
+    )
+
+
+def finished_picture(
+    picture: Tensor, alpha: Tensor | None, content: Path, settings: BatchSettings
+) -> tuple[Tensor, Tensor | None]:
+    """What `finish` makes of an optimised picture: (3, H, W) in [0, 1], and its alpha.
+
+    Args:
+        picture: (3, h, w) in [0, 1].
+        alpha: (1, 1, h, w) or None.
+        content: the photograph's file.
+        settings: `finish`, `preserve_color`.
+
+    Raises:
+        UserError: the content can no longer be read.
+    """
+    if settings.finish == "none":
+        return picture, alpha
+    original = read_picture(content, max_pixels=settings.max_pixels)
+    height, width = original.rgb.shape[-2:]
+    if picture.shape[-2] >= height and picture.shape[-1] >= width:
+        return picture, alpha
+    keep = settings.preserve_color == "luminance"
+    return with_detail(picture[None], original.rgb, keep_colours=keep)[0], original.alpha
+
+
+def write_result(
+    path: Path,
+    picture: Tensor,
+    alpha: Tensor | None,
+    content: Path,
+    settings: BatchSettings,
+    record: Record,
+) -> None:
+    """Write a result, whole or not at all, with its record inside.
+
+    Args:
+        path: its file; the folder is made if need be.
+        picture: (3, H, W) in [0, 1].
+        alpha: (1, 1, H, W) in [0, 1]; a JPEG, which has none, shows the picture on white.
+        content: the photograph's file, for its EXIF.
+        settings: `format`, `quality`, `bit_depth`, `dither`, `keep_exif`.
+        record: the pair's line in the manifest.
+
+    Raises:
+        OSError: it cannot be written; what was there before is still there.
+    """
+    bits = settings.bit_depth
+    if alpha is not None and settings.format == "jpeg":
+        picture, alpha = picture * alpha[0] + (1 - alpha[0]), None
+    levels = to_levels(picture, bits, dither=settings.dither)
+    if alpha is not None:
+        levels = torch.cat([levels, to_levels(alpha[0], bits)])
+    exif = read_exif(content, max_pixels=settings.max_pixels) if settings.keep_exif else {}
+    beside = Beside({RECORD_KEY: fitting(record, settings)}, exif)
+    data = encode_picture(levels, bits, settings.format, settings.quality, beside)
+    with atomic_file(path) as file:
+        file.write(data)
+
+
+def fitting(record: Record, settings: BatchSettings) -> str:
+    """A record as text: without its settings where a JPEG has no room for them, as is the case with
+    thousands of steps in `save_at`; the manifest has them all the same."""
+    text = encode(record)
+    if settings.format == "jpeg" and len(packet({RECORD_KEY: text})) > LONGEST_TEXT:
+        return encode({name: value for name, value in record.items() if name != "settings"})
+    return text

@@ -1,0 +1,1 @@
+"""What has been made: records, the ledger, fingerprints and the output folder."""

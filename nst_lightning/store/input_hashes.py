@@ -1,0 +1,60 @@
+"""sha256 of input files, each read once and remembered from run to run. Imports no torch."""
+
+import json
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from nst_lightning.files import write_text
+from nst_lightning.layout import STATE
+from nst_lightning.store.fingerprint import file_sha256
+
+HASHES = STATE / "hashes.json"
+
+YOUNG_SECONDS = 2.0
+"""A file changed so lately may change again without a new date, where dates are coarse."""
+
+
+class InputHashes:
+    """The checksums of inputs, by path, size and date.
+
+    Args:
+        out: the output folder that remembers them; None remembers them for this run only.
+    """
+
+    def __init__(self, out: Path | None) -> None:
+        self.file = out / HASHES if out else None
+        self.known: dict[str, list[object]] = {}
+        self.looked_up: dict[Path, str] = {}
+        self.changed = False
+        if self.file:
+            with suppress(OSError, ValueError):
+                known = json.loads(self.file.read_text(encoding="utf-8"))
+                self.known = known if isinstance(known, dict) else {}
+
+    def of(self, path: Path) -> str:
+        """The checksum of a file.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        if path not in self.looked_up:
+            self.looked_up[path] = self._find(path)
+        return self.looked_up[path]
+
+    def save(self) -> None:
+        """Remember for the next run; without it, it reads the files again."""
+        if self.file and self.changed:
+            with suppress(OSError):
+                write_text(self.file, json.dumps(self.known, ensure_ascii=False))
+
+    def _find(self, path: Path) -> str:
+        state = path.stat()
+        name, stamp = str(path.resolve()), [state.st_size, state.st_mtime_ns]
+        if (known := self.known.get(name)) and known[:2] == stamp:
+            return str(known[2])
+        found = file_sha256(path)
+        if time.time() - state.st_mtime > YOUNG_SECONDS:
+            self.known[name] = [*stamp, found]
+            self.changed = True
+        return found

@@ -1,0 +1,224 @@
+"""The output folder: what is finished in it, and whether this run may write there. No torch."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nst_lightning.errors import UserError
+from nst_lightning.files import write_text
+from nst_lightning.grid.pairs import Pair
+from nst_lightning.grid.sources import Source
+from nst_lightning.imaging.header import read_metadata
+from nst_lightning.settings import BatchSettings, build, dump_yaml, read_yaml
+from nst_lightning.store.fingerprint import ALGORITHM, LATER, pixel_settings
+from nst_lightning.store.ledger import Ledger, Record
+
+SETTINGS = "settings.yaml"
+RECORD_KEY = "nst-lightning"
+"""The keyword of the text in a result's file that holds its record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A pair to make, and the identity of its inputs."""
+
+    pair: Pair
+    content_sha256: str
+    style_sha256: str
+    fingerprint: str
+    case: Mapping[str, str] = field(default_factory=dict)
+    """In a sweep: axis → what it is here."""
+    masks_sha256: str = ""
+    """Of the masks, where the pair has regions."""
+
+
+def check_folder(out: Path, inputs: Sequence[Path]) -> None:
+    """Make the output folder and see that it can be written.
+
+    Raises:
+        UserError: it is a file, an input folder, or cannot be written.
+    """
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out}: is a file; name a folder with --out.")
+    for folder in inputs:
+        if folder.is_dir() and folder.resolve() == out.resolve():
+            raise UserError(f"{out}: is a folder of inputs; name another folder with --out.")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out) as probe:
+            probe.write(b"\0" * 4096)
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        raise UserError(
+            f"{out}: cannot be written ({error.strerror}); free it or name another with --out."
+        ) from None
+
+
+def record_in_picture(path: Path) -> Record | None:
+    """The record that a result carries in its own metadata; None for any other file."""
+    try:
+        record = json.loads(read_metadata(path).get(RECORD_KEY, ""))
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and "fingerprint" in record else None
+
+
+def encode(record: Record) -> str:
+    """A record as the text that its picture carries."""
+    return json.dumps(record, ensure_ascii=False)
+
+
+class Finished:
+    """What stands in an output folder already.
+
+    Args:
+        out: the folder.
+        ledger: of the folder, where it has one.
+    """
+
+    def __init__(self, out: Path, ledger: Ledger | None) -> None:
+        self.out = out
+        self.ledger = ledger
+        self.known: dict[str, tuple[str, int]] = ledger.read(keep=_brief) if ledger else {}
+        self.folders: dict[str, set[str]] = {}
+
+    def is_done(self, identity: tuple[str, str]) -> bool:
+        """Whether the ledger has the pair of an output and a fingerprint as done."""
+        output, fingerprint = identity
+        return self.known.get(output, ("", 0))[0] == fingerprint
+
+    def has(self, job: Job, settings: BatchSettings, *, overwrite: bool) -> bool:
+        """Whether the finished picture of a job stands.
+
+        A picture whose line is missing from the ledger (killed between the two) is entered there.
+
+        Raises:
+            UserError: a file that is not this pair's with these settings is in the way.
+        """
+        if not self._exists(job.pair.file):
+            return False
+        path = self.out / job.pair.output
+        fingerprint, size = self.known.get(job.pair.file, ("", 0))
+        whole = fingerprint and size == path.stat().st_size
+        if whole and fingerprint == job.fingerprint:
+            return True
+        record = record_in_picture(path)
+        if record and record["fingerprint"] == job.fingerprint:
+            if self.ledger:
+                self.ledger.append(record | {"bytes": path.stat().st_size})
+            return True
+        if overwrite:
+            return False
+        raise UserError(refusal(path, job, record, settings))
+
+    def _exists(self, file: str) -> bool:
+        """Whether there is such a file; each folder is read once, for there may be many of them."""
+        folder, _, name = file.rpartition("/")
+        if folder not in self.folders:
+            try:
+                with os.scandir(self.out / folder) as entries:
+                    self.folders[folder] = {entry.name for entry in entries}
+            except OSError:
+                self.folders[folder] = set()
+        return name in self.folders[folder]
+
+
+def _brief(record: Record) -> tuple[str, int]:
+    """Fingerprint and size of a finished picture; nothing of a failed pair."""
+    return (record["fingerprint"], record["bytes"]) if record["status"] == "done" else ("", 0)
+
+
+def check_settings(out: Path, settings: BatchSettings, *, overwrite: bool) -> None:
+    """See that the folder's finished pictures were made with the same settings.
+
+    Raises:
+        UserError: they were not, and nothing is to be overwritten; names the differences.
+    """
+    if overwrite or not (out / SETTINGS).is_file():
+        return
+    if not any(record["status"] == "done" for record in Ledger(out).records()):
+        return
+    earlier = read_settings(out)
+    before, now = pixel_settings(earlier), pixel_settings(settings)
+    # A setting that one of the two leaves out has its neutral value there.
+    old, new = earlier.model_dump(mode="json") | before, settings.model_dump(mode="json") | now
+    reasons = [
+        f"{name} {show(old[name])} instead of {show(new[name])}"
+        for name in dict.fromkeys([*now, *before])
+        if before.get(name) != now.get(name) and old[name] != new[name]
+    ]
+    if reasons:
+        raise UserError(
+            f"{out}: holds pictures made with {'; '.join(reasons)}; choose another folder with "
+            "--out, or replace them with --overwrite."
+        )
+
+
+def refusal(path: Path, job: Job, record: Record | None, settings: BatchSettings) -> str:
+    """Why a picture in the way is neither kept as this pair's nor replaced."""
+    way_out = "choose another place with --out, or replace it with --overwrite"
+    if record is None:
+        return f"{path}: is in the way and was not made by nst-batch; {way_out}."
+    reasons = differences(record, job, settings) or ["other settings"]
+    return f"{path}: was made with {'; '.join(reasons)}; {way_out}."
+
+
+def differences(record: Record, job: Job, settings: BatchSettings) -> list[str]:
+    """How a finished picture's making differs from what is asked now."""
+    reasons = []
+    before: Mapping[str, Any] = record.get("settings", {}) | record.get("resolved", {})
+    names = pixel_settings(settings)
+    now = settings.model_dump(mode="json") | {"learning_rate": names["learning_rate"]}
+    neutral = [name for name, value in LATER.items() if now.get(name) == value]
+    for name in [*names, *neutral]:
+        if name in before and before[name] != now.get(name):
+            reasons.append(f"{name} {show(before[name])} instead of {show(now.get(name))}")
+    for role, sha in (("content", job.content_sha256), ("style", job.style_sha256)):
+        source: Source = getattr(job.pair, role)
+        if record.get(f"{role}_sha256") == sha:
+            continue
+        if source.blend or (role == "style" and "blend" in record):
+            reasons.append(f"other styles or shares than {source.name} has now")
+        else:
+            reasons.append(f"another {role} picture than {source.path} is now")
+    if record.get("masks_sha256", "") != job.masks_sha256:
+        reasons.append("other masks")
+    if record.get("algorithm") != ALGORITHM:
+        reasons.append("another version of the algorithm")
+    if not reasons and "weights_checksum" in record:
+        reasons.append("other weights or another start picture")
+    return reasons
+
+
+def show(value: Any) -> str:
+    """A setting's value in a sentence."""
+    if isinstance(value, list):
+        return ",".join(show_scale(v) if isinstance(v, dict) else f"{v:g}" for v in value)
+    if isinstance(value, dict):
+        return ",".join(f"{k}={v:g}" for k, v in value.items()) or "none"
+    return str(value)
+
+
+def show_scale(scale: Mapping[str, Any]) -> str:
+    """One entry of `scales`, as it is typed."""
+    factor = scale.get("content_weight", 1.0)
+    return f"{scale['size']}:{scale['steps']}" + (f":{factor:g}" if factor != 1 else "")
+
+
+def write_settings(out: Path, settings: BatchSettings, command: str) -> None:
+    """`settings.yaml`: what was asked, complete, so that `--config` repeats it."""
+    note = f"# Written by nst-batch; --config {SETTINGS} repeats it.\n# {command}\n"
+    text = note + dump_yaml(settings)
+    path = out / SETTINGS
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)
+
+
+def read_settings(out: Path) -> BatchSettings:
+    """The settings that an output folder was made with."""
+    return build(read_yaml(out / SETTINGS), str(out / SETTINGS))

@@ -1,0 +1,1 @@
+"""Style transfer as a LightningModule, its objective, targets and start."""

@@ -1,0 +1,332 @@
+"""Style transfer as a LightningModule whose only parameter is the picture."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from nst_lightning.errors import UserError
+from nst_lightning.files import atomic_file
+from nst_lightning.formats import FORMATS
+from nst_lightning.imaging.encode import Beside, encode
+from nst_lightning.imaging.mask import Mask
+from nst_lightning.imaging.quantise import to_levels
+from nst_lightning.optim.lbfgs import BatchedLBFGS
+from nst_lightning.settings import TransferSettings
+from nst_lightning.transfer.colour import content_colours, with_luma
+from nst_lightning.transfer.objective import (
+    Objective,
+    TransferLoss,
+    measure,
+    value_and_gradient,
+)
+from nst_lightning.transfer.start import starting_image
+from nst_lightning.transfer.targets import Style, Targets, make_targets
+from nst_lightning.vgg.network import VGG
+from nst_lightning.vgg.weights import Weights, load_weights
+
+
+def build_network(settings: TransferSettings, weights: Weights | None = None) -> VGG:
+    """The extractor that the settings ask for; fetches its weights unless they are given."""
+    weights = weights or load_weights(settings.weights, settings.network)
+    layers = [*settings.active_content_layers, *settings.active_style_layers]
+    return VGG(weights, layers, settings.network, settings.pooling)
+
+
+WINDOW = 20
+"""Steps between two looks at how the losses get on: the only ones that wait for the device."""
+
+STALLED = 1e-3
+"""In low precision, a smaller relative gain per window is taken for a stall."""
+
+CHANGING = ("image", "failed_at", "stopped_at", "average", "averaged")
+"""What a checkpoint keeps of the module's own tensors."""
+
+
+class StyleTransfer(L.LightningModule):
+    """Draws B pictures at once, each to its content and style, at one size.
+
+    `image` is the parameter, (B, 3, H, W) in [0, 1]. One `training_step` is one step of the
+    optimiser and one evaluation of the loss and its gradient; the Trainer places device and
+    precision. A picture whose loss or gradient is not finite stands still from then on, in its last
+    good state, and `failed_at` holds the step (from 1; 0 for the healthy); the others go on. With
+    `settings.stop_below`, `stopped_at` does so for pictures that no longer improve. Should a loss
+    stand still in low precision, the network goes over to float32 from step `float32_from` on.
+
+    Args:
+        content: (B, 3, H, W) in [0, 1], sRGB.
+        style: (B, 3, h, w) or (1, 3, h, w) in [0, 1]; its size is free (`settings.style_scale` is
+            relative to it). Or several, with their shares and regions.
+        settings: what to optimise; the number of steps is that of the last scale.
+        mask: the regions of the content, drawn to the styles that serve them; a region without
+            style stays as it is.
+        init: the start, (B, 3, H, W) in [0, 1]; by default what `settings.init` says (noise,
+            content, gray or style).
+        origin: where the losses are 1 with `settings.weighting` start; by default the start.
+        network: the extractor, to share one among several transfers; by default made from settings.
+        targets: to share what was computed before; by default computed from content and style.
+        steps: another number of steps.
+        recompute: less memory for more time, see `VGG.down`.
+        compile: use torch.compile.
+
+    Raises:
+        UserError: unknown layers, missing weights, a picture too small for the network.
+    """
+
+    failed_at: Tensor
+    stopped_at: Tensor
+    colours: Tensor | None
+    transferred: Tensor | None
+    kept: Tensor | None
+    average: Tensor | None
+    averaged: Tensor | None
+
+    def __init__(
+        self,
+        content: Tensor,
+        style: Tensor | Sequence[Style],
+        settings: TransferSettings | None = None,
+        *,
+        mask: Mask | None = None,
+        init: Tensor | None = None,
+        origin: Tensor | None = None,
+        network: VGG | None = None,
+        targets: Targets | None = None,
+        steps: int | None = None,
+        recompute: bool = False,
+        compile: bool = False,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.strict_loading = False  # a checkpoint holds the pictures, not the network
+        self.settings = settings or TransferSettings()
+        self.steps = steps or self.settings.scales[-1].steps
+        self.network = network or build_network(self.settings)
+        styles = [Style(style)] if isinstance(style, Tensor) else list(style)
+        transferred = content_colours(content, self.settings)
+        if targets is None:
+            targets = make_targets(self.network, content, styles, mask, self.settings)
+        self.loss = TransferLoss(targets, self.settings, (content.shape[-2], content.shape[-1]))
+        if init is None:
+            first = max(styles, key=lambda one: one.share).picture
+            init = starting_image(transferred, first, self.settings)
+        start = init
+        if self.settings.bounds:
+            start = start.clamp(0, 1)
+        self.image = nn.Parameter(start.clone(memory_format=torch.contiguous_format))
+        keeps_colours = self.settings.preserve_color == "luminance"
+        self.register_buffer("colours", content if keeps_colours else None, persistent=False)
+        self.register_buffer("kept", targets.kept, persistent=False)
+        keeps = targets.kept is not None
+        self.register_buffer("transferred", transferred if keeps else None, persistent=False)
+        averages = self.settings.average > 0
+        self.register_buffer("average", start.clone() if averages else None)
+        self.register_buffer("averaged", torch.ones(len(start)).long() if averages else None)
+        if self.settings.weighting != "absolute":
+            self._relate(start if origin is None else origin)
+        self.recompute = recompute
+        self.value_and_gradient = (
+            torch.compile(value_and_gradient, dynamic=False) if compile else value_and_gradient
+        )
+        for name in ("failed_at", "stopped_at"):
+            self.register_buffer(name, torch.zeros(len(start), dtype=torch.long))
+        self.float32_from: int | None = None
+        self.earlier: Tensor | None = None
+        self.losses: dict[str, Tensor] = {}
+        """The weighted terms at the last evaluation, (B,) each, on the device."""
+
+    @torch.no_grad()
+    def _relate(self, origin: Tensor) -> None:
+        """Measure the losses in what they are worth at the start, or in their targets' energy."""
+        if self.settings.weighting == "energy":
+            self.loss.relate(None)
+            return
+        target = next(self.loss.buffers())
+        image = self.composed(origin).to(target)
+        network = self.network.to(target.device, target.dtype)
+        self.loss.relate(measure(network, self.loss, image, target.dtype).losses)
+
+    def composed(self, image: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) with the content where no style is wanted."""
+        if self.kept is None or self.transferred is None:
+            return image
+        return torch.lerp(image, self.transferred.to(image), self.kept.to(image))
+
+    def evaluate(self, image: Tensor) -> dict[str, Tensor]:
+        """The weighted loss terms of pictures (B, 3, H, W), and their `total`; (B,) each.
+
+        The network runs in autocast's precision, where that is on. Only `total` has a gradient.
+        """
+        device = image.device.type
+        dtype = image.dtype
+        if torch.is_autocast_enabled(device) and self.float32_from is None:
+            dtype = torch.get_autocast_dtype(device)
+        with torch.autocast(device, enabled=False):
+            if not (image.requires_grad and torch.is_grad_enabled()):
+                return measure(self.network, self.loss, image, dtype, recompute=True).terms
+            terms, gradient = self.value_and_gradient(
+                self.network, self.loss, image.detach(), dtype, recompute=self.recompute
+            )
+            total = Objective.apply(image, gradient, terms["total"])
+        return {**terms, "total": total}
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
+        """Every `WINDOW` steps, see how the losses got on."""
+        if batch_idx == 0 or batch_idx % WINDOW:
+            return None
+        total = self.losses["total"]
+        gain = (cast(Tensor, self.earlier) - total) / total.abs()
+        self.earlier = total
+        running = self._running()
+        if self.settings.stop_below is not None:
+            done = running & (gain < self.settings.stop_below)
+            self.stopped_at = torch.where(done, batch_idx, self.stopped_at)
+            running = running & ~done
+            if not running.any():
+                return -1  # ends the epoch, and with it the fit
+        low = "16" in str(self.trainer.precision)
+        if low and self.float32_from is None and (running & (gain < STALLED)).any():
+            self.float32_from = batch_idx + 1
+        return None
+
+    def _running(self) -> Tensor:
+        return (self.failed_at == 0) & (self.stopped_at == 0)
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        """One evaluation, one step."""
+        optimizer = cast(Any, self.optimizers())
+        optimizer.zero_grad()
+        losses = self.evaluate(self.composed(self.image))
+        self.manual_backward(losses["total"].sum())
+        self.losses = {name: value.detach() for name, value in losses.items()}
+        self.earlier = self.losses["total"] if self.earlier is None else self.earlier
+        before = self._stop_the_broken()
+        optimizer.step()
+        with torch.no_grad():
+            if self.settings.bounds and self.settings.optimizer == "adam":
+                self.image.clamp_(0, 1)
+            self.image.copy_(torch.where(per_image(self._running()), self.image, before))
+            self._average()
+        self.last_good = before
+        # What is shown in a progress bar waits for the device in every step, bar or no bar.
+        shown = self.trainer.progress_bar_callback is not None
+        self.log("loss", self.losses["total"].mean(), prog_bar=shown, batch_size=len(before))
+
+    def _average(self) -> None:
+        """Take the picture after a step into the average.
+
+        avg + (1−d)/(1−dⁿ)·(x − avg) with n pictures so far, the start among them, is the
+        bias-corrected moving average Σ dⁿ⁻ᵏ·xₖ / Σ dⁿ⁻ᵏ (Kingma & Ba 2015, section 3).
+        """
+        if self.average is None or self.averaged is None:
+            return
+        running, decay = self._running(), self.settings.average
+        self.averaged += running
+        share = (1 - decay) / (1 - decay ** self.averaged.to(self.average))
+        grown = torch.lerp(self.average, self.image, per_image(share))
+        self.average.copy_(torch.where(per_image(running), grown, self.average))
+
+    def _stop_the_broken(self) -> Tensor:
+        """Find pictures whose loss or gradient just left the finite numbers, and still them.
+
+        Returns:
+            The last good state of every picture.
+        """
+        gradient = cast(Tensor, self.image.grad)
+        finite = self.losses["total"].isfinite() & gradient.isfinite().flatten(1).all(dim=1)
+        broken = ~finite & (self.failed_at == 0)
+        self.failed_at = torch.where(broken, self.trainer.global_step + 1, self.failed_at)
+        gradient.copy_(torch.where(per_image(self._running()), gradient, 0.0))
+        now = self.image.detach().clone()
+        earlier = getattr(self, "last_good", now)
+        return torch.where(per_image(broken), earlier, now)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Batched L-BFGS, or Adam, on the picture."""
+        s = self.settings
+        if s.optimizer == "adam":
+            betas = (0.9, s.adam_beta2)
+            return torch.optim.Adam([self.image], lr=s.resolved_learning_rate, betas=betas)
+        return BatchedLBFGS(
+            [self.image],
+            lr=s.resolved_learning_rate,
+            memory=s.lbfgs_memory,
+            first_step=None if s.first_step == "torch" else s.first_step,
+            longest_step=s.longest_step,
+            bounds=(0.0, 1.0) if s.bounds else None,
+        )
+
+    def train_dataloader(self) -> Iterable[int]:
+        """One item a step, so that `max_epochs=1` runs all steps and no more."""
+        return range(self.steps)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what changes: the frozen network and the targets are made anew from the settings."""
+        state = checkpoint["state_dict"]
+        changing = {name: state[name] for name in CHANGING if name in state}
+        checkpoint["state_dict"] = changing
+        checkpoint["pictures"] = {
+            "losses": self.losses, "earlier": self.earlier, "last_good": self.last_good,
+        }  # fmt: skip
+        checkpoint["float32_from"] = self.float32_from
+        checkpoint["random"] = torch.get_rng_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on as if there had been no interruption."""
+        pictures = checkpoint["pictures"]
+        self.losses = pictures["losses"]
+        self.earlier, self.last_good = pictures["earlier"], pictures["last_good"]
+        self.float32_from = checkpoint["float32_from"]
+        torch.set_rng_state(checkpoint["random"])
+
+    def on_train_start(self) -> None:
+        """What a checkpoint held goes to the device, where the Trainer has brought the rest."""
+        if self.earlier is not None:
+            self.losses = {name: value.to(self.device) for name, value in self.losses.items()}
+            self.earlier = self.earlier.to(self.device)
+            self.last_good = self.last_good.to(self.device)
+
+    def drawn(self) -> Tensor:
+        """What is drawn so far, (B, 3, H, W) in [0, 1]: the image or, with `settings.average`, the
+        average; with the content where no style is wanted."""
+        return self.composed(self.image.detach() if self.average is None else self.average)
+
+    def picture(self) -> Tensor:
+        """The pictures as they are now, (B, 3, H, W) in [0, 1]: what is drawn, with the content's
+        colours where these are kept."""
+        image = self.drawn()
+        return image if self.colours is None else with_luma(self.colours, image)
+
+    def save(self, path: Path | str, index: int = 0, *, bits: int = 8, quality: int = 95) -> None:
+        """Write picture `index`, atomically, in the format that the name ends in: .png, .jpg,
+        .webp or .tif.
+
+        Args:
+            path: the file.
+            index: which of the B pictures.
+            bits: 8; or 16, of PNG and TIFF.
+            quality: 1 to 100, of JPEG and WebP.
+
+        Raises:
+            UserError: the name ends in something else.
+            ValueError: 16 bits of a JPEG or WebP.
+            OSError: it cannot be written; what was there before is still there.
+        """
+        path = Path(path)
+        kind = FORMATS.get(path.suffix.lower())
+        if kind is None:
+            raise UserError(f"{path}: name a file that ends in {', '.join(FORMATS)}.")
+        if bits != 8 and kind not in ("png", "tiff"):
+            raise ValueError(f"{kind} has 8 bits; name a .png or .tif file for {bits}")
+        levels = to_levels(self.picture()[index].float().cpu(), bits)
+        data = encode(levels, bits, kind, quality, Beside())
+        with atomic_file(path) as file:
+            file.write(data)
+
+
+def per_image(flags: Tensor) -> Tensor:
+    """(B,) → (B, 1, 1, 1)."""
+    return flags[:, None, None, None]

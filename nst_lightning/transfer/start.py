@@ -1,0 +1,37 @@
+"""Where the optimisation starts."""
+
+import torch
+from torch import Tensor
+
+from nst_lightning.imaging.read import load_image
+from nst_lightning.imaging.resize import resize
+from nst_lightning.settings import TransferSettings
+
+
+def starting_image(
+    content: Tensor, style: Tensor, settings: TransferSettings, seed: int | None = None
+) -> Tensor:
+    """The start that `settings.init` names, shaped as the content.
+
+    Args:
+        content: (B, 3, H, W) in [0, 1].
+        style: (B, 3, h, w) or (1, 3, h, w) in [0, 1].
+        settings: `init`, `noise_std`, `seed`.
+        seed: of the noise, instead of `settings.seed`.
+
+    Returns:
+        (B, 3, H, W); the same noise for all B.
+    """
+    height, width = content.shape[-2:]
+    if settings.init == "content":
+        return content
+    if settings.init == "gray":
+        luma = content.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)  # ITU-R BT.601
+        return (content * luma).sum(dim=1, keepdim=True).expand_as(content)
+    if settings.init == "style":
+        return resize(style, height, width).expand_as(content)
+    if settings.init == "noise":
+        generator = torch.Generator().manual_seed(settings.seed if seed is None else seed)
+        white = torch.randn(1, 3, height, width, generator=generator)
+        return (0.5 + settings.noise_std * white).to(content).expand_as(content)
+    return resize(load_image(settings.init), height, width).to(content).expand_as(content)

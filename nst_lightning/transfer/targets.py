@@ -1,0 +1,229 @@
+"""What a picture is drawn to: made from the features of contents and styles."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nst_lightning.errors import UserError
+from nst_lightning.imaging.mask import Mask
+from nst_lightning.imaging.resize import resize
+from nst_lightning.losses.regions import at_layer
+from nst_lightning.losses.style import StyleKind, style_kind
+from nst_lightning.settings import TransferSettings
+from nst_lightning.transfer.colour import content_colours, style_colours
+from nst_lightning.vgg.network import VGG
+
+Described = dict[str, Tensor]
+"""Layer → what a style loss keeps of a style there, (1, …)."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """A picture that a style is made of.
+
+    picture: (1, 3, h, w) or (B, 3, h, w) in [0, 1].
+    share: its part of a blend, in proportion to the others'.
+    mask: its regions, of any size; by default the whole picture serves every region.
+    region: `#rrggbb` of the only region that it serves; by default all.
+    """
+
+    picture: Tensor
+    share: float = 1.0
+    mask: Mask | None = None
+    region: str = ""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What B pictures are drawn to.
+
+    content: layer → (B, C, h, w).
+    style: layer → what the style loss keeps of a style (see losses/style.py), (B, …); one a region.
+    guides: (B, R, H, W), which pixel is in which region; None without regions.
+    kept: (B, 1, H, W), how much of each pixel stays the content's; None without regions.
+    """
+
+    content: Mapping[str, Tensor]
+    style: Mapping[str, Sequence[Tensor]]
+    guides: Tensor | None = None
+    kept: Tensor | None = None
+
+
+@torch.no_grad()
+def content_targets(network: VGG, content: Tensor, settings: TransferSettings) -> dict[str, Tensor]:
+    """Features (B, C, h, w) of contents (B, 3, H, W), by layer."""
+    features = network(content)
+    return {layer: features[layer] for layer in settings.active_content_layers}
+
+
+@torch.no_grad()
+def describe_style(
+    network: VGG,
+    style: Tensor,
+    settings: TransferSettings,
+    kind: StyleKind,
+    guide: Tensor | None = None,
+) -> Described:
+    """What the style loss keeps of styles (B, 3, h, w), by layer.
+
+    Args:
+        guide: (B, 1, h, w), the region that counts; by default all of it.
+    """
+    features = network(style)
+    return {
+        layer: kind.describe(
+            features[layer],
+            None if guide is None else at_layer(guide.to(style), *features[layer].shape[-2:]),
+        )
+        for layer in settings.active_style_layers
+    }
+
+
+def blend(described: Sequence[Described], parts: Sequence[float], kind: StyleKind) -> Described:
+    """Several styles as one, by their parts, which are brought to a sum of 1."""
+    total = sum(parts)
+    return {
+        layer: kind.blend([one[layer] for one in described], [part / total for part in parts])
+        for layer in described[0]
+    }
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the styles that a target is made of."""
+
+    share: float
+    regions: Collection[str] | None
+    """The regions that it serves; None: all."""
+    describe: Callable[[str], Described]
+    """What the style loss keeps of it for a region; for an empty text, of all of it."""
+
+
+def make_part(
+    share: float, region: str, colours: Collection[str] | None, describe: Callable[[str], Described]
+) -> Part:
+    """A style as a part: the whole of it serves a region that is named, or every region where it
+    has none of its own.
+
+    Args:
+        share: of the blend.
+        region: the only one that it serves; or an empty text.
+        colours: of its own regions, if it has a mask.
+        describe: one of its own regions; all of it for an empty text.
+    """
+    if region or colours is None:
+        return Part(share, [region] if region else None, lambda _: describe(""))
+    return Part(share, colours, describe)
+
+
+def assemble(
+    content: Mapping[str, Tensor], mask: Mask | None, parts: Sequence[Part], kind: StyleKind
+) -> Targets:
+    """The targets of one picture.
+
+    Args:
+        content: from `content_targets`.
+        mask: the regions of the content, at its size; None: it has none, and every style serves
+            all of it as a whole.
+        parts: the styles.
+        kind: from `style_kind`.
+
+    Raises:
+        UserError: no region has a style.
+    """
+
+    def drawn_to(those: Sequence[Part], region: str) -> Described:
+        return blend([one.describe(region) for one in those], [one.share for one in those], kind)
+
+    if mask is None:
+        style = drawn_to(parts, "")
+        return Targets(content, {layer: [described] for layer, described in style.items()})
+    serving = {
+        colour: [one for one in parts if one.regions is None or colour in one.regions]
+        for colour in mask.colours
+    }
+    serving = {colour: those for colour, those in serving.items() if those}
+    if not serving:
+        raise UserError(f"none of the content's regions ({', '.join(mask.colours)}) has a style.")
+    each = [drawn_to(those, colour) for colour, those in serving.items()]
+    styles = {layer: [region[layer] for region in each] for layer in each[0]}
+    return Targets(content, styles, *guides_of(mask, list(serving)))
+
+
+def make_targets(
+    network: VGG,
+    content: Tensor,
+    styles: Sequence[Style],
+    mask: Mask | None,
+    settings: TransferSettings,
+) -> Targets:
+    """The targets of B pictures that share their styles and their regions.
+
+    Args:
+        network: the extractor.
+        content: (B, 3, H, W) in [0, 1].
+        styles: at least one.
+        mask: the regions of the content, of any size.
+        settings: layers, losses, colours, `style_fit` and `style_scale`.
+    """
+    height, width = content.shape[-2:]
+    kind = style_kind(settings, height * width)
+
+    def part(style: Style, scale: float) -> Part:
+        own = (height, width) if settings.style_fit == "content" else style.picture.shape[-2:]
+        shape = [max(1, round(side * scale)) for side in own]
+        picture = style.picture
+        if shape != list(picture.shape[-2:]):
+            picture = resize(picture, *shape).to(picture)
+        picture = style_colours(picture, content, settings)
+
+        def describe(region: str) -> Described:
+            guide = style.mask.at(*shape).of(region) if style.mask and region else None
+            return describe_style(network, picture, settings, kind, guide)
+
+        share = style.share / len(settings.style_scale)
+        colours = style.mask.colours if style.mask else None
+        return make_part(share, style.region, colours, describe)
+
+    features = content_targets(network, content_colours(content, settings), settings)
+    parts = [part(style, scale) for style in styles for scale in settings.style_scale]
+    return assemble(features, mask and mask.at(height, width), parts, kind)
+
+
+def guides_of(regions: Mask, colours: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """Which pixel is in which of the named regions, (1, R, H, W), and how much of it is in none,
+    (1, 1, H, W)."""
+    guides = torch.cat([regions.of(colour) for colour in colours], dim=1)
+    return guides, (1 - guides.sum(dim=1, keepdim=True)).clamp(0, 1)
+
+
+def stack(each: Sequence[Targets], kind: StyleKind) -> Targets:
+    """The targets of single pictures as those of a batch."""
+    content = {layer: torch.cat([one.content[layer] for one in each]) for layer in each[0].content}
+    many = max((len(regions) for one in each for regions in one.style.values()), default=0)
+    style = {
+        layer: regions_of([one.style[layer] for one in each], many, kind) for layer in each[0].style
+    }
+    if all(one.guides is None for one in each):
+        return Targets(content, style)
+    height, width = next(one.guides.shape[-2:] for one in each if one.guides is not None)
+    guides, kept = [], []
+    for one in each:
+        if one.guides is None or one.kept is None:
+            guide, left = torch.ones(1, 1, height, width), torch.zeros(1, 1, height, width)
+        else:
+            guide, left = one.guides, one.kept
+        none = guide.new_zeros(1, many - guide.shape[1], height, width)
+        guides.append(torch.cat([guide, none], dim=1))
+        kept.append(left)
+    return Targets(content, style, torch.cat(guides), torch.cat(kept))
+
+
+def regions_of(each: Sequence[Sequence[Tensor]], many: int, kind: StyleKind) -> list[Tensor]:
+    """One layer of several pictures: region by region, where one has fewer than another, its first
+    once more (no pixel is in it)."""
+    filled = [one for regions in each for one in (*regions, *[regions[0]] * (many - len(regions)))]
+    alike = kind.alike(filled)
+    return [torch.cat(alike[region::many]) for region in range(many)]

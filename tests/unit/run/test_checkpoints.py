@@ -1,0 +1,145 @@
+"""States of batches in progress: which pairs they belong to, and how they are cut."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from nst_lightning.grid.pairs import Pair
+from nst_lightning.grid.sources import Source
+from nst_lightning.run.checkpoints import Checkpoints, Files, sliced
+from nst_lightning.store.output import Job
+
+
+@pytest.fixture
+def jobs() -> list[Job]:
+    style = Source(Path("s.png"), "s", (8, 8))
+    contents = [Source(Path(f"{n}.png"), n, (8, 8)) for n in ("a", "b", "c")]
+    return [Job(Pair(c, style, f"{c.name}/s.png"), "x", "y", f"id-{c.name}") for c in contents]
+
+
+def state(pictures: int) -> dict[str, object]:
+    numbers = torch.arange(pictures)
+    return {
+        "state_dict": {"image": numbers * 1.0},
+        "optimizer_states": [{"state": {0: {"pairs": numbers, "step": torch.tensor(7.0)}}}],
+        "callbacks": {"Film": {"frames": [numbers + 10, numbers + 20], "step": 2}},
+        "pictures": {"losses": {"total": numbers}},
+        "run": {"steps": numbers, "scale": 1},
+        "random": torch.arange(99),
+        "global_step": 5,
+    }
+
+
+def keep(out: Path, jobs: list[Job]) -> Checkpoints:
+    checkpoints = Checkpoints(out)
+    checkpoints.announce(jobs)
+    Files().save_checkpoint(state(len(jobs)), checkpoints.path(jobs))
+    return checkpoints
+
+
+def test_a_batch_goes_on_as_it_was(jobs: list[Job], tmp_path: Path):
+    keep(tmp_path, jobs[:2])
+    found = Checkpoints(tmp_path)
+    assert found.groups(jobs[::-1]) == [jobs[:2]]
+    kept, _ = found.load(jobs[:2])
+    assert kept is not None
+    assert kept["state_dict"]["image"].tolist() == [0, 1]
+    assert found.load(jobs) == (None, False)
+
+
+def test_some_pictures_of_a_batch_go_on_without_the_others(jobs: list[Job], tmp_path: Path):
+    keep(tmp_path, jobs)
+    kept, _ = Checkpoints(tmp_path).load([jobs[2], jobs[0]])
+    assert kept is not None
+    assert kept["state_dict"]["image"].tolist() == [2, 0]
+    (optimiser,) = kept["optimizer_states"]
+    assert optimiser["state"][0]["pairs"].tolist() == [2, 0]
+    assert optimiser["state"][0]["step"] == 7
+    assert [frame.tolist() for frame in kept["callbacks"]["Film"]["frames"]] == [[12, 10], [22, 20]]
+    assert kept["pictures"]["losses"]["total"].tolist() == [2, 0]
+    assert kept["run"] == {"scale": 1, "steps": kept["run"]["steps"]}
+    assert kept["run"]["steps"].tolist() == [2, 0]
+    assert len(kept["random"]) == 99
+
+
+def test_what_another_worker_began_is_found(jobs: list[Job], tmp_path: Path):
+    waiting = Checkpoints(tmp_path)
+    keep(tmp_path, jobs)
+    assert waiting.load(jobs)[0] is not None
+    waiting.drop(jobs)
+    assert not (tmp_path / ".nst").exists()
+
+
+def test_other_settings_or_inputs_find_nothing(jobs: list[Job], tmp_path: Path):
+    keep(tmp_path, jobs)
+    other = replace(jobs[0], fingerprint="another")
+    found = Checkpoints(tmp_path)
+    assert found.groups([other]) == []
+    assert found.load([other]) == (None, False)
+
+
+def test_two_pairs_of_the_same_bytes_are_two(jobs: list[Job], tmp_path: Path):
+    twins = [jobs[0], replace(jobs[1], fingerprint=jobs[0].fingerprint)]
+    keep(tmp_path, twins)
+    found = Checkpoints(tmp_path)
+    assert found.groups(twins) == [twins]
+    kept, _ = found.load([twins[1]])
+    assert kept is not None
+    assert kept["state_dict"]["image"].tolist() == [1]
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK torn", None])
+def test_a_torn_state_is_passed_over(jobs: list[Job], tmp_path: Path, damage: bytes | None):
+    path = keep(tmp_path, jobs).path(jobs)
+    path.write_bytes(path.read_bytes()[:-100] if damage is None else damage)
+    assert Checkpoints(tmp_path).load(jobs) == (None, True)
+
+
+def test_a_note_that_is_torn_is_passed_over(jobs: list[Job], tmp_path: Path):
+    path = keep(tmp_path, jobs).path(jobs)
+    (path.parent / "pairs.json").write_text('[["a/s.png", ')
+    assert Checkpoints(tmp_path).groups(jobs) == []
+
+
+def test_a_state_goes_when_all_its_pairs_are_done(jobs: list[Job], tmp_path: Path):
+    checkpoints = keep(tmp_path, jobs)
+    folder = checkpoints.path(jobs).parent
+    assert folder.name.startswith("a--s-and-2-more.")
+    checkpoints.drop(jobs[:2])
+    assert folder.is_dir()
+    checkpoints.drop(jobs[2:])
+    assert not (tmp_path / ".nst").exists()
+
+
+def test_what_others_have_finished_is_swept(jobs: list[Job], tmp_path: Path):
+    folder = keep(tmp_path, jobs[:1]).path(jobs[:1]).parent
+    found = Checkpoints(tmp_path)
+    found.sweep({("a/s.png", "another")}.__contains__)
+    assert folder.is_dir()
+    found.sweep({("a/s.png", "id-a")}.__contains__)
+    assert not folder.exists()
+
+
+def test_slices_do_not_share_with_the_whole():
+    whole = state(3)
+    part = sliced(whole, [1])
+    part["state_dict"]["image"][0] = 9
+    assert whole["state_dict"]["image"].tolist() == [0, 1, 2]  # type: ignore[index]
+
+
+def test_a_full_disk_is_an_oserror_and_leaves_the_state_before(
+    jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = keep(tmp_path, jobs).path(jobs)
+    before = path.read_bytes()
+
+    def full(*args: object) -> None:
+        raise RuntimeError("[enforce fail at inline_container.cc:671] . unexpected pos 64 vs 0")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        Files().save_checkpoint(state(3), path)
+    assert path.read_bytes() == before
+    assert sorted(p.name for p in path.parent.iterdir()) == ["pairs.json", "state.ckpt"]

@@ -1,0 +1,112 @@
+"""How far a run is, from the files of its processes."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from nst_lightning.errors import UserError
+from nst_lightning.grid.pairs import Case, Grid, Pair
+from nst_lightning.grid.sources import Source
+from nst_lightning.run import folder_status as module
+from nst_lightning.run.board import Board
+from nst_lightning.run.display import Silent
+from nst_lightning.run.folder_status import read_status
+from nst_lightning.run.slurm import Place
+from nst_lightning.settings import build
+from nst_lightning.store.expected import WANTED, is_complete, read_wanted, write_wanted
+from nst_lightning.store.ledger import Ledger
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Two contents in three styles are wanted; one is done, one has failed."""
+    sides = [[Source(Path(n), n, (8, 8)) for n in names] for names in (("a", "b"), ("x", "y", "z"))]
+    write_wanted(tmp_path, [Case(build({}), Grid(*sides))])
+    ledger = Ledger(tmp_path)
+    ledger.append({"output": "a/x.png", "status": "done", "seconds": 10.0})
+    ledger.append({"output": "a/y.png", "status": "failed", "reason": "torn"})
+    return tmp_path
+
+
+def busy(out: Path, place: Place) -> Board:
+    board = Board(out, place, Silent())
+    board.batch(["a/z", "b/x"], 100, {})
+    board.written = 0.0
+    board.step(25, 2, dict)
+    return board
+
+
+def test_every_pair_is_in_one_group(out: Path):
+    board = busy(out, Place())
+    found = read_status(out)
+    assert found.done == ["a/x.png"]
+    assert found.failed == {"a/y.png": "torn"}
+    assert list(found.running) == ["a/z.png", "b/x.png"]
+    assert found.running["b/x.png"].startswith("step 25/100, process on ")
+    assert found.waiting == ["b/y.png", "b/z.png"]
+    assert found.total == 6
+    assert found.seconds_left == pytest.approx((2 * 0.75 + 2) * 10)
+    board.leave()
+    assert read_status(out).running == {}
+
+
+def test_the_dead_do_not_run(out: Path, monkeypatch: pytest.MonkeyPatch):
+    board = busy(out, Place())
+    notice = json.loads(board.path.read_text())
+    board.path.write_text(json.dumps(notice | {"pid": 2**22 + 1}))
+    assert read_status(out).running == {}
+    board.path.write_text(json.dumps(notice | {"host": "elsewhere"}))
+    assert len(read_status(out).running) == 2
+    board.path.write_text(json.dumps(notice | {"host": "elsewhere", "written": time.time() - 1e4}))
+    assert read_status(out).running == {}
+    board.path.write_text('{"batches": [')
+    assert read_status(out).running == {}
+    assert os.getpid()
+
+
+def test_slurm_is_asked_for_its_jobs(out: Path, monkeypatch: pytest.MonkeyPatch):
+    busy(out, Place(job="12", restarts=0, size=2))
+    Board(out, Place(job="12", restarts=1), Silent()).batch(["b/y"], 100, {})
+    states = {"12": "RUNNING"}
+    monkeypatch.setattr(module, "job_states", lambda jobs: states if jobs == ["12"] else {})
+    assert list(read_status(out).running) == ["b/y.png"]  # what ran before the restart does not
+    states["12"] = "COMPLETED"
+    assert read_status(out).running == {}
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path):
+    with pytest.raises(UserError, match="has not made anything there"):
+        read_status(tmp_path)
+
+
+def test_lists_of_pairs_are_wanted_as_they_are(tmp_path: Path):
+    source = Source(Path("c"), "c", (8, 8))
+    pairs = [Pair(source, source, f"x/{name}.png") for name in ("one", "two")]
+    write_wanted(tmp_path, [Case(build({}), pairs), Case(build({}), Grid([source], [source]))])
+    assert list(read_wanted(tmp_path)) == ["x/one.png", "x/two.png", "c/c.png"]
+    ledger = Ledger(tmp_path)
+    for file in ("x/one.png", "x/two.png"):
+        ledger.append({"output": file, "status": "done"})
+        assert not is_complete(tmp_path, ledger)
+    ledger.append({"output": "c/c.png", "status": "failed"})
+    assert is_complete(tmp_path, ledger)
+
+
+def test_results_of_another_format(tmp_path: Path):
+    sides = [[Source(Path(n), n, (8, 8)) for n in names] for names in (("a",), ("x.y", "z", "v"))]
+    write_wanted(tmp_path, [Case(build({"format": "tiff"}), Grid(*sides, "tif"))])
+    Ledger(tmp_path).append({"output": "a/x.y.tif", "status": "done", "seconds": 10.0})
+    board = Board(tmp_path, Place(), Silent())
+    board.batch(["a/z"], 100, {})
+    board.step(25, 1, dict)
+    found = read_status(tmp_path)
+    board.leave()
+    assert (found.done, list(found.running), found.waiting) == (
+        ["a/x.y.tif"], ["a/z.tif"], ["a/v.tif"],
+    )  # fmt: skip
+    # A note of before there was a choice means PNG.
+    (tmp_path / WANTED).write_text('[[["a"], ["x", "y"]]]')
+    assert list(read_wanted(tmp_path)) == ["a/x.png", "a/y.png"]

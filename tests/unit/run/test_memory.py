@@ -1,0 +1,48 @@
+"""Memory: what is kept for reuse, and what a step is estimated to take."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from nst_lightning.run.cost import step_bytes
+from nst_lightning.settings import build
+
+FAULTS = """
+import resource, sys
+import torch
+from nst_lightning.run.memory import keep_freed_memory
+if sys.argv[1] == "keep":
+    assert keep_freed_memory()
+for k in range(20):
+    if k == 15:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(16 << 20)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a switch of the GNU C library")
+def test_freed_memory_is_used_again():
+    def faults(how: str) -> int:
+        run = subprocess.run(
+            [sys.executable, "-c", FAULTS, how], capture_output=True, text=True, check=True
+        )
+        return int(run.stdout)
+
+    assert faults("leave") > 10_000  # five times 64 MB in pages of 4 kB, unless they are huge
+    assert faults("keep") < 100
+
+
+def test_the_estimate_by_hand():
+    layers = {"style_layers": "relu1_1,relu2_1", "content_weight": 0, "lbfgs_memory": 5}
+    pixels = 64 * 64
+    # relu1_1, relu1_2 and relu2_1 are kept, and the indices of pool1; 20 pictures in float32.
+    for precision, size in (("32-true", 4), ("bf16-mixed", 2)):
+        kept = size * (64 * pixels * 2 + 128 * pixels / 4) + 8 * 64 * pixels / 4
+        back = size * 64 * pixels * (2 + 2)
+        expected = max(kept, back) + 20 * 4 * 3 * pixels
+        assert step_bytes(build({**layers, "precision": precision}), 64, 64) == expected
+    usual, spare = (build({"precision": "bf16-mixed", "recompute": r}) for r in (False, True))
+    assert step_bytes(spare, 512, 512) < 0.9 * step_bytes(usual, 512, 512)

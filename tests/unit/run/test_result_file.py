@@ -1,0 +1,90 @@
+"""From an optimised picture to the file that was asked for."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from nst_lightning.grid.sources import Source
+from nst_lightning.imaging.read import read_picture
+from nst_lightning.run.result_file import finished_picture, too_large, write_result
+from nst_lightning.settings import build
+from nst_lightning.store.output import record_in_picture
+
+RECORD: dict[str, Any] = {"output": "фото/日本.jpg", "fingerprint": "f", "settings": {"size": 64}}
+
+
+def rough(*shape: int) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0))
+
+
+def write(folder: Path, record: dict[str, Any] = RECORD, **changes: Any) -> Path:
+    given: dict[str, Any] = {"picture": rough(3, 20, 30), "alpha": None} | {
+        name: changes.pop(name) for name in ("picture", "alpha") if name in changes
+    }
+    settings = build(changes)
+    path = folder / f"x.{settings.suffix}"
+    content = folder / "content.png"
+    if not content.exists():
+        Image.new("RGB", (30, 20)).save(content)
+    write_result(path, given["picture"], given["alpha"], content, settings, record)
+    return path
+
+
+@pytest.mark.parametrize("format", ["png", "jpeg", "webp", "tiff"])
+def test_every_result_carries_its_record(tmp_path: Path, format: str):
+    assert record_in_picture(write(tmp_path, format=format)) == RECORD
+
+
+def test_a_record_too_long_for_a_jpeg_leaves_its_settings_out(tmp_path: Path):
+    long = RECORD | {"settings": {"save_at": list(range(20_000))}}
+    brief = {name: value for name, value in RECORD.items() if name != "settings"}
+    assert record_in_picture(write(tmp_path, long, format="jpeg")) == brief
+    assert record_in_picture(write(tmp_path, long, format="webp")) == long
+
+
+def test_a_jpeg_shows_what_is_transparent_on_white(tmp_path: Path):
+    picture, alpha = torch.full((3, 32, 64), 0.2), torch.ones(1, 1, 32, 64)
+    alpha[..., 32:] = 0.5
+    read = read_picture(write(tmp_path, format="jpeg", picture=picture, alpha=alpha))
+    assert read.alpha is None
+    assert float(read.rgb[..., 8:24].mean()) == pytest.approx(0.2, abs=0.01)
+    assert float(read.rgb[..., 40:56].mean()) == pytest.approx(0.6, abs=0.01)
+
+
+@pytest.mark.parametrize("format", ["png", "webp", "tiff"])
+def test_other_formats_keep_alpha(tmp_path: Path, format: str):
+    alpha = (rough(1, 1, 20, 30) * 255).round() / 255
+    read = read_picture(write(tmp_path, format=format, quality=100, alpha=alpha))
+    assert read.alpha is not None
+    assert torch.equal(read.alpha, alpha)
+
+
+def test_what_a_format_cannot_hold_is_known_before(tmp_path: Path):
+    panorama = Source(Path("wide.jpg"), "wide", (2000, 20_000))
+    for settings in ({"size": "original"}, {"size": 64, "finish": "detail"}):
+        assert "webp holds 16383 a side" in too_large(
+            panorama, build(settings | {"format": "webp"})
+        )
+        assert too_large(panorama, build(settings | {"format": "jpeg"})) == ""
+        assert too_large(panorama, build(settings)) == ""
+    assert too_large(panorama, build({"size": "50%", "format": "webp"})) == ""
+    assert too_large(Source(Path("torn.jpg"), "torn", None), build({"format": "webp"})) == ""
+
+
+def test_the_finish_is_of_the_contents_size_and_alpha(tmp_path: Path):
+    photograph = Image.fromarray((rough(40, 60, 4) * 255).byte().numpy())
+    photograph.save(tmp_path / "c.png")
+    small, alpha = rough(3, 20, 30), torch.ones(1, 1, 20, 30)
+    detail = build({"finish": "detail", "size": 30})
+    made, clear = finished_picture(small, alpha, tmp_path / "c.png", detail)
+    assert made.shape == (3, 40, 60)
+    assert clear is not None
+    assert torch.equal((clear * 255).round(), rough(40, 60, 4)[None, None, ..., 3].mul(255).floor())
+    # As large already, or not asked for: nothing is touched.
+    whole = rough(3, 40, 60)
+    for picture, settings in ((whole, detail), (small, build({}))):
+        same, mine = finished_picture(picture, alpha, tmp_path / "c.png", settings)
+        assert (same is picture, mine is alpha) == (True, True)

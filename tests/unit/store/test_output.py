@@ -1,0 +1,105 @@
+"""What stands in an output folder and what a run may do to it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nst_lightning.errors import UserError
+from nst_lightning.grid.pairs import Grid
+from nst_lightning.grid.sources import Source
+from nst_lightning.imaging.write import write_png
+from nst_lightning.settings import build
+from nst_lightning.store.ledger import Ledger
+from nst_lightning.store.output import (
+    RECORD_KEY,
+    Finished,
+    Job,
+    check_folder,
+    check_settings,
+    write_settings,
+)
+
+SETTINGS = build({"size": 32})
+
+
+def job(fingerprint: str = "new") -> Job:
+    (pair,) = Grid([Source(Path("c.png"), "c", (8, 8))], [Source(Path("s.png"), "s", (8, 8))])
+    return Job(pair, "content", "style", fingerprint)
+
+
+def has(out: Path, ledger: Ledger, **options: bool) -> bool:
+    """Whether a new run finds the picture of `job` finished."""
+    return Finished(out, ledger).has(job(), SETTINGS, **{"overwrite": False, **options})
+
+
+def put(out: Path, fingerprint: str, ledger: Ledger | None) -> dict[str, Any]:
+    """A finished picture of `job`, as the worker leaves it."""
+    path = out / job().pair.output
+    record = {"output": "c/s.png", "fingerprint": fingerprint, "status": "done"}
+    text = {RECORD_KEY: json.dumps(record)}
+    write_png(path, torch.zeros(3, 8, 8, dtype=torch.uint8), None, text)
+    if ledger:
+        ledger.append(record | {"bytes": path.stat().st_size})
+    return record
+
+
+def test_what_is_done_is_what_has_the_fingerprint(tmp_path: Path):
+    ledger = Ledger(tmp_path)
+    assert not has(tmp_path, ledger)
+    put(tmp_path, "new", ledger)
+    assert has(tmp_path, ledger)
+    put(tmp_path, "old", ledger)
+    with pytest.raises(UserError, match="--overwrite"):
+        has(tmp_path, ledger)
+    assert not has(tmp_path, ledger, overwrite=True)
+
+
+def test_a_picture_without_its_line_is_entered(tmp_path: Path):
+    put(tmp_path, "new", None)
+    ledger = Ledger(tmp_path)
+    assert has(tmp_path, ledger)
+    entered = ledger.read()["c/s.png"]
+    assert entered["fingerprint"] == "new"
+    assert entered["bytes"] == (tmp_path / "c/s.png").stat().st_size
+
+
+def test_a_line_does_not_vouch_for_another_file(tmp_path: Path):
+    ledger = Ledger(tmp_path)
+    put(tmp_path, "new", ledger)
+    (tmp_path / "c/s.png").write_bytes(b"somebody else's")
+    with pytest.raises(UserError, match="not made by nst-batch"):
+        has(tmp_path, ledger)
+
+
+def test_a_refusal_names_how_the_picture_was_written(tmp_path: Path):
+    before, now = build({"size": 32, "bit_depth": 16, "keep_exif": True}), SETTINGS
+    path = tmp_path / job().pair.output
+    record = {"fingerprint": "old", "settings": before.model_dump(mode="json")}
+    write_png(path, torch.zeros(3, 8, 8), None, {RECORD_KEY: json.dumps(record)})
+    with pytest.raises(UserError, match="bit_depth 16 instead of 8; keep_exif True instead of Fal"):
+        Finished(tmp_path, None).has(job(), now, overwrite=False)
+
+
+@pytest.mark.parametrize("old_first", [True, False])
+def test_a_folder_of_another_format_is_refused(tmp_path: Path, old_first: bool):
+    settings = [build({"size": 32}), build({"size": 32, "format": "jpeg", "finish": "detail"})]
+    before, now = settings if old_first else settings[::-1]
+    Ledger(tmp_path).append({"output": "c/s.png", "status": "done"})
+    write_settings(tmp_path, before, "")
+    check_settings(tmp_path, before, overwrite=False)
+    names = ("png", "jpeg") if old_first else ("jpeg", "png")
+    with pytest.raises(UserError, match=f"format {names[0]} instead of {names[1]}.*finish "):
+        check_settings(tmp_path, now, overwrite=False)
+
+
+def test_where_results_may_go(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="is a file"):
+        check_folder(tmp_path / "file", [])
+    with pytest.raises(UserError, match="folder of inputs"):
+        check_folder(tmp_path, [tmp_path])
+    check_folder(tmp_path / "a" / "b", [tmp_path])
+    assert (tmp_path / "a" / "b").is_dir()
