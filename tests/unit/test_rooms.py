@@ -1,0 +1,52 @@
+"""Imports point down, in no circle; docs/draw_rooms.py reads them."""
+
+from docs.draw_rooms import all_imports, circles, draw, modules, same_names, upward
+
+KNOWN = modules()
+IMPORTS = all_imports(KNOWN)
+
+# What is still to be mended, with the room that owes it.
+OWED = {
+    "evaluation": [
+        "nst_lightning.evaluation.subject -> nst_lightning.report.gallery",
+        "nst_lightning.evaluation.subject -> nst_lightning.report.gallery_data",
+        "nst_lightning.evaluation.table -> nst_lightning.studies.results",
+    ],
+    "store": ["nst_lightning.store.owned -> nst_lightning.report.swatch"],
+}
+OWED_NAMES = ("evaluation", "transfer")
+
+
+def test_no_import_points_up():
+    assert set(upward(IMPORTS)) <= {fault for faults in OWED.values() for fault in faults}
+
+
+def test_no_files_of_a_room_import_one_another_in_a_circle():
+    assert circles(IMPORTS) == []
+
+
+def test_every_file_name_occurs_once():
+    faults = same_names(KNOWN)
+    assert [fault for fault in faults if not any(room in fault for room in OWED_NAMES)] == []
+
+
+def test_every_import_counts(tmp_path):
+    package = tmp_path / "nst_lightning"
+    for name, text in {
+        "__init__.py": "",
+        "files.py": "from nst_lightning.run.slurm import place\n",
+        "run/__init__.py": "",
+        "run/slurm.py": "def f():\n    from . import pool\n    from ..files import x\n",
+        "run/pool.py": "if TYPE_CHECKING:\n    import nst_lightning.run.slurm\n",
+        "store/__init__.py": "import_module('nst_lightning.run.pool')\n",
+    }.items():
+        path = package / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    imports = all_imports(modules(tmp_path))
+    assert upward(imports) == [
+        "nst_lightning.files -> nst_lightning.run.slurm",
+        "nst_lightning.store -> nst_lightning.run.pool",
+    ]
+    assert circles(imports) == ["nst_lightning.run.pool <-> nst_lightning.run.slurm"]
+    assert 'cx="' in draw(imports)
