@@ -56,7 +56,7 @@ class Yardstick:
         seen: dict[str, Moments] = {}
         kept: dict[str, Tensor] = {}
 
-        def visit(layer: str, features: Tensor) -> None:
+        def receive(layer: str, features: Tensor) -> None:
             if layer in STYLE_LAYERS:
                 seen[layer] = moments(features)
             if layer == CONTENT_LAYER:
@@ -65,5 +65,5 @@ class Yardstick:
                 kept["structure"] = structure(features).contiguous()
 
         # Block by block, so that the features of the whole network are never there at once.
-        self.vgg.down(images, torch.float32, visit, recompute=True)
+        self.vgg.forward_pass(images, torch.float32, receive, recompute=True)
         return Look(seen, **kept)

@@ -55,8 +55,8 @@ class ContentLoss(nn.Module):
         """(B, C, h, w) features → (B,) in float32 (float64 for float64 features)."""
         return (upcast(features) - self.target).square().sum(dim=(1, 2, 3)) * self.scale
 
-    def pull(self, features: Tensor, gradient: Tensor, weight: Tensor) -> None:
-        """Add weight·∂loss/∂features to the gradient, in place.
+    def accumulate_gradient(self, features: Tensor, gradient: Tensor, weight: Tensor) -> None:
+        """Adds weight·∂loss/∂features to the gradient, in place.
 
         Args:
             features: (B, C, h, w).

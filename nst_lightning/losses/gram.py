@@ -97,8 +97,10 @@ class GramLoss(nn.Module):
         """The loss, (B,), from `difference`."""
         return difference.square().mean(dim=(1, 2)) * self.factor
 
-    def pull(self, features: Tensor, gradient: Tensor, weight: Tensor, difference: Tensor) -> None:
-        """Add weight·∂loss/∂features to the gradient, in place.
+    def accumulate_gradient(
+        self, features: Tensor, gradient: Tensor, weight: Tensor, difference: Tensor
+    ) -> None:
+        """Adds weight·∂loss/∂features to the gradient, in place.
 
         With D the (symmetric) difference, d the divisor and N channels:
         ∂/∂F factor·mean(D²) = 4·factor/(N²·d)·D·F.
@@ -113,7 +115,7 @@ class GramLoss(nn.Module):
         by_position(gradient).baddbmm_(by_position(features), d.to(gradient.dtype))
 
     def slope(self, features: Tensor) -> float:
-        """What D·F is multiplied by in the gradient (see `pull`)."""
+        """What D·F is multiplied by in the gradient (see `accumulate_gradient`)."""
         return 4 * self.factor / (features.shape[1] ** 2 * self._divisor(features))
 
     def _divisor(self, features: Tensor) -> float:

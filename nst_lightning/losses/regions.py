@@ -34,15 +34,21 @@ class RegionalLoss(nn.Module):
         self.register_buffer("guides", guides, persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, C, h, w) features → (B,)."""
+        """Computes the loss of features (B, C, h, w), (B,)."""
+        guides = self.guides.chunk(len(self.losses), dim=1)
+        return self.sum_over_regions(
+            [loss(features, guide) for loss, guide in zip(self.losses, guides, strict=True)]
+        )
+
+    def sum_over_regions(self, losses: Sequence[Tensor]) -> Tensor:
+        """Sums a loss (B,) of each region, weighted by the region's share of the image."""
         guides = self.guides.chunk(len(self.losses), dim=1)
         terms = [
-            loss(features, guide) * guide.mean(dim=(1, 2, 3))
-            for loss, guide in zip(self.losses, guides, strict=True)
+            loss * guide.mean(dim=(1, 2, 3)) for loss, guide in zip(losses, guides, strict=True)
         ]
         return torch.stack(terms).sum(dim=0)
 
 
-def at_layer(guides: Tensor, height: int, width: int) -> Tensor:
-    """Guides (B, R, H, W) at the resolution of a layer, (B, R, height, width): means of areas."""
+def guides_at_layer(guides: Tensor, height: int, width: int) -> Tensor:
+    """Averages guides (B, R, H, W) over areas to a layer's resolution, (B, R, height, width)."""
     return F.adaptive_avg_pool2d(guides, (height, width))

@@ -18,9 +18,9 @@ from nst_lightning.optim.lbfgs import BatchedLBFGS
 from nst_lightning.settings import TransferSettings
 from nst_lightning.transfer.colour import content_colours, with_luma
 from nst_lightning.transfer.objective import (
-    Objective,
+    TotalWithGradient,
     TransferLoss,
-    measure,
+    compute_losses,
     value_and_gradient,
 )
 from nst_lightning.transfer.start import starting_image
@@ -69,7 +69,7 @@ class StyleTransfer(L.LightningModule):
         network: the extractor, to share one among several transfers; by default made from settings.
         targets: to share what was computed before; by default computed from content and style.
         steps: another number of steps.
-        recompute: less memory for more time, see `VGG.down`.
+        recompute: less memory for more time, see `VGG.forward_pass`.
         compile: use torch.compile.
 
     Raises:
@@ -126,7 +126,7 @@ class StyleTransfer(L.LightningModule):
         self.register_buffer("average", start.clone() if averages else None)
         self.register_buffer("averaged", torch.ones(len(start)).long() if averages else None)
         if self.settings.weighting != "absolute":
-            self._relate(start if origin is None else origin)
+            self._set_units(start if origin is None else origin)
         self.recompute = recompute
         self.value_and_gradient = (
             torch.compile(value_and_gradient, dynamic=False) if compile else value_and_gradient
@@ -139,15 +139,15 @@ class StyleTransfer(L.LightningModule):
         """The weighted terms at the last evaluation, (B,) each, on the device."""
 
     @torch.no_grad()
-    def _relate(self, origin: Tensor) -> None:
+    def _set_units(self, origin: Tensor) -> None:
         """Measure the losses in what they are worth at the start, or in their targets' energy."""
         if self.settings.weighting == "energy":
-            self.loss.relate(None)
+            self.loss.set_units(None)
             return
         target = next(self.loss.buffers())
         image = self.composed(origin).to(target)
         network = self.network.to(target.device, target.dtype)
-        self.loss.relate(measure(network, self.loss, image, target.dtype).losses)
+        self.loss.set_units(compute_losses(network, self.loss, image, target.dtype).losses)
 
     def composed(self, image: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) with the content where no style is wanted."""
@@ -166,11 +166,11 @@ class StyleTransfer(L.LightningModule):
             dtype = torch.get_autocast_dtype(device)
         with torch.autocast(device, enabled=False):
             if not (image.requires_grad and torch.is_grad_enabled()):
-                return measure(self.network, self.loss, image, dtype, recompute=True).terms
+                return compute_losses(self.network, self.loss, image, dtype, recompute=True).terms
             terms, gradient = self.value_and_gradient(
                 self.network, self.loss, image.detach(), dtype, recompute=self.recompute
             )
-            total = Objective.apply(image, gradient, terms["total"])
+            total = TotalWithGradient.apply(image, gradient, terms["total"])
         return {**terms, "total": total}
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:

@@ -1,10 +1,10 @@
-"""What a picture is optimised for: all loss terms, and their gradient without autograd.
+"""What an image is optimised for: all loss terms, and their gradient without autograd.
 
-The network is frozen and its losses are known, so that the gradient is one walk down the network
-and one up (`VGG.down`, `VGG.up`), with each layer's own gradient added on the way. Against autograd
-this saves the copies of features that the losses would keep, one of two products per Gram matrix,
-and all additions of gradients that meet at a layer. Losses other than content and Gram have their
-gradient to the features from autograd, layer by layer.
+The network is frozen and its losses are known, so that the gradient takes one forward pass and one
+backward pass (`VGG.forward_pass`, `VGG.backward_pass`) that adds each layer's own gradient where it
+comes to the layer. Against autograd this saves the copies of features that the losses would keep,
+one of two products per Gram matrix, and all additions of gradients that meet at a layer. Losses
+other than content and Gram have their gradient to the features from autograd, layer by layer.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from nst_lightning.losses.content import ContentLoss
 from nst_lightning.losses.gram import GramLoss
-from nst_lightning.losses.regions import RegionalLoss, at_layer
+from nst_lightning.losses.regions import RegionalLoss, guides_at_layer
 from nst_lightning.losses.style import style_kind
 from nst_lightning.losses.total_variation import TotalVariationLoss
 from nst_lightning.losses.upcast import upcast
@@ -30,12 +30,12 @@ Term = tuple[str, str]
 
 
 class TransferLoss(nn.Module):
-    """All loss terms on a batch of pictures.
+    """All loss terms of a batch of images.
 
     Args:
-        targets: what each picture is drawn to.
+        targets: what each image is drawn to.
         settings: layers, weights, formulas.
-        shape: (H, W) of the pictures.
+        shape: (H, W) of the images.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class TransferLoss(nn.Module):
             if targets.guides is None:
                 self.style[layer] = losses[0]
             else:
-                guides = at_layer(targets.guides.to(regions[0]), *shape_at(layer, shape))
+                guides = guides_at_layer(targets.guides.to(regions[0]), *shape_at(layer, shape))
                 self.style[layer] = RegionalLoss(losses, guides)
         self.tv = TotalVariationLoss(
             settings.tv, settings.pixel_range, mean=settings.tv_reduction == "mean"
@@ -64,7 +64,7 @@ class TransferLoss(nn.Module):
         self.settings = settings
 
     def forward(self, image: Tensor, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The weighted terms of pictures (B, 3, H, W) and their features, for autograd.
+        """Computes the weighted terms of images (B, 3, H, W) from their features, for autograd.
 
         Returns:
             `content`, `style` and `tv`, each (B,) and weighted, and `total`, their sum.
@@ -74,12 +74,12 @@ class TransferLoss(nn.Module):
         )
 
     def layer_losses(self) -> Iterator[tuple[Term, nn.Module]]:
-        """Each term of a layer, with its loss."""
+        """Yields each term of a layer with its loss."""
         for name, losses in (("content", self.content), ("style", self.style)):
             yield from (((name, layer), loss) for layer, loss in losses.items())
 
     def terms(self, image: Tensor, losses: Mapping[Term, Tensor]) -> dict[str, Tensor]:
-        """The weighted terms from the losses of each layer, (B,) each; see `forward`."""
+        """Computes the weighted terms from the losses of each layer, (B,) each; see `forward`."""
         s, none = self.settings, image.new_zeros(image.shape[0])
         terms = {"content": none, "style": none, "tv": none}
         for (name, layer), value in losses.items():
@@ -89,7 +89,7 @@ class TransferLoss(nn.Module):
         return {**terms, "total": terms["content"] + terms["style"] + terms["tv"]}
 
     def weight(self, term: Term) -> float | Tensor:
-        """What a layer's loss is multiplied by: a number, or (B,) with `weighting`."""
+        """Returns what a layer's loss is multiplied by: a number, or (B,) with `weighting`."""
         s, (name, layer) = self.settings, term
         if name == "content":
             weight = s.content_weight * s.active_content_layers[layer]
@@ -98,8 +98,8 @@ class TransferLoss(nn.Module):
         unit: Tensor | None = getattr(self, unit_name(term), None)
         return weight if unit is None else weight / unit
 
-    def relate(self, start: Mapping[Term, Tensor] | None) -> None:
-        """From now on, divide each layer's loss by its value at the start, and by its energy where
+    def set_units(self, start: Mapping[Term, Tensor] | None) -> None:
+        """Divides each layer's loss from now on by its value at the start, or by its energy where
         that is next to 0 or no start is given.
 
         Args:
@@ -114,12 +114,12 @@ class TransferLoss(nn.Module):
 
 
 def unit_name(term: Term) -> str:
-    """The buffer of what a layer's loss is measured in."""
+    """Names the buffer of what a layer's loss is measured in."""
     return f"unit_{term[0]}_{term[1]}"
 
 
 def shape_at(layer: str, shape: tuple[int, int]) -> tuple[int, int]:
-    """(h, w) of a layer's features of pictures of (H, W)."""
+    """Returns (h, w) of a layer's features for images of (H, W)."""
     halvings = poolings_before(layer)
     return shape[0] >> halvings, shape[1] >> halvings
 
@@ -130,39 +130,34 @@ AT_TARGET = 1e-3
 
 @torch.no_grad()
 def energy(loss: nn.Module, layer: str) -> Tensor:
-    """A layer's loss for features of zero, (B,)."""
+    """Computes a layer's loss for features of zero, (B,)."""
     if isinstance(loss, RegionalLoss):
-        guides = loss.guides.chunk(len(loss.losses), dim=1)
-        parts = [
-            energy(one, layer) * guide.mean(dim=(1, 2, 3))
-            for one, guide in zip(loss.losses, guides, strict=True)
-        ]
-        return torch.stack(parts).sum(dim=0)
+        return loss.sum_over_regions([energy(one, layer) for one in loss.losses])
     target = next(loss.buffers())
     side = target.shape[-2:] if isinstance(loss, ContentLoss) else (3, 3)
     return cast(Tensor, loss(target.new_zeros(len(target), channels(layer), *side)))
 
 
 @dataclass
-class Measured:
-    """Pictures walked down the network."""
+class ComputedLosses:
+    """The losses of images after the forward pass, with what the backward pass needs."""
 
     terms: dict[str, Tensor]
     """`content`, `style`, `tv` and `total`, weighted, (B,) each."""
     blocks: list[Block]
-    """What the way back needs."""
+    """What `VGG.backward_pass` takes."""
     losses: dict[Term, Tensor]
-    """Of each layer, not weighted, (B,)."""
+    """The loss of each layer, not weighted, (B,)."""
     differences: dict[str, Tensor] = field(default_factory=dict)
     """Gram matrices minus the style's, by layer."""
     gradients: dict[Term, Tensor] = field(default_factory=dict)
-    """To the features, (B, C, h, w), not weighted: those that no formula of ours gives."""
+    """Gradients to the features, (B, C, h, w), not weighted: those without a formula of ours."""
     peaks: list[Tensor] = field(default_factory=list)
     """In float16, the largest factor of each style layer's gradient, (B,)."""
 
 
 @torch.no_grad()
-def measure(
+def compute_losses(
     network: VGG,
     loss: TransferLoss,
     image: Tensor,
@@ -170,44 +165,44 @@ def measure(
     *,
     recompute: bool = False,
     gradients: bool = False,
-) -> Measured:
-    """The weighted terms of pictures.
+) -> ComputedLosses:
+    """Runs the forward pass and computes the weighted terms of images.
 
     Args:
         network: the extractor.
-        loss: with the pictures' targets.
+        loss: with the images' targets.
         image: (B, 3, H, W) in [0, 1].
-        dtype: precision of the network; losses stay in the picture's.
-        recompute: less memory for more time, see `VGG.down`.
-        gradients: note what `value_and_gradient` needs.
+        dtype: the precision of the network; losses stay in the image's.
+        recompute: take less memory and more time, see `VGG.forward_pass`.
+        gradients: keep what `value_and_gradient` needs.
     """
-    found = Measured({}, [], {})
+    computed = ComputedLosses({}, [], {})
     normalize = loss.settings.normalize_gradients
 
-    def visit(name: str, features: Tensor) -> None:
+    def receive(name: str, features: Tensor) -> None:
         for term, one in loss.layer_losses():
             if term[1] != name:
                 continue
             peak: Tensor | None = None
             if isinstance(one, GramLoss) and not normalize:
-                found.differences[name] = one.difference(features)
-                found.losses[term] = one.value(found.differences[name])
-                peak = found.differences[name].abs().amax(dim=(1, 2)) * one.slope(features)
+                computed.differences[name] = one.difference(features)
+                computed.losses[term] = one.value(computed.differences[name])
+                peak = computed.differences[name].abs().amax(dim=(1, 2)) * one.slope(features)
             elif not gradients or (isinstance(one, ContentLoss) and not normalize):
-                found.losses[term] = one(features)
+                computed.losses[term] = one(features)
             else:
-                found.losses[term], gradient = by_autograd(one, features)
+                computed.losses[term], gradient = by_autograd(one, features)
                 if normalize:
                     size = gradient.abs().sum(dim=(1, 2, 3), keepdim=True)
                     gradient = gradient / (size + SMALLEST)
-                found.gradients[term] = gradient
+                computed.gradients[term] = gradient
                 peak = gradient.abs().amax(dim=(1, 2, 3))
             if dtype == torch.float16 and peak is not None:
-                found.peaks.append(peak * loss.weight(term))
+                computed.peaks.append(peak * loss.weight(term))
 
-    found.blocks = network.down(image, dtype, visit, recompute=recompute)
-    found.terms = loss.terms(image, found.losses)
-    return found
+    computed.blocks = network.forward_pass(image, dtype, receive, recompute=recompute)
+    computed.terms = loss.terms(image, computed.losses)
+    return computed
 
 
 SMALLEST = 1e-8
@@ -215,7 +210,8 @@ SMALLEST = 1e-8
 
 
 def by_autograd(loss: Callable[[Tensor], Tensor], features: Tensor) -> tuple[Tensor, Tensor]:
-    """A layer's loss, (B,), and its gradient to the features, (B, C, h, w), in float32 at least."""
+    """Computes a layer's loss, (B,), and its gradient to the features, (B, C, h, w), in float32 at
+    least."""
     with torch.enable_grad():
         leaf = upcast(features).detach().requires_grad_(True)
         value = loss(leaf)
@@ -227,51 +223,59 @@ def by_autograd(loss: Callable[[Tensor], Tensor], features: Tensor) -> tuple[Ten
 def value_and_gradient(
     network: VGG, loss: TransferLoss, image: Tensor, dtype: torch.dtype, *, recompute: bool = False
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """The weighted terms of pictures, (B,) each, and the gradient of their total, (B, 3, H, W).
+    """Computes the weighted terms of images, (B,) each, and the gradient of their total.
 
-    The arguments are those of `measure`.
+    Args:
+        network: as for `compute_losses`, like all the others.
+        loss: with the images' targets.
+        image: (B, 3, H, W) in [0, 1].
+        dtype: the precision of the network.
+        recompute: take less memory and more time.
+
+    Returns:
+        The terms and the gradient, (B, 3, H, W).
     """
     s = loss.settings
-    measured = measure(network, loss, image, dtype, recompute=recompute, gradients=True)
-    scale = gradient_scale(measured)
+    computed = compute_losses(network, loss, image, dtype, recompute=recompute, gradients=True)
+    scale = gradient_scale(computed)
 
-    def pull(name: str, features: Tensor, gradient: Tensor) -> None:
+    def accumulate(name: str, features: Tensor, gradient: Tensor) -> None:
         for term, one in loss.layer_losses():
             if term[1] != name:
                 continue
             weight = scale * loss.weight(term)
-            if term in measured.gradients:
-                own = measured.gradients.pop(term)
+            if term in computed.gradients:
+                own = computed.gradients.pop(term)
                 gradient.add_(own.mul_(weight[:, None, None, None]).to(gradient.dtype))
             elif isinstance(one, GramLoss):
-                one.pull(features, gradient, weight, measured.differences[name])
+                one.accumulate_gradient(features, gradient, weight, computed.differences[name])
             else:
-                cast(ContentLoss, one).pull(features, gradient, weight)
+                cast(ContentLoss, one).accumulate_gradient(features, gradient, weight)
 
-    gradient = network.up(measured.blocks, pull) / scale[:, None, None, None]
+    gradient = network.backward_pass(computed.blocks, accumulate) / scale[:, None, None, None]
     if s.tv_weight > 0:
         with torch.enable_grad():
             leaf = image.detach().requires_grad_(True)
             tv = s.tv_weight * loss.tv(leaf)
             gradient = gradient + torch.autograd.grad(tv.sum(), leaf)[0]
-    return measured.terms, gradient
+    return computed.terms, gradient
 
 
-def gradient_scale(measured: Measured) -> Tensor:
-    """What each picture's gradient is multiplied by inside the network, (B,).
+def gradient_scale(computed: ComputedLosses) -> Tensor:
+    """Computes what each image's gradient is multiplied by inside the network, (B,).
 
-    float16 reaches from 6e-8 to 65,504, and the gradient of a large picture lies below; the
-    steepest style layer's factor is brought to 1/64, which leaves room above for the walk up to the
-    picture. Other precisions have float32's range and need no scale.
+    float16 reaches from 6e-8 to 65,504, and the gradient of a large image lies below; the steepest
+    style layer's factor is brought to 1/64, which leaves room above for the backward pass. Other
+    precisions have float32's range and need no scale.
     """
-    if not measured.peaks:
-        return torch.ones_like(measured.terms["total"])
+    if not computed.peaks:
+        return torch.ones_like(computed.terms["total"])
     smallest = torch.finfo(torch.float32).tiny
-    return 1 / 64 / torch.stack(measured.peaks).amax(dim=0).clamp(min=smallest)
+    return 1 / 64 / torch.stack(computed.peaks).amax(dim=0).clamp(min=smallest)
 
 
-class Objective(torch.autograd.Function):
-    """The total of each picture, (B,), with the gradient of `value_and_gradient`."""
+class TotalWithGradient(torch.autograd.Function):
+    """Hands the total of each image, (B,), to autograd with a gradient that is known already."""
 
     @staticmethod
     def forward(ctx: Any, image: Tensor, gradient: Tensor, total: Tensor) -> Tensor:

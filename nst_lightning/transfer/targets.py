@@ -9,7 +9,7 @@ from torch import Tensor
 from nst_lightning.errors import UserError
 from nst_lightning.imaging.mask import Mask
 from nst_lightning.imaging.resize import resize
-from nst_lightning.losses.regions import at_layer
+from nst_lightning.losses.regions import guides_at_layer
 from nst_lightning.losses.style import StyleKind, style_kind
 from nst_lightning.settings import TransferSettings
 from nst_lightning.transfer.colour import content_colours, style_colours
@@ -75,7 +75,9 @@ def describe_style(
     return {
         layer: kind.describe(
             features[layer],
-            None if guide is None else at_layer(guide.to(style), *features[layer].shape[-2:]),
+            None
+            if guide is None
+            else guides_at_layer(guide.to(style), *features[layer].shape[-2:]),
         )
         for layer in settings.active_style_layers
     }

@@ -1,4 +1,4 @@
-"""The frozen VGG that turns pictures into features, and gradients of features into pictures'."""
+"""The frozen VGG: its forward pass to features, and its backward pass to the image's gradient."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -14,29 +14,28 @@ from nst_lightning.vgg.weights import Weights
 
 POOLINGS: dict[str, Callable[[Tensor, int], Tensor]] = {"max": F.max_pool2d, "avg": F.avg_pool2d}
 
-Visit = Callable[[str, Tensor], None]
-"""Sees a layer's canonical name and its features (B, C, h, w)."""
+ReceiveFeatures = Callable[[str, Tensor], None]
+"""Receives a layer's canonical name and its features (B, C, h, w)."""
 
-Pull = Callable[[str, Tensor, Tensor], None]
-"""Sees a layer's canonical name, its features and the gradient to them, both (B, C, h, w), and adds
-to the gradient in place."""
+AccumulateGradient = Callable[[str, Tensor, Tensor], None]
+"""Receives a layer's canonical name, its features and the gradient to them, both (B, C, h, w), and
+adds the gradient of the layer's own losses in place."""
 
 
 @dataclass
 class Block:
-    """What the way back through the layers up to a pooling needs."""
+    """The layers up to and with a pooling, with what their backward pass needs."""
 
     names: list[str]
-    start: Tensor
-    """What goes into the first of them."""
+    input: Tensor
     outputs: dict[str, Tensor] = field(default_factory=dict)
-    """Of every ReLU and every layer asked for, by name."""
-    where: Tensor | None = None
-    """Which of its inputs each output of the max pooling is."""
+    """The outputs of every ReLU and every layer asked for, by name."""
+    pooled_from: Tensor | None = None
+    """The index of the input that each output of the max pooling is."""
 
 
 class VGG(nn.Module):
-    """VGG-16 or VGG-19 up to the deepest layer asked for; frozen and in eval mode.
+    """VGG-16 or VGG-19 up to the deepest layer asked for, frozen and in eval mode.
 
     Args:
         weights: the network's tensors, from `load_weights`.
@@ -69,18 +68,18 @@ class VGG(nn.Module):
                 conv.weight.data = weight.clone(memory_format=torch.channels_last)
                 conv.bias.data = weights.tensors[f"{name}.bias"].clone()  # type: ignore[union-attr]
                 self.convs[name] = conv
-        self.ready: dict[tuple[torch.device, torch.dtype], dict[str, FrozenConvolution]] = {}
+        self.prepared: dict[tuple[torch.device, torch.dtype], dict[str, FrozenConvolution]] = {}
         self.register_buffer("mean", weights.tensors["input.mean"].view(1, 3, 1, 1).clone())
         self.register_buffer("std", weights.tensors["input.std"].view(1, 3, 1, 1).clone())
         self.requires_grad_(False)
         self.eval()
 
     def train(self, mode: bool = True) -> "VGG":
-        """Stays in eval mode whatever a Trainer asks: the network is a fixed yardstick."""
+        """Stays in eval mode whatever a Trainer asks, for the network never learns."""
         return super().train(False)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """Features of pictures.
+        """Computes features in a way that autograd can follow.
 
         Args:
             image: (B, 3, H, W), RGB, sRGB values in [0, 1].
@@ -89,9 +88,9 @@ class VGG(nn.Module):
             The features (B, C, h, w) of every layer asked for, by canonical name.
 
         Raises:
-            UserError: the picture is smaller than the network can take.
+            UserError: the image is smaller than the network can take.
         """
-        self._check(image)
+        self._check_size(image)
         x = ((image - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         features: dict[str, Tensor] = {}
         for position, name in enumerate(self.sequence):
@@ -106,7 +105,7 @@ class VGG(nn.Module):
                 features[name] = x
         return features
 
-    def _check(self, image: Tensor) -> None:
+    def _check_size(self, image: Tensor) -> None:
         if min(image.shape[-2:]) < self.minimum_side:
             raise UserError(
                 f"a picture of {image.shape[-1]}×{image.shape[-2]} pixels is too small for layer "
@@ -114,57 +113,65 @@ class VGG(nn.Module):
                 "choose a larger --size (with --set upscale=true) or shallower layers."
             )
 
-    def down(
-        self, image: Tensor, dtype: torch.dtype, visit: Visit, *, recompute: bool = False
+    def forward_pass(
+        self,
+        image: Tensor,
+        dtype: torch.dtype,
+        receive: ReceiveFeatures,
+        *,
+        recompute: bool = False,
     ) -> list[Block]:
-        """The walk from the picture to the deepest layer, without autograd.
+        """Computes features without autograd, and keeps what `backward_pass` needs.
 
         Args:
             image: (B, 3, H, W), RGB, sRGB values in [0, 1].
-            dtype: precision of the network.
-            visit: sees every layer asked for.
-            recompute: keep only what goes into each block, and walk it again on the way back: less
-                memory for more time.
+            dtype: the precision of the network.
+            receive: is called with every layer asked for, from the first to the deepest.
+            recompute: keep only the input of each block and compute the rest anew in the backward
+                pass, which takes less memory and more time.
 
         Returns:
-            What `up` needs.
+            The blocks, to be passed to `backward_pass`.
 
         Raises:
-            UserError: the picture is smaller than the network can take.
+            UserError: the image is smaller than the network can take.
         """
-        self._check(image)
+        self._check_size(image)
         x = ((image - self.mean) / self.std).to(dtype, memory_format=torch.channels_last)
         blocks = []
         for names in split_after_poolings(self.sequence):
             block = Block(names, x)
-            x = self._through(block)
+            x = self._run_block(block)
             for name in names:
                 if name in self.taps:
-                    visit(name, block.outputs[name])
+                    receive(name, block.outputs[name])
             if recompute:
                 block.outputs.clear()
             blocks.append(block)
         return blocks
 
-    def up(self, blocks: list[Block], pull: Pull) -> Tensor:
-        """The walk back: the gradient to the picture, (B, 3, H, W).
+    def backward_pass(self, blocks: list[Block], accumulate: AccumulateGradient) -> Tensor:
+        """Computes the gradient to the image from the gradients to the features.
 
         Args:
-            blocks: from `down`; used up, so that features are freed on the way.
-            pull: adds the loss's own gradient at every layer asked for.
+            blocks: those of `forward_pass`; the list is emptied, so that features are freed early.
+            accumulate: is called with every layer asked for, from the deepest to the first.
+
+        Returns:
+            The gradient, (B, 3, H, W).
         """
         gradient: Tensor | None = None
         while blocks:
             block = blocks.pop()
             if not block.outputs:
-                self._through(block)
-            gradient = self._back(block, gradient, pull)
+                self._run_block(block)
+            gradient = self._backward_block(block, gradient, accumulate)
         assert gradient is not None
         return gradient.to(self.std.dtype, memory_format=torch.contiguous_format) / self.std
 
-    def _through(self, block: Block) -> Tensor:
-        """One block, noting what its way back needs; returns what goes into the next."""
-        x = block.start
+    def _run_block(self, block: Block) -> Tensor:
+        """Computes a block, keeps what its backward pass needs and returns the output."""
+        x = block.input
         convs = self._convolutions(x)
         for name in block.names:
             if name.startswith("conv"):
@@ -173,21 +180,23 @@ class VGG(nn.Module):
             elif name.startswith("relu"):
                 x = F.relu(x) if name.replace("relu", "conv") in self.taps else x
             elif self.pool is F.max_pool2d:
-                x, block.where = F.max_pool2d_with_indices(x, [2, 2])
+                x, block.pooled_from = F.max_pool2d_with_indices(x, [2, 2])
             else:
                 x = self.pool(x, 2)
             if name in self.taps or name.startswith("relu"):
                 block.outputs[name] = x
         return x
 
-    def _back(self, block: Block, gradient: Tensor | None, pull: Pull) -> Tensor:
-        """The gradient to what goes into a block, from that to what comes out of it, if any."""
-        convs = self._convolutions(block.start)
+    def _backward_block(
+        self, block: Block, gradient: Tensor | None, accumulate: AccumulateGradient
+    ) -> Tensor:
+        """Turns the gradient to a block's output, if there is one yet, into that to its input."""
+        convs = self._convolutions(block.input)
         for position, name in reversed(list(enumerate(block.names))):
             if name in self.taps:
                 if gradient is None:
                     gradient = torch.zeros_like(block.outputs[name])
-                pull(name, block.outputs[name], gradient)
+                accumulate(name, block.outputs[name], gradient)
             assert gradient is not None
             if name.startswith("conv"):
                 gradient = convs[name].backward(gradient)
@@ -198,38 +207,40 @@ class VGG(nn.Module):
                 )
             else:
                 before = block.outputs[block.names[position - 1]]
-                gradient = self._unpool(gradient, before, block.where)
+                gradient = self._backward_pooling(gradient, before, block.pooled_from)
         assert gradient is not None
         return gradient
 
-    def _unpool(self, gradient: Tensor, before: Tensor, where: Tensor | None) -> Tensor:
-        """The gradient to what goes into a pooling."""
+    def _backward_pooling(
+        self, gradient: Tensor, before: Tensor, pooled_from: Tensor | None
+    ) -> Tensor:
+        """Turns the gradient to a pooling's output into that to its input `before`."""
         side, none = [2, 2], [0, 0]
-        if where is None:
+        if pooled_from is None:
             found: Tensor = torch.ops.aten.avg_pool2d_backward(
                 gradient, before, side, side, none, False, True, None
             )
         else:
             found = torch.ops.aten.max_pool2d_with_indices_backward(
-                gradient, before, side, side, none, [1, 1], False, where
+                gradient, before, side, side, none, [1, 1], False, pooled_from
             )
         return found.contiguous(memory_format=torch.channels_last)
 
     def _convolutions(self, x: Tensor) -> dict[str, FrozenConvolution]:
-        """The convolutions, made ready for the device and precision of `x` once."""
+        """Returns the convolutions, prepared once for each device and precision of `x`."""
         key = (x.device, x.dtype)
-        if key not in self.ready:
-            self.ready[key] = {
+        if key not in self.prepared:
+            self.prepared[key] = {
                 name: FrozenConvolution(
                     *(tensor.detach().to(x.device, x.dtype) for tensor in conv.parameters())
                 )
                 for name, conv in self.convs.items()
             }
-        return self.ready[key]
+        return self.prepared[key]
 
 
 def split_after_poolings(names: list[str]) -> list[list[str]]:
-    """Layers in blocks, each but the last ending with a pooling."""
+    """Splits layers into blocks of which each but the last ends with a pooling."""
     blocks: list[list[str]] = [[]]
     for name in names:
         if blocks[-1] and blocks[-1][-1].startswith("pool"):

@@ -44,10 +44,12 @@ def test_a_step_is_one_evaluation(optimizer: str, monkeypatch: pytest.MonkeyPatc
     settings = TransferSettings(steps=7, optimizer=optimizer, **SMALL)
     model = StyleTransfer(picture(0), picture(1), settings)
     calls = []
-    down = model.network.down
+    forward_pass = model.network.forward_pass
     before = float(model.evaluate(model.image)["total"].detach())
     monkeypatch.setattr(
-        model.network, "down", lambda *given, **named: calls.append(1) or down(*given, **named)
+        model.network,
+        "forward_pass",
+        lambda *given, **named: calls.append(1) or forward_pass(*given, **named),
     )
     trainer = fit(model)
     assert len(calls) == trainer.global_step == 7
