@@ -13,8 +13,7 @@ from pydantic.fields import FieldInfo
 
 from nst_lightning.errors import UserError
 from nst_lightning.settings import WRITTEN, BatchSettings, Scale, build, merge, read_yaml
-
-from .show_presets import read_preset
+from nst_lightning.settings.presets import read_preset
 
 SHORT_FORM = ("size", "steps")
 RUN_FIELDS = frozenset(BatchSettings.model_fields) - frozenset(

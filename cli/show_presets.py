@@ -1,43 +1,10 @@
-"""`nst-batch presets`, and reading a preset by name."""
+"""`nst-batch presets`: the presets and where their numbers come from."""
 
-import difflib
-from importlib.resources import files
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import yaml
 
-from nst_lightning.errors import UserError
-
-
-def preset_texts() -> dict[str, str]:
-    """Every preset's file, by name."""
-    folder = files("nst_lightning.configs") / "presets"
-    return {
-        file.name.removesuffix(".yaml"): file.read_text(encoding="utf-8")
-        for file in sorted(folder.iterdir(), key=lambda file: file.name)
-        if file.name.endswith(".yaml")
-    }
-
-
-def preset_text(name: str) -> str:
-    """One preset's file.
-
-    Raises:
-        UserError: there is none of that name; says the nearest.
-    """
-    texts = preset_texts()
-    if name not in texts:
-        near = difflib.get_close_matches(name, texts, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UserError(f"there is no preset {name!r}: {hint}known are {', '.join(texts)}.")
-    return texts[name]
-
-
-def read_preset(name: str) -> dict[str, Any]:
-    """One preset's settings, not yet validated."""
-    settings: dict[str, Any] = yaml.safe_load(preset_text(name))
-    return settings
+from nst_lightning.settings.presets import preset_text, preset_texts
 
 
 def presets(

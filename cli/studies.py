@@ -11,13 +11,12 @@ from nst_lightning.grid.pairs import Case, Grid
 from nst_lightning.grid.sources import read_sources
 from nst_lightning.settings import build, merge
 from nst_lightning.settings.layers import layer_sets
+from nst_lightning.settings.presets import read_preset, sweep_file
 from nst_lightning.studies.single import Kind, axes_of, cases_of
 from nst_lightning.studies.sweep import Axes, Sweep, dump_sweep, expand, read_sweep, with_pairs
 
 from .options import settings_options
-from .show_presets import read_preset
 from .sides import BlendStyles, MaskDir, draw_blends, read_sides
-from .sweeps import sweep_file
 from .work import DryRun, Json, Out, Overwrite, Quiet, carry_out, show_plan
 
 Layers = Annotated[

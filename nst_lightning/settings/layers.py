@@ -8,8 +8,12 @@
 import difflib
 import re
 from collections.abc import Iterable
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
 
 from nst_lightning.errors import UserError
+from nst_lightning.settings.knob import Weight
 
 BLOCKS: dict[str, tuple[int, ...]] = {"vgg19": (2, 2, 4, 4, 4), "vgg16": (2, 2, 3, 3, 3)}
 """Convolutions per block (Simonyan & Zisserman 2014, configurations E and D)."""
@@ -122,3 +126,19 @@ def layers_to(names: Iterable[str], network: str) -> list[str]:
     """Every layer up to the one that is computed last among canonical `names`."""
     sequence = layer_sequence(network)
     return sequence[: max(map(sequence.index, names)) + 1]
+
+
+def parse_layers(value: Any) -> Any:
+    """`a,b=0.5`, [a, b] or {a: 1, b: 0.5} → {a: 1.0, b: 0.5}: layers and their weights."""
+    if isinstance(value, str):
+        value = [part for part in value.split(",") if part.strip()]
+    if isinstance(value, (list, tuple)):
+        named = [str(part).partition("=") for part in value]
+        twice = {name.strip() for name, _, _ in named if sum(n == name for n, _, _ in named) > 1}
+        if twice:
+            raise ValueError(f"names {', '.join(sorted(twice))} twice")
+        return {name.strip(): weight.strip() if weight else 1.0 for name, _, weight in named}
+    return value
+
+
+Layers = Annotated[dict[str, Weight], BeforeValidator(parse_layers)]

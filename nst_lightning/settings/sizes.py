@@ -1,6 +1,13 @@
-"""Sizes that pictures are brought to. Imports no torch."""
+"""Sizes of images: how they are typed, what they come to, and passes over an image from coarse to
+fine. Imports no torch."""
 
 import math
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from nst_lightning.settings.knob import Model, Weight
 
 SMALLEST_START = 192
 """Longest side, in pixels, from which `scales: auto` starts at the least, and to which a share of a
@@ -37,3 +44,134 @@ def fit(height: int, width: int, size: Target | None, upscale: bool = False) -> 
     # In whole numbers: (2 a b + c) // 2c rounds a b / c half up, without a float's doubts.
     scaled = [max(1, (2 * side * size + longest) // (2 * longest)) for side in (height, width)]
     return scaled[0], scaled[1]
+
+
+LARGEST_SIDE = 100_000
+
+
+def share_of(size: int | str) -> float | None:
+    """`original` → 1.0, `25%` → 0.25; None for a size in pixels."""
+    if size == "original":
+        return 1.0
+    number = re.fullmatch(r"(\d+\.?\d*|\.\d+)%", size) if isinstance(size, str) else None
+    return float(number[1]) / 100 if number else None
+
+
+def percent(share: float) -> str:
+    """A share as a size: 1.0 → `original`, 0.25 → `25%`."""
+    return "original" if share == 1 else f"{100 * share:g}%"
+
+
+def parse_size(value: Any) -> Any:
+    """`512` → 512, the longest side; `640x480` → itself, width and height; `original` and `25%` →
+    themselves, shares of the content's own size."""
+    text = value.strip().lower().replace("×", "x") if isinstance(value, str) else ""
+    if (share := share_of(text)) is not None and 0 < share <= 1:
+        return percent(share)
+    sides = [int(side) for side in text.split("x") if side.isdigit()]
+    if isinstance(value, int) and not isinstance(value, bool):
+        sides = [value]
+    if (
+        len(sides) != text.count("x") + 1
+        or len(sides) > 2
+        or not all(1 <= side <= LARGEST_SIDE for side in sides)
+    ):
+        raise ValueError(
+            f"should be the longest side in pixels (1 to {LARGEST_SIDE}), WIDTHxHEIGHT such as "
+            f"224x224, original, or a share of it such as 50% (at most 100%), not {value!r}"
+        )
+    return sides[0] if len(sides) == 1 else f"{sides[0]}x{sides[1]}"
+
+
+SHORT_FORM = ("size", "steps")
+"""Settings that are the short form of a single entry in `scales`."""
+
+
+class Scale(Model):
+    """One pass over the picture."""
+
+    size: Annotated[int | str, BeforeValidator(parse_size)] = 512
+    """Longest side in pixels, the aspect kept; WIDTHxHEIGHT exactly; original, the content's own
+    size; or P%, a share of it."""
+
+    steps: Annotated[int, Field(ge=1, le=10_000_000)] = 300
+    """Steps; one step is one evaluation of the loss and its gradient."""
+
+    content_weight: Weight = 1.0
+    """Factor on the weight of the content at this scale."""
+
+    @property
+    def target(self) -> Target:
+        """The longest side, a share of the content's own size, or (height, width)."""
+        if isinstance(self.size, int):
+            return self.size
+        if (share := share_of(self.size)) is not None:
+            return share
+        width, height = map(int, self.size.split("x"))
+        return height, width
+
+    @property
+    def longest(self) -> int:
+        """The longest side.
+
+        Raises:
+            ValueError: it is a share, of which each content makes another; see `longest_of`.
+        """
+        return self.longest_of(None)
+
+    def longest_of(self, content: tuple[int, int] | None) -> int:
+        """The longest side, for a content whose file has this (height, width)."""
+        target = self.target
+        if isinstance(target, float):
+            if content is None:
+                raise ValueError(f"how many pixels {self.size} is depends on the content")
+            target = fit(*content, target)
+        return target if isinstance(target, int) else max(target)
+
+
+def parse_scales(value: Any) -> Any:
+    """`256:150,512:60` → [{size: 256, steps: 150}, {size: 512, steps: 60}]."""
+    if not isinstance(value, str):
+        return value
+    parts = [part.split(":") for part in value.split(",") if part.strip()]
+    return [dict(zip(("size", "steps", "content_weight"), part, strict=False)) for part in parts]
+
+
+def is_number_of_scales(value: Any) -> bool:
+    """Whether `scales` is auto or a number of scales, to be made from size and steps."""
+    return value == "auto" or (str(value).strip().isdigit() and not isinstance(value, bool))
+
+
+FINER = 0.4
+"""Steps of a scale for each step of the scale before, which is half as large."""
+
+
+def coarse_to_fine(size: int | str, steps: int, count: int | None) -> list[dict[str, Any]]:
+    """Scales from coarse to fine, each twice as large as the one before.
+
+    Args:
+        size: of the last (see `parse_size`).
+        steps: of all together.
+        count: how many; None: as many as start from at least `SMALLEST_START`; three of a share,
+            for it is another number of pixels in each picture.
+    """
+    whole = share_of(size)
+    sides = [size] if isinstance(size, int) else [int(s) for s in size.split("x") if not whole]
+    if count is None and whole:
+        count = min(3, steps)
+    elif count is None:
+        count = 1
+        while max(sides) / 2**count >= SMALLEST_START and count < steps:
+            count += 1
+    if steps < count:
+        raise ValueError(f"scales is {count}, but there are only {steps} steps to share out")
+    shares = [FINER**k for k in range(count)]
+    ends = [round(steps * sum(shares[: k + 1]) / sum(shares)) for k in range(count)]
+    made, before = [], 0
+    for k in range(count):
+        end = min(max(ends[k], before + 1), steps - (count - 1 - k))
+        at = [max(1, round(side / 2 ** (count - 1 - k))) for side in sides]
+        here = percent(whole / 2 ** (count - 1 - k)) if whole else "x".join(map(str, at))
+        made.append({"size": here, "steps": end - before})
+        before = end
+    return made

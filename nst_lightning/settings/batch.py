@@ -1,0 +1,139 @@
+"""The settings of the command line: the transfer, how it is run and how it is written.
+
+Imports no torch.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from nst_lightning.errors import UserError
+from nst_lightning.formats import MAX_PIXELS, RESULT_SUFFIXES
+from nst_lightning.settings.knob import parse_number, parse_numbers
+from nst_lightning.settings.text import validated
+from nst_lightning.settings.transfer import TransferSettings
+
+WRITTEN = ("format", "quality", "bit_depth", "dither", "keep_exif", "finish")
+"""The settings that say how a result is written."""
+
+
+def parse_devices(value: Any) -> Any:
+    """`auto` → itself; `2` → 2, how many; `0,2` → [0, 2], which."""
+    if isinstance(value, str) and value != "auto":
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        if not parts or not all(part.isdigit() for part in parts):
+            raise ValueError(f"should be auto, a number, or a list such as 0,2, not {value!r}")
+        value = [int(part) for part in parts] if "," in value else int(parts[0])
+    if isinstance(value, bool) or value == [] or (isinstance(value, int) and value < 1):
+        raise ValueError(f"should be auto, a number above 0, or a list such as 0,2, not {value!r}")
+    return value
+
+
+class BatchSettings(TransferSettings):
+    """What `nst-batch` can be told: the transfer, and how it is run and saved."""
+
+    usual_scales: ClassVar[int | str] = "auto"
+
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed", "64-true"] = "auto"
+    """Precision of the network (16-mixed needs a GPU); losses stay in float32 at least; auto is
+    bf16-mixed where the device computes in it natively, else 32-true."""
+
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    """Where to run; auto takes a GPU where there is one."""
+
+    devices: Annotated[Literal["auto"] | int | list[int], BeforeValidator(parse_devices)] = "auto"
+    """Workers, a process each: on a GPU how many GPUs, or which (0,2), or auto for all; on the CPU
+    how many workers share its cores (auto: one)."""
+
+    batch_size: Annotated[
+        Literal["auto"] | Annotated[int, Field(ge=1)], BeforeValidator(parse_number)
+    ] = "auto"
+    """Pictures optimised together; auto is 1 on the CPU and what the memory takes on a GPU."""
+
+    compile: bool = False
+    """Compile the evaluation with torch.compile: about a minute for each shape of picture, so for
+    large grids on a GPU only; needs a C++ compiler."""
+
+    recompute: bool = False
+    """Compute features twice rather than keep them: less memory, a third more time."""
+
+    checkpoint_every: Annotated[float, Field(ge=0)] = 300.0
+    """Seconds between two saved states of the pictures in progress, from which an interrupted run
+    goes on (0: only when it is told to stop)."""
+
+    save_every: Annotated[int, Field(ge=0)] = 0
+    """Save a snapshot every N steps (0: none)."""
+
+    save_first: Annotated[int, Field(ge=0)] = 0
+    """Save a snapshot after each of the first K steps."""
+
+    save_at: Annotated[list[Annotated[int, Field(ge=1)]], BeforeValidator(parse_numbers)] = []
+    """Save a snapshot after these steps too: 1,2,5,10."""
+
+    curves: bool = False
+    """Write history.csv, the losses of each step, and curves.png beside each result."""
+
+    animate: Literal["none", "gif", "mp4", "webp"] = "none"
+    """Film of the optimisation beside each result, its frames those of the snapshots asked for."""
+
+    log_every: Annotated[int, Field(ge=1)] = 10
+    """Where plain lines are printed: one with the losses every N steps."""
+
+    recursive: bool = False
+    """Look for pictures in sub-folders too, and keep the sub-folders in the output."""
+
+    max_pixels: Annotated[int, Field(ge=1)] = MAX_PIXELS
+    """Refuse pictures of more pixels than this as decompression bombs."""
+
+    format: Literal["png", "jpeg", "webp", "tiff"] = "png"
+    """File format of the results."""
+
+    quality: Annotated[int, Field(ge=1, le=100)] = 95
+    """Quality of jpeg and webp; webp at 100 is lossless."""
+
+    bit_depth: Annotated[Literal[8, 16], BeforeValidator(parse_number)] = 8
+    """Bits of each channel; 16 with png and tiff only."""
+
+    dither: bool = False
+    """Round each value up or down by chance, the same in every run, so that smooth gradients show
+    no steps; the mean stays."""
+
+    keep_exif: bool = False
+    """Copy date, camera and GPS position from the content's EXIF into the result."""
+
+    finish: Literal["none", "detail"] = "none"
+    """What is done to the optimised picture: detail enlarges it to the content's own size, with the
+    content's own detail."""
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of the results, without its dot."""
+        return RESULT_SUFFIXES[self.format]
+
+    @model_validator(mode="after")
+    def _can_be_written(self) -> "BatchSettings":
+        if self.bit_depth == 16 and self.format in ("jpeg", "webp"):
+            raise UserError(
+                f"bit_depth 16 does not go with format {self.format}, which holds 8 bits: choose "
+                "format png or tiff, or bit_depth 8."
+            )
+        if self.finish == "detail" and isinstance(self.scales[-1].target, tuple):
+            raise UserError(
+                f"finish detail does not go with size {self.scales[-1].size}, for it needs the "
+                "content's own aspect: give the longest side alone."
+            )
+        return self
+
+
+def build(data: Mapping[str, Any], source: str = "") -> BatchSettings:
+    """Returns validated settings.
+
+    Args:
+        data: settings by name, values as in YAML or as typed on the command line.
+        source: where they come from, for the message.
+
+    Raises:
+        UserError: one sentence that names the setting, what is wrong and what is allowed.
+    """
+    return validated(BatchSettings, data, source)

@@ -1,0 +1,107 @@
+"""Settings as text: YAML files read and written, sources merged, mistakes explained. Imports no
+torch."""
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from nst_lightning.errors import UserError
+from nst_lightning.settings.sizes import SHORT_FORM, Scale, is_number_of_scales, parse_scales
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def validated(model: type[M], data: Mapping[str, Any], source: str = "") -> M:
+    """Returns settings of one of the models; see `build`.
+
+    Raises:
+        UserError: one sentence that names the setting, what is wrong and what is allowed.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        prefix = f"{source}: " if source else ""
+        raise UserError(prefix + explain(error, [*model.model_fields, *SHORT_FORM])) from None
+
+
+def explain(error: ValidationError, known: Iterable[str]) -> str:
+    """Returns the first complaint of a ValidationError as one sentence; `known` are the names."""
+    first = error.errors()[0]
+    place = [str(part) for part in first["loc"]]
+    name = place[0] if place else ""
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(place[-1], list(known), n=1)
+        hint = (
+            f": did you mean {near[0]!r}?" if near else "; `nst-batch presets default` shows all."
+        )
+        return f"there is no setting {place[-1]!r}{hint}"
+    if name in ("batch_size", "first_step"):
+        other = "auto" if name == "batch_size" else "torch"
+        return f"{name} should be {other} or a number above 0, not {first['input']!r}."
+    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    message = message[:1].lower() + message[1:]
+    where = ".".join(part for part in place if not part.startswith(("function-", "constrained-")))
+    where = re.sub(r"^scales\.\d+\.|\.\d+$", "", where)
+    got = "" if isinstance(first["input"], (dict, BaseModel)) else f", not {first['input']!r}"
+    if first["type"] == "value_error":
+        got = ""
+    return f"{where} {message}{got}." if where else f"{message}."
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The settings of a YAML file, not yet validated.
+
+    Raises:
+        UserError: absent, unreadable, not YAML, or not a mapping.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such settings file.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as a settings file ({error}).") from None
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: is not valid YAML: {reason}") from None
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: should hold settings as `name: value` lines.")
+    return {str(key): value for key, value in data.items()}
+
+
+def dump_yaml(settings: BaseModel) -> str:
+    """Complete settings as YAML that `--config` reads back."""
+    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings from several sources; later wins.
+
+    A list of scales replaces earlier sizes and steps. A `size` or `steps`, or a number of scales,
+    over an earlier list replaces it: the steps default to their sum, the size to that of the last,
+    and the number of scales to 1, so that a published setting stays what it is at another size.
+    """
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        before = merged.get("scales", "auto")
+        if "scales" in layer and not is_number_of_scales(layer["scales"]):
+            merged = {k: v for k, v in merged.items() if k not in ("size", "steps")}
+        elif {"size", "steps", "scales"} & set(layer) and not is_number_of_scales(before):
+            earlier = [Scale.model_validate(scale) for scale in parse_scales(before)]
+            merged["size"] = earlier[-1].size
+            merged["steps"] = sum(scale.steps for scale in earlier)
+            merged["scales"] = 1
+        merged.update(layer)
+    return merged
+
+
+def finite(value: float) -> float | None:
+    """A number as JSON can hold it."""
+    return value if math.isfinite(value) else None
