@@ -8,7 +8,7 @@ from torch import Tensor
 from nst_lightning.evaluation.colours import colour_histogram
 from nst_lightning.evaluation.wasserstein import style_root
 from nst_lightning.evaluation.yardstick import Moments, Yardstick
-from nst_lightning.losses.style import weighted_mean
+from nst_lightning.losses.style_kind import weighted_mean
 
 
 class Statistics(NamedTuple):

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from nst_lightning.evaluation.per_image import PerImage
-from nst_lightning.losses.wasserstein import exact, regular, root, wasserstein2
+from nst_lightning.losses.wasserstein import exact, regular_covariance, symmetric_root, wasserstein2
 
 
 def gaussian(mean: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
@@ -14,12 +14,12 @@ def gaussian(mean: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         second: the raw second moment, (B, C, C).
     """
     mean = exact(mean)
-    return mean, regular(mean, exact(second))
+    return mean, regular_covariance(mean, exact(second))
 
 
 def style_root(mean: Tensor, second: Tensor) -> Tensor:
     """Σ*^½ of a style, (B, C, C) in float64, from its mean (B, C) and second moment (B, C, C)."""
-    return root(gaussian(mean, second)[1])
+    return symmetric_root(gaussian(mean, second)[1])
 
 
 def wasserstein_distance(

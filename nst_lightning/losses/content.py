@@ -1,4 +1,4 @@
-"""Content loss: how far features are from the content's, position by position."""
+"""Content loss that compares features with the content's, position by position."""
 
 import math
 from collections.abc import Callable
@@ -52,7 +52,7 @@ class ContentLoss(nn.Module):
         self.register_buffer("scale", scale, persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, C, h, w) features → (B,) in float32 (float64 for float64 features)."""
+        """Computes the loss of features (B, C, h, w): (B,) in float32 (float64 for float64)."""
         return (upcast(features) - self.target).square().sum(dim=(1, 2, 3)) * self.scale
 
     def accumulate_gradient(self, features: Tensor, gradient: Tensor, weight: Tensor) -> None:

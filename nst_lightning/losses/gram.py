@@ -1,16 +1,19 @@
-"""Style loss: how far the Gram matrix of features is from the style's."""
+"""Style loss that compares the Gram matrix of features with the style's."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from nst_lightning.losses.moments import moments
+from nst_lightning.losses.style_kind import StyleKind, weighted_mean
 from nst_lightning.losses.upcast import upcast
+from nst_lightning.settings import TransferSettings
 from nst_lightning.vgg.onednn import served_by_onednn
 
 # With F the N×M matrix of a layer's features and G = F·Fᵀ: what G is divided by, and the factor on
-# mean((G/d − A/d)²), the mean being over the N² entries; `pixels` = W·H of the picture.
+# mean((G/d − A/d)²), the mean being over the N² entries; `pixels` = W·H of the image.
 Divisor = Callable[[int, int], float]
 Factor = Callable[[int, int], float]
 NORMALISATIONS: dict[str, tuple[Divisor, Factor]] = {
@@ -22,17 +25,17 @@ NORMALISATIONS: dict[str, tuple[Divisor, Factor]] = {
     "paper": (lambda n, m: m, lambda n, pixels: 0.25),
     # jcjohnson/neural-style: StyleLoss divides by nElement, C·H·W: the tutorial's formula.
     "jcjohnson": (lambda n, m: n * m, lambda n, pixels: 1.0),
-    # titu1994/Neural-Style-Transfer, Network.py: Σ(G−A)²/(4·3²·(W·H)²), W·H of the picture.
+    # titu1994/Neural-Style-Transfer, Network.py: Σ(G−A)²/(4·3²·(W·H)²), W·H of the image.
     "titu1994": (lambda n, m: 1.0, lambda n, pixels: n**2 / (4 * 3**2 * pixels**2)),
 }
 
 
 def gram(features: Tensor, normalisation: str, guide: Tensor | None = None) -> Tensor:
-    """Gram matrix of features, divided as `normalisation` says.
+    """Computes the Gram matrix of features, divided as `normalisation` says.
 
     The division by its own number of positions lets a style of another size be compared. With a
     guide it is that of Gatys, Ecker, Bethge, Hertzmann & Shechtman 2017 ("Controlling Perceptual
-    Factors in Neural Style Transfer", eq. 5), as large as if the region filled the picture.
+    Factors in Neural Style Transfer", eq. 5), as large as if the region filled the image.
 
     Args:
         features: (B, C, h, w) of any floating type; the sums are taken in float32 at least.
@@ -58,7 +61,7 @@ class GramLoss(nn.Module):
     Args:
         target: the style's Gram matrix, (B, C, C) or (1, C, C), made with the same normalisation.
         normalisation: a key of `NORMALISATIONS`.
-        pixels: W·H of the picture being optimised, which only `titu1994` wants to know.
+        pixels: W·H of the image being optimised, which only `titu1994` wants to know.
     """
 
     target: Tensor
@@ -70,14 +73,14 @@ class GramLoss(nn.Module):
         self.factor = NORMALISATIONS[normalisation][1](target.shape[-1], pixels)
 
     def forward(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
-        """(B, C, h, w) features → (B,) in float32 (float64 for float64 features).
+        """Computes the loss of features (B, C, h, w): (B,) in float32 (float64 for float64).
 
         With a guide (B, 1, h, w) only its region counts.
         """
         return self.value(gram(features, self.normalisation, guide) - self.target)
 
     def difference(self, features: Tensor) -> Tensor:
-        """Gram matrices minus the target's, (B, C, C) in float32 (float64 for float64 features)."""
+        """Returns Gram matrices minus the target's, (B, C, C), in float32 (float64 for float64)."""
         divisor = self._divisor(features)
         f = by_position(features)
         if f.dtype in (torch.float32, torch.float64):
@@ -94,7 +97,7 @@ class GramLoss(nn.Module):
         return gram(features, self.normalisation) - self.target
 
     def value(self, difference: Tensor) -> Tensor:
-        """The loss, (B,), from `difference`."""
+        """Computes the loss, (B,), from `difference`."""
         return difference.square().mean(dim=(1, 2)) * self.factor
 
     def accumulate_gradient(
@@ -115,7 +118,7 @@ class GramLoss(nn.Module):
         by_position(gradient).baddbmm_(by_position(features), d.to(gradient.dtype))
 
     def slope(self, features: Tensor) -> float:
-        """What D·F is multiplied by in the gradient (see `accumulate_gradient`)."""
+        """Returns what D·F is multiplied by in the gradient (see `accumulate_gradient`)."""
         return 4 * self.factor / (features.shape[1] ** 2 * self._divisor(features))
 
     def _divisor(self, features: Tensor) -> float:
@@ -123,6 +126,15 @@ class GramLoss(nn.Module):
 
 
 def by_position(features: Tensor) -> Tensor:
-    """(B, C, h, w) in channels_last → (B, h·w, C), a view."""
+    """Views (B, C, h, w) in channels_last as (B, h·w, C)."""
     batch, channels, height, width = features.shape
     return features.permute(0, 2, 3, 1).view(batch, height * width, channels)
+
+
+def make_style_kind(settings: TransferSettings, pixels: int) -> StyleKind:
+    """Makes the kind that `style_loss: gram` names; see `style_kind`."""
+    return StyleKind(
+        lambda features, guide: gram(features, settings.gram, guide),
+        weighted_mean,
+        partial(GramLoss, normalisation=settings.gram, pixels=pixels),
+    )

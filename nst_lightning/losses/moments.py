@@ -1,4 +1,4 @@
-"""Mean and second moment of features: what most statistics of a style are made of."""
+"""The mean and the second moment of features, of which most statistics of a style are made."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from nst_lightning.losses.upcast import upcast
 
 
 def moments(features: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Mean and raw second moment of features over their positions.
+    """Computes the mean and the raw second moment of features over their positions.
 
     Unlike covariances, both may be blended: shares of several give those of the mixture.
 
@@ -16,20 +16,20 @@ def moments(features: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tens
         guide: (B, 1, h, w), what each position counts, at least 0; by default all count alike.
 
     Returns:
-        (B, C) and (B, C, C), in float32 (float64 for float64 features).
+        (B, C) and (B, C, C), both in float32 (float64 for float64 features).
     """
     with torch.autocast(features.device.type, enabled=False):
         f = upcast(features.flatten(2))
-        weighted = f / f.shape[-1] if guide is None else f * shares(guide).flatten(2)
+        weighted = f / f.shape[-1] if guide is None else f * shares_of_positions(guide).flatten(2)
         return weighted.sum(dim=-1), torch.bmm(weighted, f.transpose(1, 2))
 
 
-def shares(guide: Tensor) -> Tensor:
-    """A guide (B, 1, h, w) divided by its sum; all zeros stay zeros."""
+def shares_of_positions(guide: Tensor) -> Tensor:
+    """Divides a guide (B, 1, h, w) by its sum; all zeros stay zeros."""
     total = guide.sum(dim=(2, 3), keepdim=True)
     return guide / total.clamp(min=torch.finfo(guide.dtype).tiny)
 
 
 def covariance(mean: Tensor, second: Tensor) -> Tensor:
-    """(B, C), (B, C, C) → the covariance, (B, C, C)."""
+    """Computes the covariance (B, C, C) from the moments (B, C) and (B, C, C)."""
     return second - mean[:, :, None] * mean[:, None, :]

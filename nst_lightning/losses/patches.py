@@ -1,4 +1,4 @@
-"""Style loss: each patch of features against the most similar patch of the style.
+"""Style loss that compares each patch of features with the most similar patch of the style.
 
 Li & Wand 2016, "Combining Markov Random Fields and Convolutional Neural Networks for Image
 Synthesis" (CNN-MRF).
@@ -8,22 +8,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nst_lightning.losses.moments import shares
+from nst_lightning.losses.moments import shares_of_positions
+from nst_lightning.losses.style_kind import StyleKind
 from nst_lightning.losses.upcast import upcast
+from nst_lightning.settings import TransferSettings
 
 SIDE = 3
-"""Of a patch, in positions (the paper's section 3.1)."""
+"""The side of a patch in positions (the paper's section 3.1)."""
 
 MOST = 4096
-"""Patches kept of a style at a layer: 64 × 64 positions, all there are at relu4_1 up to 512 px;
-of more, evenly spaced ones."""
+"""The most patches that are kept of a style at a layer, evenly spaced: 64 × 64 positions are all
+there are at relu4_1 up to 512 px."""
 
 INSIDE = 0.5
-"""Of a region, a position must hold at least so much for its patch to count."""
+"""A position must hold at least so much of a region for its patch to count."""
 
 
 def describe(features: Tensor, guide: Tensor | None = None) -> Tensor:
-    """The patches of features.
+    """Cuts features into overlapping patches.
 
     Args:
         features: (1, C, h, w), h and w at least 3.
@@ -32,41 +34,41 @@ def describe(features: Tensor, guide: Tensor | None = None) -> Tensor:
     Returns:
         (1, P, 9·C), P at most `MOST`.
     """
-    found = unfold(upcast(features))[0].T
+    patches = unfold(upcast(features))[0].T
     if guide is not None:
         middle = F.unfold(guide, SIDE)[0, SIDE * SIDE // 2]
         inside = middle >= min(INSIDE, float(middle.max()))
-        found = found[inside]
-    return evenly(found, MOST)[None]
+        patches = patches[inside]
+    return keep_evenly(patches, MOST)[None]
 
 
 def unfold(features: Tensor) -> Tensor:
-    """(B, C, h, w) → the patch around each inner position: (B, 9·C, (h−2)·(w−2))."""
+    """Turns (B, C, h, w) into the patch around each inner position, (B, 9·C, (h−2)·(w−2))."""
     return F.unfold(features, SIDE)
 
 
-def evenly(rows: Tensor, most: int) -> Tensor:
-    """At most so many of the rows, evenly spaced."""
+def keep_evenly(rows: Tensor, most: int) -> Tensor:
+    """Returns at most so many of the rows, evenly spaced."""
     if len(rows) <= most:
         return rows
     return rows[torch.linspace(0, len(rows) - 1, most).round().long().to(rows.device)]
 
 
-def blend(described: list[Tensor], parts: list[float]) -> Tensor:
-    """Of each style (1, P, 9·C) the part of its patches that its share (they sum to 1) allows."""
-    largest = max(parts)
+def blend(described: list[Tensor], shares: list[float]) -> Tensor:
+    """Joins as many of each style's patches (1, P, 9·C) as its share (they sum to 1) allows."""
+    largest = max(shares)
     kept = [
-        evenly(one[0], max(1, round(one.shape[1] * part / largest)))
-        for one, part in zip(described, parts, strict=True)
+        keep_evenly(one[0], max(1, round(one.shape[1] * share / largest)))
+        for one, share in zip(described, shares, strict=True)
     ]
     return torch.cat(kept)[None]
 
 
-def alike(described: list[Tensor]) -> list[Tensor]:
-    """Patches of several styles, repeated until there are as many of each: that changes no loss."""
+def match_shapes(described: list[Tensor]) -> list[Tensor]:
+    """Repeats patches until every style has as many, which changes no loss."""
     most = max(one.shape[1] for one in described)
-    wanted = torch.arange(most, device=described[0].device)
-    return [one[:, wanted % one.shape[1]] for one in described]
+    positions = torch.arange(most, device=described[0].device)
+    return [one[:, positions % one.shape[1]] for one in described]
 
 
 class PatchLoss(nn.Module):
@@ -84,21 +86,26 @@ class PatchLoss(nn.Module):
         self.register_buffer("target", target.detach(), persistent=False)
 
     def forward(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
-        """(B, C, h, w) features → (B,) in float32 (float64 for float64 features)."""
+        """Computes the loss of features (B, C, h, w): (B,) in float32 (float64 for float64)."""
         patches = unfold(upcast(features))
         with torch.no_grad():
             target = self.target.expand(len(patches), -1, -1)
-            wanted = torch.stack(
+            nearest = torch.stack(
                 [most_similar(mine, one) for mine, one in zip(patches, target, strict=True)]
             )
-        distances = (patches - wanted).square().mean(dim=1)
+        distances = (patches - nearest).square().mean(dim=1)
         if guide is None:
             return distances.mean(dim=1)
         middle = guide[..., 1:-1, 1:-1]
-        return (distances * shares(middle).flatten(1)).sum(dim=1)
+        return (distances * shares_of_positions(middle).flatten(1)).sum(dim=1)
 
 
 def most_similar(patches: Tensor, style: Tensor) -> Tensor:
-    """For each of the patches (9·C, n) the style's (P, 9·C) of the highest normalised
-    cross-correlation: (9·C, n)."""
+    """Finds the style's patch (P, 9·C) of the highest normalised cross-correlation with each of the
+    patches (9·C, n): (9·C, n)."""
     return style[(F.normalize(style, dim=1) @ patches).argmax(dim=0)].T
+
+
+def make_style_kind(settings: TransferSettings, pixels: int) -> StyleKind:
+    """Makes the kind that `style_loss: patches` names; see `style_kind`."""
+    return StyleKind(describe, blend, PatchLoss, match_shapes)

@@ -1,23 +1,14 @@
-"""A style loss in each region of a picture, to a target of its own."""
+"""Style loss with a target of its own in each region of an image."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class StyleLoss(Protocol):
-    """A distance of features from a style."""
-
-    def __call__(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
-        """(B, C, h, w) features, of which a guide (B, 1, h, w) says what each position counts →
-        (B,)."""
-
-
 class RegionalLoss(nn.Module):
-    """The sum over regions of the loss in each, weighted by its share of the picture.
+    """The sum over regions of the loss in each, weighted by its share of the image.
 
     With this weight a position is drawn as strongly as without regions, whatever their sizes.
 

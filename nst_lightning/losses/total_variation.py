@@ -1,4 +1,4 @@
-"""Total variation: how much neighbouring pixels differ."""
+"""Total variation loss, which measures how much neighbouring pixels differ."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -7,7 +7,7 @@ KINDS = ("anisotropic", "squared", "titu1994", "nine-point")
 
 
 class TotalVariationLoss(nn.Module):
-    """Differences dx, dy to the right-hand and the lower neighbour, over the three channels.
+    """Sum over the differences dx, dy to the right-hand and the lower neighbour, in all channels.
 
     Args:
         kind: `anisotropic` is Σ|dx| + Σ|dy|; `squared` is Σdx² + Σdy² (its gradient is twice that
@@ -27,7 +27,7 @@ class TotalVariationLoss(nn.Module):
         self.mean = mean
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] → (B,)."""
+        """Computes the loss of images (B, 3, H, W) in [0, 1], (B,)."""
         x = image * self.pixel_range
         dx = x[..., :, 1:] - x[..., :, :-1]
         dy = x[..., 1:, :] - x[..., :-1, :]
@@ -44,7 +44,7 @@ class TotalVariationLoss(nn.Module):
 
 
 def nine_point(x: Tensor) -> Tensor:
-    """The terms of `nine-point` at each pixel of (B, 3, H, W)."""
+    """Computes the terms of `nine-point` at each pixel of (B, 3, H, W)."""
     padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
     right, below = padded[..., 1:-1, 2:] - x, padded[..., 2:, 1:-1] - x
     falling, rising = padded[..., 2:, 2:] - x, padded[..., :-2, 2:] - x

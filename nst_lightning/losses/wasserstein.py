@@ -4,23 +4,25 @@ import torch
 from torch import Tensor, nn
 
 from nst_lightning.losses.moments import covariance, moments
+from nst_lightning.losses.style_kind import StyleKind, weighted_mean
+from nst_lightning.settings import TransferSettings
 
 EPSILON = 1e-4
 """Added to the variances (crowsonkb/style-transfer-pytorch, StyleLossW2)."""
 
 
-def root(matrix: Tensor) -> Tensor:
-    """The symmetric square root of symmetric matrices (…, C, C); what is negative by rounding
-    counts as 0."""
+def symmetric_root(matrix: Tensor) -> Tensor:
+    """Computes the symmetric square root of symmetric matrices (…, C, C); eigenvalues that are
+    negative by rounding count as 0."""
     values, vectors = torch.linalg.eigh(matrix)
-    found: Tensor = (vectors * values.clamp(min=0).sqrt()[..., None, :]) @ vectors.mT
-    return found
+    root: Tensor = (vectors * values.clamp(min=0).sqrt()[..., None, :]) @ vectors.mT
+    return root
 
 
 def wasserstein2(
     mean: Tensor, covariance: Tensor, other_mean: Tensor, other_root: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The squared Wasserstein-2 distance between Gaussians, in its two parts.
+    """Computes the squared Wasserstein-2 distance between Gaussians, in its two parts.
 
     |μ−μ*|² and tr(Σ + Σ* − 2(Σ*^½ Σ Σ*^½)^½); their sum is the squared distance (Dowson & Landau
     1982).
@@ -29,7 +31,7 @@ def wasserstein2(
         mean: μ, (B, C).
         covariance: Σ, (B, C, C).
         other_mean: μ*, (B, C) or (1, C).
-        other_root: Σ*^½, symmetric, (B, C, C) or (1, C, C); see `root`.
+        other_root: Σ*^½, symmetric, (B, C, C) or (1, C, C); see `symmetric_root`.
 
     Returns:
         (B,) and (B,).
@@ -44,14 +46,16 @@ def wasserstein2(
 
 
 def exact(x: Tensor) -> Tensor:
-    """In float64: what rounding adds to eigenvalues of 0 is seen in their roots (the distance in
-    layers of few positions was 4 % off in float32). On the CPU for mps, which has neither float64
-    nor eigenvalues."""
+    """Converts to float64, on the CPU for mps, which has neither float64 nor eigenvalues.
+
+    What rounding adds to eigenvalues of 0 is seen in their roots: in float32 the distance was 4 %
+    off in layers of few positions.
+    """
     return x.cpu().double() if x.device.type == "mps" else x.double()
 
 
 def describe(features: Tensor, guide: Tensor | None = None) -> Tensor:
-    """Mean and raw second moment of features (B, C, h, w), side by side: (B, C, 1 + C)."""
+    """Computes mean and raw second moment of features (B, C, h, w), side by side: (B, C, 1 + C)."""
     mean, second = moments(features, guide)
     return torch.cat([mean[:, :, None], second], dim=2)
 
@@ -72,18 +76,23 @@ class WassersteinLoss(nn.Module):
         super().__init__()
         mean, second = target.detach()[:, :, 0], target.detach()[:, :, 1:]
         self.register_buffer("mean", mean, persistent=False)
-        found = root(regular(exact(mean), exact(second)))
-        self.register_buffer("root", found.to(mean), persistent=False)
+        root = symmetric_root(regular_covariance(exact(mean), exact(second)))
+        self.register_buffer("root", root.to(mean), persistent=False)
 
     def forward(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
-        """(B, C, h, w) features → (B,) in float32 (float64 for float64 features)."""
+        """Computes the loss of features (B, C, h, w): (B,) in float32 (float64 for float64)."""
         mean, second = moments(features, guide)
-        covariance = regular(exact(mean), exact(second))
+        covariance = regular_covariance(exact(mean), exact(second))
         parts = wasserstein2(exact(mean), covariance, exact(self.mean), exact(self.root))
         return ((parts[0] + parts[1]) / features.shape[1]).to(mean)
 
 
-def regular(mean: Tensor, second: Tensor) -> Tensor:
-    """The covariance with `EPSILON` added to the variances, so that it has an inverse."""
+def regular_covariance(mean: Tensor, second: Tensor) -> Tensor:
+    """Computes the covariance with `EPSILON` added to the variances, so that it has an inverse."""
     identity = torch.eye(mean.shape[1], dtype=mean.dtype, device=mean.device)
     return covariance(mean, second) + EPSILON * identity
+
+
+def make_style_kind(settings: TransferSettings, pixels: int) -> StyleKind:
+    """Makes the kind that `style_loss: wasserstein` names; see `style_kind`."""
+    return StyleKind(describe, weighted_mean, WassersteinLoss)

@@ -14,7 +14,8 @@ from nst_lightning.grid.sources import Shape, StylePart, shapes
 from nst_lightning.imaging.mask import Mask, read_mask
 from nst_lightning.imaging.read import Picture, read_picture
 from nst_lightning.imaging.resize import resize
-from nst_lightning.losses.style import StyleKind, style_kind
+from nst_lightning.losses.style import style_kind
+from nst_lightning.losses.style_kind import StyleKind
 from nst_lightning.run.tensor_cache import TensorCache
 from nst_lightning.settings import BatchSettings, Scale
 from nst_lightning.settings.sizes import fit

@@ -10,7 +10,8 @@ from nst_lightning.errors import UserError
 from nst_lightning.imaging.mask import Mask
 from nst_lightning.imaging.resize import resize
 from nst_lightning.losses.regions import guides_at_layer
-from nst_lightning.losses.style import StyleKind, style_kind
+from nst_lightning.losses.style import style_kind
+from nst_lightning.losses.style_kind import StyleKind
 from nst_lightning.settings import TransferSettings
 from nst_lightning.transfer.colour import content_colours, style_colours
 from nst_lightning.vgg.network import VGG
@@ -227,5 +228,5 @@ def regions_of(each: Sequence[Sequence[Tensor]], many: int, kind: StyleKind) -> 
     """One layer of several pictures: region by region, where one has fewer than another, its first
     once more (no pixel is in it)."""
     filled = [one for regions in each for one in (*regions, *[regions[0]] * (many - len(regions)))]
-    alike = kind.alike(filled)
+    alike = kind.match_shapes(filled)
     return [torch.cat(alike[region::many]) for region in range(many)]

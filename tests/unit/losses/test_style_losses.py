@@ -1,6 +1,9 @@
 """The style losses against independent formulas, in NumPy and with loops."""
 
+import sys
 from collections.abc import Callable
+from types import ModuleType
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,11 +16,13 @@ from nst_lightning.losses.patches import PatchLoss
 from nst_lightning.losses.patches import describe as patches
 from nst_lightning.losses.regions import RegionalLoss
 from nst_lightning.losses.sliced_wasserstein import directions
-from nst_lightning.losses.style import StyleKind, style_kind
-from nst_lightning.losses.wasserstein import EPSILON, root, wasserstein2
+from nst_lightning.losses.style import style_kind
+from nst_lightning.losses.style_kind import StyleKind
+from nst_lightning.losses.wasserstein import EPSILON, symmetric_root, wasserstein2
 from nst_lightning.settings import TransferSettings
+from nst_lightning.settings.transfer import StyleLossName
 
-NAMES = ("gram", "mean-variance", "wasserstein", "sliced-wasserstein", "patches")
+NAMES = get_args(StyleLossName)
 
 
 def features(seed: int, *shape: int) -> Tensor:
@@ -28,6 +33,15 @@ def features(seed: int, *shape: int) -> Tensor:
 def kind(name: str) -> StyleKind:
     layers = "relu3_1" if name == "patches" else "relu1_1"
     return style_kind(TransferSettings(style_loss=name, style_layers=layers), pixels=77)
+
+
+def test_a_loss_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch):
+    module = ModuleType("nst_lightning.losses.another_one")
+    made = kind("gram")
+    monkeypatch.setattr(module, "make_style_kind", lambda settings, pixels: made, raising=False)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    settings = TransferSettings().model_copy(update={"style_loss": "another-one"})
+    assert style_kind(settings, 77) is made
 
 
 def matrix(x: Tensor) -> np.ndarray:
@@ -85,7 +99,7 @@ def test_wasserstein_of_known_gaussians():
     deviations, others = torch.tensor([2.0, 0.5, 3.0]), torch.tensor([1.0, 4.0, 0.0])
     turn = torch.linalg.qr(features(3, 3, 3))[0]
     covariances = [turn @ torch.diag(d.double() ** 2) @ turn.T for d in (deviations, others)]
-    found = wasserstein2(mean, covariances[0][None], other, root(covariances[1][None]))
+    found = wasserstein2(mean, covariances[0][None], other, symmetric_root(covariances[1][None]))
     assert found[0].item() == pytest.approx(1 + 9)
     # A variance of 0 is next to 0 by rounding, and its root is not as near.
     assert found[1].item() == pytest.approx(1 + 3.5**2 + 9, rel=1e-6)
@@ -209,7 +223,7 @@ def test_styles_of_different_sizes_stand_in_one_batch(name: str):
     a, b, f = features(25, 1, 4, 6, 5), features(26, 1, 4, 7, 9), features(27, 2, 4, 6, 5)
     which = kind(name)
     described = [which.describe(one, None) for one in (a, b)]
-    together = which.loss(torch.cat(which.alike(described)))(f)
+    together = which.loss(torch.cat(which.match_shapes(described)))(f)
     for i, one in enumerate(described):
         # Quantiles of fewer positions are interpolated, all the rest stays as it was.
         tolerance = 0.1 if name == "sliced-wasserstein" else 1e-9

@@ -1,0 +1,30 @@
+"""What a style loss consists of; every style loss's file makes one of these."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class StyleKind:
+    """One way to compare styles."""
+
+    describe: Callable[[Tensor, Tensor | None], Tensor]
+    """Turns features (B, C, h, w) of styles and a guide (B, 1, h, w), or None, into what is kept of
+    the styles."""
+    blend: Callable[[list[Tensor], list[float]], Tensor]
+    """Turns descriptions of several styles and their shares, which sum to 1, into that of the
+    blend."""
+    loss: Callable[[Tensor], nn.Module]
+    """Makes the loss of a description; it computes the distance of features from it."""
+    match_shapes: Callable[[list[Tensor]], list[Tensor]] = list
+    """Brings descriptions of several styles to one shape, so that they can stand in one batch."""
+
+
+def weighted_mean(described: list[Tensor], shares: list[float]) -> Tensor:
+    """Computes Σ share·description: of moments, those of the mixture."""
+    if len(described) == 1:
+        return described[0]
+    return torch.stack([share * one for one, share in zip(described, shares, strict=True)]).sum(0)
