@@ -49,12 +49,12 @@ def evaluate(
     from rich.console import Console
     from rich.progress import Progress
 
-    from nst_lightning.evaluation.columns import FILE
     from nst_lightning.evaluation.measuring import evaluate as measure
     from nst_lightning.evaluation.subject import subjects
     from nst_lightning.evaluation.table import means, write_evaluation
     from nst_lightning.evaluation.yardstick import Yardstick
-    from nst_lightning.report.gallery import PAGE, read_records, write_gallery
+    from nst_lightning.layout import EVALUATION_TABLE, PAGE
+    from nst_lightning.report.gallery import read_records, write_gallery
     from nst_lightning.run.devices import choose_device
 
     chosen = subjects(read_records(out), out)
@@ -79,7 +79,8 @@ def evaluate(
         table = write_evaluation(out, chosen, found.values, yardstick.name)
         page = write_gallery(out)[0] if (out / PAGE).is_file() else None
     except OSError as error:
-        where = f"{out / FILE}: cannot be written ({error.strerror}); free it and measure again."
+        file = out / EVALUATION_TABLE
+        where = f"{file}: cannot be written ({error.strerror}); free it and measure again."
         raise OutputError(where) from None
     for warning in warnings[:SHOWN]:
         typer.echo(warning, err=True)

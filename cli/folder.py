@@ -105,9 +105,9 @@ def clean(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Remove what nst-batch made in a folder, and nothing else, after showing it and asking."""
-    from nst_lightning.store.owned import made_files
+    from nst_lightning.store.owned import owned_files
 
-    files = made_files(out)
+    files = owned_files(out)
     for path in files:
         typer.echo(str(path))
     size = sum(path.stat().st_size for path in files)

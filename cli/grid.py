@@ -10,6 +10,7 @@ import typer
 
 from nst_lightning.grid.pairs import Case, Grid, Pair, listed_pairs, parse_shard
 from nst_lightning.grid.sources import Source
+from nst_lightning.layout import HISTORY, curves_name
 from nst_lightning.settings import BatchSettings
 
 from .options import settings_options
@@ -106,12 +107,12 @@ def draw_rows(out: Path, pairs: Sequence[Pair]) -> list[Path]:
 
     rows: dict[str, dict[str, Path]] = {}
     for one in pairs:
-        file = out / one.extras / "history.csv"
+        file = out / one.extras / HISTORY
         if file.is_file():
             rows.setdefault(one.content.name, {})[one.style.name] = file
     written = []
     for content, files in rows.items():
-        path = out / f"curves-{content.replace('/', '-')}.png"
+        path = out / curves_name(content)
         draw_curves(path, {name: read_history(file) for name, file in files.items()}, content)
         written.append(path)
     return written

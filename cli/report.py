@@ -24,7 +24,8 @@ def report(
     from rich.console import Console
     from rich.progress import Progress
 
-    from nst_lightning.report.gallery import PAGE, write_gallery
+    from nst_lightning.layout import PAGE
+    from nst_lightning.report.gallery import write_gallery
 
     hidden = quiet or as_json or not sys.stderr.isatty()
     with Progress(console=Console(stderr=True), transient=True, disable=hidden) as progress:

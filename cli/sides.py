@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from nst_lightning.errors import UserError
-from nst_lightning.grid.blends import FOLDER, blended_columns
+from nst_lightning.grid.blends import blended_columns
 from nst_lightning.grid.masks import check_found, find_masks
 from nst_lightning.grid.sources import Source, read_sources
+from nst_lightning.layout import BLENDS
 from nst_lightning.settings import BatchSettings
 
 MaskDir = Annotated[
@@ -60,9 +61,9 @@ def check_names(contents: Iterable[Source]) -> None:
         UserError: a photograph is called like that folder.
     """
     for source in contents:
-        if source.name.partition("/")[0].casefold() == FOLDER:
+        if source.name.partition("/")[0].casefold() == BLENDS.name:
             raise UserError(
-                f"{source.path}: the pictures of blends go to {FOLDER}/, where the results of this "
+                f"{source.path}: the pictures of blends go to {BLENDS}/, where the results of this "
                 "photograph would be; rename it."
             )
 

@@ -195,12 +195,13 @@ def perform(
         show_plan(cases, out, as_json)
         return
     from nst_lightning.files import write_text
+    from nst_lightning.layout import SWEEP
     from nst_lightning.store.output import check_folder
 
     check_folder(out, inputs)
 
     def ready() -> None:
-        write_text(out / "sweep.yaml", dump_sweep(Sweep(base=base, axes=axes)))
+        write_text(out / SWEEP, dump_sweep(Sweep(base=base, axes=axes)))
         draw_blends({pair.style for pair in cases[0].pairs}, cases[0].settings.max_pixels)
 
     carry_out(

@@ -13,6 +13,7 @@ import typer
 from nst_lightning.errors import UserError
 from nst_lightning.grid.blends import PAIRS
 from nst_lightning.grid.pairs import Case
+from nst_lightning.layout import JOBS
 from nst_lightning.settings import BatchSettings
 
 from .grid import Contents, PairsFile, Styles, choose_pairs
@@ -150,7 +151,7 @@ def grid_words(
 ) -> list[str]:
     """The command of a task but for its shard, with the complete settings in a file."""
     from nst_lightning.files import write_text
-    from nst_lightning.layout import STATE
+    from nst_lightning.layout import SUBMITTED_SETTINGS
     from nst_lightning.settings import dump_yaml
 
     # A task starts elsewhere: what names a file here must name it there.
@@ -159,7 +160,7 @@ def grid_words(
         for name in ("init", "weights")
         if Path(value := getattr(settings, name)).is_file()
     }
-    file = out.resolve() / STATE / "settings.yaml"
+    file = out.resolve() / SUBMITTED_SETTINGS
     write_text(file, dump_yaml(settings.model_copy(update=paths)))
     words = [sys.executable, "-m", "nst_lightning", "grid"]
     words += [str(contents.resolve()), str(styles.resolve())]
@@ -219,7 +220,7 @@ def follow(out: Path, job: str, as_json: bool) -> None:
     if found.failed or found.waiting or found.running:
         if found.waiting or found.running:
             typer.echo(
-                f"Job {job} ended before all was made; its messages are in {out}/.nst/jobs. "
+                f"Job {job} ended before all was made; its messages are in {out / JOBS}. "
                 "Submit it again to go on.",
                 err=True,
             )

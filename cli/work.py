@@ -54,7 +54,7 @@ def carry_out(
     Raises:
         typer.Exit: with 1, where a pair failed.
     """
-    from nst_lightning.files import sweep
+    from nst_lightning.files import remove_leftovers
     from nst_lightning.run.board import Board
     from nst_lightning.run.cost import deal
     from nst_lightning.run.runner import close, run
@@ -78,7 +78,7 @@ def carry_out(
     with stop.listening():
         try:
             if here.rank == 0:
-                sweep(out)
+                remove_leftovers(out)
             summary = run(mine, out, board, stop, ledger=ledger, overwrite=overwrite, ready=begin)
         except Interrupted as interrupted:
             board.leave()

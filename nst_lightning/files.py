@@ -54,7 +54,7 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode("utf-8"))
 
 
-def sweep(folder: Path) -> None:
+def remove_leftovers(folder: Path) -> None:
     """Removes what killed writers left anywhere below `folder`.
 
     Those are the temporary files of processes of this host that no longer live; of other hosts,

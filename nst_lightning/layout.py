@@ -1,7 +1,118 @@
-"""The name of every file and folder that an output folder may hold, once."""
+"""The name of every file and folder that an output folder may hold, once. Imports no torch."""
 
+import re
 from pathlib import Path
 
+# What was asked, and what is done.
+SETTINGS = "settings.yaml"
+SWEEP = "sweep.yaml"
 MANIFEST = "manifest.jsonl"
+MANIFEST_LOCK = ".manifest.lock"
+MANIFEST_SOFT_LOCK = ".manifest.soft"
+"""Takes the lock's place on file systems without locks."""
+OF_THE_FOLDER = (SETTINGS, SWEEP, MANIFEST, MANIFEST_LOCK, MANIFEST_SOFT_LOCK)
+
+# What there is for a run's own use.
 STATE = Path(".nst")
-"""Folder in an output folder of what is there for a run's own use."""
+LEDGER_PARTS = STATE / "ledger"
+"""One manifest per task of a Slurm job."""
+INPUT_HASHES = STATE / "hashes.json"
+EXPECTED = STATE / "wanted.json"
+"""The results that the last run was to make."""
+TASKS = STATE / "tasks"
+"""One file per process at work."""
+CHECKPOINTS = STATE / "checkpoints"
+"""One folder per batch in progress, with these two files in it."""
+CHECKPOINT_PAIRS = "pairs.json"
+CHECKPOINT_STATE = "state.ckpt"
+JOBS = STATE / "jobs"
+"""What submitit keeps, the messages of the tasks among it."""
+SUBMITTED = STATE / "submitted"
+"""The ids of the jobs that were submitted, one a line."""
+SUBMITTED_SETTINGS = STATE / "settings.yaml"
+
+# Reports. Figures, curves and contact sheets have functions below.
+PAGE = "index.html"
+RESULTS_TABLE = "results.csv"
+SEEDS_TABLE = "seeds.csv"
+EVALUATION_TABLE = "evaluation.csv"
+BLENDS = Path("blends")
+"""An image of each blend of styles."""
+GALLERY = Path("gallery")
+"""The page's small copies: of results, of results that no browser shows, and of inputs."""
+GALLERY_RESULTS, GALLERY_LARGE = GALLERY / "results", GALLERY / "large"
+GALLERY_THUMBNAILS, GALLERY_VIEWS = GALLERY / "thumbs", GALLERY / "views"
+
+# What stands in a result's own folder, beside snapshots and a film.
+HISTORY = "history.csv"
+CURVES = "curves.png"
+LAST_GOOD = "last-good.png"
+
+
+def _any_of(*names: str) -> str:
+    return "|".join(map(re.escape, names))
+
+
+_SHEET = re.compile(r"grid(?:-([1-9]\d*))?\.png")
+_REPORT = re.compile(
+    rf"{_SHEET.pattern}|(figure|curves)(-.+)?\.png|"
+    + _any_of(RESULTS_TABLE, SEEDS_TABLE, EVALUATION_TABLE, PAGE)
+)
+_EXTRA = re.compile(
+    r"step-\d{4,}\.png|progress\.(gif|mp4|webp)|" + _any_of(HISTORY, CURVES, LAST_GOOD)
+)
+
+
+def sheet_name(page: int) -> str:
+    """Returns the name of a page of the contact sheet, from 1."""
+    return "grid.png" if page == 1 else f"grid-{page}.png"
+
+
+def sheet_page(name: str) -> int | None:
+    """Returns the page of the contact sheet that a file is, from 1; None for any other file."""
+    found = _SHEET.fullmatch(name)
+    return int(found[1] or 1) if found else None
+
+
+def figure_name(of: str = "") -> str:
+    """Returns the name of a study's figure: of one pair, or of all there is."""
+    return f"figure{_suffix(of)}.png"
+
+
+def curves_name(of: str = "") -> str:
+    """Returns the name of curves that are drawn over one another: of one pair or row, or of all."""
+    return f"curves{_suffix(of)}.png"
+
+
+def _suffix(of: str) -> str:
+    return f"-{of.replace('/', '-')}" if of else ""
+
+
+def snapshot_name(step: int) -> str:
+    """Returns the name of the image after a step, in the result's own folder."""
+    return f"step-{step:04d}.png"
+
+
+def film_name(kind: str) -> str:
+    """Returns the name of the film of a result in a format (gif, mp4 or webp), in its folder."""
+    return f"progress.{kind}"
+
+
+def own_folder(result: Path) -> Path:
+    """Returns the folder that holds what belongs to a result: snapshots, curves, a film."""
+    return result.with_suffix("")
+
+
+def settings_beside(result: Path) -> Path:
+    """Returns the file beside a result that holds its settings."""
+    return result.with_suffix(".yaml")
+
+
+def is_report(name: str) -> bool:
+    """Whether a file of an output folder, or of a content's folder in it, has a report's name."""
+    return _REPORT.fullmatch(name) is not None
+
+
+def is_extra(name: str) -> bool:
+    """Whether a file of a result's own folder has a name that nst-batch gives there."""
+    return _EXTRA.fullmatch(name) is not None

@@ -8,6 +8,7 @@ import lightning as L
 from torch import Tensor
 
 from nst_lightning.imaging.write import to_uint8, write_png
+from nst_lightning.layout import snapshot_name
 from nst_lightning.transfer.module import StyleTransfer
 
 
@@ -51,4 +52,4 @@ class Snapshots(L.Callback):
         if self.due(step):
             pictures = to_uint8(cast(StyleTransfer, module).picture()).cpu()
             for folder, picture in zip(self.folders, pictures, strict=True):
-                self.write(folder / f"step-{step:04d}.png", picture)
+                self.write(folder / snapshot_name(step), picture)

@@ -2,9 +2,6 @@
 
 from typing import NamedTuple
 
-FILE = "evaluation.csv"
-"""Of an output folder: one row per result."""
-
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 """Of Gram and Wasserstein distance: the first of each block, as in Huang & Belongie 2017."""
 

@@ -5,8 +5,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from nst_lightning.evaluation.columns import FILE, METRICS, SUMMARY
+from nst_lightning.evaluation.columns import METRICS, SUMMARY
 from nst_lightning.evaluation.subject import Subject
+from nst_lightning.layout import EVALUATION_TABLE
 from nst_lightning.studies.results import write_table
 
 Values = Mapping[str, float]
@@ -31,8 +32,8 @@ def write_evaluation(
         }
         for subject, mine in zip(subjects, values, strict=True)
     ]
-    write_table(out / FILE, rows)
-    return out / FILE
+    write_table(out / EVALUATION_TABLE, rows)
+    return out / EVALUATION_TABLE
 
 
 def means(subjects: Sequence[Subject], values: Sequence[Values]) -> list[dict[str, Any]]:

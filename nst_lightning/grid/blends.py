@@ -12,10 +12,8 @@ from typing import Any
 from nst_lightning.errors import UserError
 from nst_lightning.grid.pairs import look_up
 from nst_lightning.grid.sources import ENDS, Source, StylePart
+from nst_lightning.layout import BLENDS
 from nst_lightning.settings import read_yaml
-
-FOLDER = "blends"
-"""In the output folder: a picture of each blend, for contact sheet and gallery."""
 
 PAIRS = "pairs"
 
@@ -114,7 +112,7 @@ def blended_columns(which: str, styles: Sequence[Source], out: Path) -> list[Sou
         raise UserError(f"{which}: two blends are called {twice[0]!r}; give them distinct names.")
     # One that is a single style stands under the blend's name too.
     return [
-        replace(blend_source(name, out / FOLDER / f"{name}.png", parts), name=name)
+        replace(blend_source(name, out / BLENDS / f"{name}.png", parts), name=name)
         for name, parts in chosen
     ]
 

@@ -9,6 +9,7 @@ from typing import overload
 
 from nst_lightning.errors import UserError
 from nst_lightning.grid.sources import Shape, Source, shapes
+from nst_lightning.layout import own_folder
 from nst_lightning.settings import BatchSettings
 
 
@@ -40,7 +41,7 @@ class Pair:
     @property
     def extras(self) -> Path:
         """Folder of its snapshots, relative to the output folder."""
-        return self.output.with_suffix("")
+        return own_folder(self.output)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Contact sheets of a grid: contents down, styles across. Imports no torch."""
 
 import io
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from nst_lightning.drawing.font import Font, line_height, load_font
 from nst_lightning.errors import UserError
 from nst_lightning.files import atomic_file
 from nst_lightning.imaging.header import picture_size
+from nst_lightning.layout import sheet_name, sheet_page
 from nst_lightning.report.thumbnails import flattened
 
 PAGE_CELLS = 600
@@ -80,7 +80,7 @@ def contact_sheet(
     pages = _pages(len(rows), len(columns))
     written = []
     for number, page in enumerate(pages, start=1):
-        path = out / ("grid.png" if number == 1 else f"grid-{number}.png")
+        path = out / sheet_name(number)
         data = io.BytesIO()
         _Sheet(page, pages[0], rows, columns, max_pixels).draw(cell).save(data, "PNG")
         with atomic_file(path) as file:
@@ -112,8 +112,7 @@ def _split(count: int, most: int) -> Iterator[range]:
 
 def _remove_pages_beyond(out: Path, last: int) -> None:
     for path in out.glob("grid-*.png"):
-        number = re.fullmatch(r"grid-([1-9]\d*)\.png", path.name)
-        if number and int(number[1]) > max(last, 1):
+        if (sheet_page(path.name) or 0) > max(last, 1):
             with suppress(OSError):
                 path.unlink()
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from nst_lightning.evaluation.columns import FILE, METRICS
+from nst_lightning.evaluation.columns import METRICS
+from nst_lightning.layout import EVALUATION_TABLE
 from nst_lightning.store.ledger import Record
 
 Values = dict[str, float]
@@ -20,7 +21,7 @@ def read_evaluation(out: Path, records: Sequence[Record]) -> dict[str, Values]:
     """
     finished = {record["output"]: str(record.get("finished") or "") for record in records}
     try:
-        with (out / FILE).open(newline="", encoding="utf-8") as file:
+        with (out / EVALUATION_TABLE).open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.DictReader(file) if row.get("output") in finished]
     except (OSError, UnicodeDecodeError, csv.Error):
         return {}

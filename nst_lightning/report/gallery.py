@@ -14,16 +14,18 @@ from typing import Any
 from nst_lightning.errors import UserError
 from nst_lightning.files import write_text
 from nst_lightning.formats import MAX_PIXELS, RESULT_SUFFIXES
-from nst_lightning.layout import MANIFEST
+from nst_lightning.layout import (
+    GALLERY_LARGE,
+    GALLERY_RESULTS,
+    GALLERY_THUMBNAILS,
+    GALLERY_VIEWS,
+    MANIFEST,
+    PAGE,
+)
 from nst_lightning.report.evaluation_file import read_evaluation
 from nst_lightning.report.gallery_data import ROLES, Source, gallery_data
 from nst_lightning.report.thumbnails import Size, small_copy
 from nst_lightning.store.ledger import Ledger, Record
-
-PAGE = "index.html"
-FOLDER = "gallery"
-"""Holds the small copies: `results/<content>/<style>.jpg`, `thumbs/` and `views/` of inputs, and
-`large/` of results that no browser shows."""
 
 THUMBNAIL = 256
 """Longest side in pixels: the page's cells are 92 to 238 wide."""
@@ -122,9 +124,9 @@ def make_copies(
 
 def copy_result(out: Path, output: str, max_pixels: int) -> Size | None:
     """The thumbnail of a result; of a TIFF a larger copy too."""
-    copy = out / FOLDER / "results" / f"{output.removesuffix('.png')}.jpg"
+    copy = out / GALLERY_RESULTS / f"{output.removesuffix('.png')}.jpg"
     if output.endswith(".tif"):
-        large = out / FOLDER / "large" / f"{output}.jpg"
+        large = out / GALLERY_LARGE / f"{output}.jpg"
         small_copy(out / output, large, VIEW, max_pixels=max_pixels)
     return small_copy(out / output, copy, THUMBNAIL, max_pixels=max_pixels)
 
@@ -134,11 +136,11 @@ def copy_source(out: Path, path: str, max_pixels: int) -> Source:
     name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16] + ".jpg"
     if not path:
         return Source(name, None, None, False)
-    picture, view = out / path, out / FOLDER / "views" / name
+    picture, view = out / path, out / GALLERY_VIEWS / name
     size = small_copy(picture, view, VIEW, max_pixels=max_pixels)
     thumbnail = None
     if size is not None:
-        thumb = out / FOLDER / "thumbs" / name
+        thumb = out / GALLERY_THUMBNAILS / name
         thumbnail = small_copy(view, thumb, THUMBNAIL, max_pixels=max_pixels)
     return Source(name, thumbnail, size, picture.is_file())
 

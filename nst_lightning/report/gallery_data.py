@@ -12,14 +12,12 @@ from typing import Any
 from urllib.parse import quote
 
 from nst_lightning.evaluation.columns import GRAM, STYLE_LAYERS, SUMMARY, WASSERSTEIN, by_layer
+from nst_lightning.layout import is_extra, own_folder, settings_beside
 from nst_lightning.report.thumbnails import Size
 from nst_lightning.store.ledger import Record
 
 ROLES = ("content", "style")
 _FIRST_LOSSES = ("total", "content", "style", "tv")
-_EXTRAS = re.compile(
-    r"history\.csv|curves\.png|progress\.(gif|mp4|webp)|last-good\.png|step-\d+\.png"
-)
 
 
 @dataclass
@@ -202,7 +200,8 @@ def result_data(
     out: Path, record: Record, thumbnail: Size | None, losses: Sequence[str]
 ) -> dict[str, Any]:
     """A result for the page, without its place and settings."""
-    there = (out / record["output"]).is_file()
+    result = out / record["output"]
+    there = result.is_file()
     if record.get("status") != "done":
         state, reason = "failed", str(record.get("reason") or "no reason was recorded")
     elif not there:
@@ -217,7 +216,6 @@ def result_data(
         terms if isinstance(terms, dict) else {}
         for terms in (record.get("losses"), record.get("unweighted"))
     )
-    stem = record["output"].rpartition(".")[0]
     return {
         "href": href(record["output"]),
         "state": state,
@@ -229,8 +227,8 @@ def result_data(
         "steps": number(record.get("steps")),
         "seconds": number(record.get("seconds")),
         "device": str(record.get("device") or ""),
-        "files": extras(out / stem),
-        "yaml": (out / f"{stem}.yaml").is_file(),
+        "files": extras(own_folder(result)),
+        "yaml": settings_beside(result).is_file(),
     }
 
 
@@ -238,7 +236,7 @@ def extras(folder: Path) -> list[str]:
     """The files of a result's own folder that the page shows or links, in order."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if _EXTRAS.fullmatch(entry.name))
+            return sorted(entry.name for entry in entries if is_extra(entry.name))
     except OSError:
         return []
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from nst_lightning.files import write_text
+from nst_lightning.layout import TASKS
 from nst_lightning.run.display import Display, Losses
-from nst_lightning.run.slurm import TASKS, Place
+from nst_lightning.run.slurm import Place
 from nst_lightning.store.ledger import Record
 
 WRITE_SECONDS = 10.0

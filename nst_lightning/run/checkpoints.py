@@ -17,14 +17,8 @@ from lightning.fabric.plugins import CheckpointIO
 from torch import Tensor
 
 from nst_lightning.files import atomic_file, write_text
-from nst_lightning.layout import STATE
+from nst_lightning.layout import CHECKPOINT_PAIRS, CHECKPOINT_STATE, CHECKPOINTS
 from nst_lightning.store.output import Job
-
-FOLDER = STATE / "checkpoints"
-"""In the output folder: one folder per batch in progress."""
-
-PAIRS = "pairs.json"
-WHOLE = "state.ckpt"
 
 State = dict[str, Any]
 """Lightning's checkpoint of a fit."""
@@ -53,7 +47,7 @@ class Checkpoints:
     """
 
     def __init__(self, out: Path) -> None:
-        self.folder = out / FOLDER
+        self.folder = out / CHECKPOINTS
         self.begun = self._look()
         self.gone: set[Identity] = set()
 
@@ -65,7 +59,7 @@ class Checkpoints:
 
     def path(self, jobs: Sequence[Job]) -> Path:
         """Where the state of a batch goes."""
-        return self.folder / folder_name(jobs) / WHOLE
+        return self.folder / folder_name(jobs) / CHECKPOINT_STATE
 
     def announce(self, jobs: Sequence[Job]) -> None:
         """Name the pairs of a batch, before its first state is written.
@@ -76,7 +70,7 @@ class Checkpoints:
         begun = Begun(self.path(jobs).parent, tuple(map(identity, jobs)))
         if begun not in self.begun:
             text = json.dumps(begun.pairs, ensure_ascii=False, indent=1)
-            write_text(begun.folder / PAIRS, text + "\n")
+            write_text(begun.folder / CHECKPOINT_PAIRS, text + "\n")
             self.begun.append(begun)
 
     def load(self, jobs: Sequence[Job]) -> tuple[State | None, bool]:
@@ -87,7 +81,9 @@ class Checkpoints:
         for begun in self.begun:
             if set(asked) <= set(begun.pairs):
                 try:
-                    state = torch.load(begun.folder / WHOLE, map_location="cpu", weights_only=True)
+                    state = torch.load(
+                        begun.folder / CHECKPOINT_STATE, map_location="cpu", weights_only=True
+                    )
                 except Exception:  # whatever torch says of a file that is no checkpoint
                     torn = True
                     continue
@@ -95,7 +91,7 @@ class Checkpoints:
         return None, torn
 
     def _look(self) -> list[Begun]:
-        found = (read(path) for path in sorted(self.folder.glob(f"*/{PAIRS}")))
+        found = (read(path) for path in sorted(self.folder.glob(f"*/{CHECKPOINT_PAIRS}")))
         return [begun for begun in found if begun]
 
     def drop(self, jobs: Sequence[Job]) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from nst_lightning.errors import UserError
-from nst_lightning.layout import MANIFEST
+from nst_lightning.layout import EXPECTED, MANIFEST
 from nst_lightning.run.board import Notice, notices
 from nst_lightning.run.job_array import submitted
 from nst_lightning.run.slurm import job_states
-from nst_lightning.store.expected import WANTED, read_wanted
+from nst_lightning.store.expected import read_wanted
 from nst_lightning.store.ledger import Ledger, Record
 
 SILENT_SECONDS = 300.0
@@ -60,7 +60,7 @@ def read_status(out: Path) -> Status:
         wanted = known
     except (OSError, ValueError, TypeError):
         raise UserError(
-            f"{out / WANTED}: cannot be read; run the same command again, which writes it anew."
+            f"{out / EXPECTED}: cannot be read; run the same command again, which writes it anew."
         ) from None
     found = Status()
     states = _ask_slurm(out)

@@ -9,16 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nst_lightning.errors import UserError
-from nst_lightning.layout import STATE
+from nst_lightning.layout import JOBS, SUBMITTED
 
 if TYPE_CHECKING:
     from submitit import SlurmExecutor
-
-JOBS = STATE / "jobs"
-"""In the output folder: what submitit keeps there, the logs of the tasks among it."""
-
-SUBMITTED = STATE / "submitted"
-"""The ids of the jobs that were submitted for a folder, one a line."""
 
 
 def become(command: Sequence[str]) -> None:

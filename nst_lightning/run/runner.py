@@ -15,6 +15,7 @@ from nst_lightning.grid.masks import mask_problem
 from nst_lightning.grid.pairs import Case, batches
 from nst_lightning.grid.sources import shapes
 from nst_lightning.imaging.read import read_picture
+from nst_lightning.layout import TASKS
 from nst_lightning.run.checkpoints import Checkpoints
 from nst_lightning.run.cost import plan_flops
 from nst_lightning.run.devices import batch_size, choose_device, choose_devices, resolve
@@ -22,7 +23,6 @@ from nst_lightning.run.display import Display
 from nst_lightning.run.memory import LARGEST_KEPT
 from nst_lightning.run.pool import Pool, Task, environments
 from nst_lightning.run.result_file import too_large
-from nst_lightning.run.slurm import TASKS
 from nst_lightning.run.worker import make_worker
 from nst_lightning.settings import BatchSettings
 from nst_lightning.stop import Interrupted, StopFlag

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from nst_lightning.layout import STATE
+from nst_lightning.layout import TASKS
 
 MAX_RESTARTS = 100
 """A job that was restarted so often asks for no further requeue."""
@@ -19,9 +19,6 @@ KEPT = {"SLURM_CONF", "SLURM_JOB_ID"}
 
 OTHERS_SECONDS = 20.0
 """That a task waits for the others of its job before it has the job requeued."""
-
-TASKS = STATE / "tasks"
-"""One file per process that works on an output folder; see `batch/board.py`."""
 
 ASK_SECONDS = 30.0
 """Slurm's own commands answer within this or not at all."""

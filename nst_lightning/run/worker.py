@@ -31,6 +31,7 @@ from nst_lightning.files import write_text
 from nst_lightning.imaging.quantise import to_levels
 from nst_lightning.imaging.resize import resize
 from nst_lightning.imaging.write import to_uint8, write_png
+from nst_lightning.layout import CURVES, HISTORY, LAST_GOOD, film_name, settings_beside
 from nst_lightning.run.checkpoints import Checkpoints, Files, State
 from nst_lightning.run.display import Display, Losses
 from nst_lightning.run.inputs import Inputs
@@ -373,7 +374,7 @@ class Worker:
         }
         path = self.out / job.pair.output
         if made["failed_at"]:
-            path = self.out / job.pair.extras / "last-good.png"
+            path = self.out / job.pair.extras / LAST_GOOD
             record = self._record(
                 job,
                 status="failed",
@@ -386,7 +387,7 @@ class Worker:
             record = self._record(job, status="done", **facts)
         self._write_course(job, made)
         if self.parameters:
-            write_text(path.with_suffix(".yaml"), dump_yaml(self.asked))
+            write_text(settings_beside(path), dump_yaml(self.asked))
         if made["failed_at"]:
             write_png(path, picture, alpha, {RECORD_KEY: encode(record)})
         else:
@@ -397,13 +398,13 @@ class Worker:
         """The curves and the film, where asked for."""
         folder = self.out / job.pair.extras
         if made["history"]:
-            write_history(folder / "history.csv", made["history"])
-            draw_curves(folder / "curves.png", {job.pair.label: made["history"]}, job.pair.label)
+            write_history(folder / HISTORY, made["history"])
+            draw_curves(folder / CURVES, {job.pair.label: made["history"]}, job.pair.label)
         if made["frames"]:
             stopped = made["steps"] < self.settings.total_steps
             seen = [*made["frames"], *([to_uint8(made["picture"])] if stopped else [])]
             frames = [Image.fromarray(frame.permute(1, 2, 0).numpy()) for frame in seen]
-            write_film(folder / f"progress.{self.settings.animate}", frames)
+            write_film(folder / film_name(self.settings.animate), frames)
 
     def _record(self, job: Job, **facts: Any) -> Record:
         return make_record(

@@ -8,10 +8,8 @@ from typing import Any
 
 from nst_lightning.files import write_text
 from nst_lightning.grid.pairs import Case, Grid
-from nst_lightning.layout import STATE
+from nst_lightning.layout import EXPECTED
 from nst_lightning.store.ledger import Ledger
-
-WANTED = STATE / "wanted.json"
 
 
 def write_wanted(out: Path, cases: Sequence[Case]) -> bool:
@@ -24,7 +22,7 @@ def write_wanted(out: Path, cases: Sequence[Case]) -> bool:
         OSError: it cannot be written.
     """
     text = json.dumps([_sides(case) for case in cases], ensure_ascii=False)
-    path = out / WANTED
+    path = out / EXPECTED
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return False
     write_text(path, text)
@@ -46,7 +44,7 @@ def read_wanted(out: Path) -> Iterator[str]:
     Raises:
         OSError, ValueError: there is no such note, or it is damaged.
     """
-    noted = json.loads((out / WANTED).read_text(encoding="utf-8"))
+    noted = json.loads((out / EXPECTED).read_text(encoding="utf-8"))
     return itertools.chain.from_iterable(map(_files, noted))
 
 

@@ -6,10 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from nst_lightning.files import write_text
-from nst_lightning.layout import STATE
+from nst_lightning.layout import INPUT_HASHES
 from nst_lightning.store.fingerprint import file_sha256
-
-HASHES = STATE / "hashes.json"
 
 YOUNG_SECONDS = 2.0
 """A file changed so lately may change again without a new date, where dates are coarse."""
@@ -23,7 +21,7 @@ class InputHashes:
     """
 
     def __init__(self, out: Path | None) -> None:
-        self.file = out / HASHES if out else None
+        self.file = out / INPUT_HASHES if out else None
         self.known: dict[str, list[object]] = {}
         self.looked_up: dict[Path, str] = {}
         self.changed = False

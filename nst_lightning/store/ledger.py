@@ -10,9 +10,8 @@ from typing import Any
 from filelock import FileLock, SoftFileLock
 
 from nst_lightning.files import atomic_file
-from nst_lightning.layout import MANIFEST, STATE
+from nst_lightning.layout import LEDGER_PARTS, MANIFEST, MANIFEST_LOCK, MANIFEST_SOFT_LOCK
 
-PARTS = STATE / "ledger"
 Record = dict[str, Any]
 """One line: see `batch.record.make_record` for its keys."""
 
@@ -36,9 +35,9 @@ class Ledger:
     def __init__(self, out: Path, part: str = "", stamp: Record | None = None) -> None:
         self.stamp = stamp or {}
         self.manifest = out / MANIFEST
-        self.parts = out / PARTS
+        self.parts = out / LEDGER_PARTS
         self.path = self.parts / f"{part}.jsonl" if part else self.manifest
-        self.lock_file = out / ".manifest.lock"
+        self.lock_file = out / MANIFEST_LOCK
 
     def read(self, keep: Callable[[Record], Any] = lambda record: record) -> dict[str, Any]:
         """What to `keep` of the last record of each pair, by its output (relative to the folder).
@@ -97,7 +96,7 @@ class Ledger:
             with FileLock(self.lock_file):
                 yield
         except NotImplementedError:  # a file system without locks
-            with SoftFileLock(self.lock_file.with_suffix(".soft")):
+            with SoftFileLock(self.lock_file.with_name(MANIFEST_SOFT_LOCK)):
                 yield
 
     @staticmethod

@@ -13,11 +13,11 @@ from nst_lightning.files import write_text
 from nst_lightning.grid.pairs import Pair
 from nst_lightning.grid.sources import Source
 from nst_lightning.imaging.header import read_metadata
+from nst_lightning.layout import SETTINGS
 from nst_lightning.settings import BatchSettings, build, dump_yaml, read_yaml
 from nst_lightning.store.fingerprint import ALGORITHM, LATER, pixel_settings
 from nst_lightning.store.ledger import Ledger, Record
 
-SETTINGS = "settings.yaml"
 RECORD_KEY = "nst-lightning"
 """The keyword of the text in a result's file that holds its record."""
 

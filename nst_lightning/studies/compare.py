@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nst_lightning.grid.pairs import Case
+from nst_lightning.layout import RESULTS_TABLE, curves_name, figure_name, snapshot_name
 from nst_lightning.report.figure import Panel, Row, draw_figure
 from nst_lightning.studies.measure import colour_distance, picture, psnr, ssim
 from nst_lightning.studies.results import Result, finished, overlay, write_table
@@ -33,9 +34,9 @@ def report(cases: Sequence[Case], out: Path) -> list[Path]:
     if not results:
         return []
     rows = [measured(result) for result in results]
-    write_table(out / "results.csv", rows)
-    draw_figure(out / "figure.png", figure(results))
-    return [out / "figure.png", out / "results.csv", *curves(results, out)]
+    write_table(out / RESULTS_TABLE, rows)
+    draw_figure(out / figure_name(), figure(results))
+    return [out / figure_name(), out / RESULTS_TABLE, *curves(results, out)]
 
 
 def curves(results: Sequence[Result], out: Path) -> list[Path]:
@@ -45,14 +46,14 @@ def curves(results: Sequence[Result], out: Path) -> list[Path]:
         by_pair.setdefault(result.pair.label, []).append(result)
     written = []
     for mine in by_pair.values():
-        name = "curves.png" if len(by_pair) == 1 else f"curves-{pair_name(mine[0])}.png"
+        name = curves_name("" if len(by_pair) == 1 else pair_name(mine[0]))
         written += overlay(mine, out, out / name)
     return written
 
 
 def pair_name(result: Result) -> str:
     """A pair as part of a file name."""
-    return f"{result.pair.content.name}-{result.pair.style.name}".replace("/", "-")
+    return f"{result.pair.content.name}-{result.pair.style.name}"
 
 
 def measured(result: Result) -> dict[str, Any]:
@@ -140,13 +141,13 @@ def report_starts(cases: Sequence[Case], out: Path) -> list[Path]:
                 f"from {result.labels['init']}: {seconds:.0f} s, loss {result.loss('total'):.4g}"
             )
             rows.append(Row(start, snapshots(result, out)))
-        name = "figure.png" if len(by_pair) == 1 else f"figure-{pair_name(mine[0])}.png"
+        name = figure_name("" if len(by_pair) == 1 else pair_name(mine[0]))
         path = out / name
         draw_figure(path, rows, f"{label}: starts compared at equal steps")
         written.append(path)
     if results:
-        write_table(out / "results.csv", [measured(result) for result in results])
-        written += [out / "results.csv", *curves(results, out)]
+        write_table(out / RESULTS_TABLE, [measured(result) for result in results])
+        written += [out / RESULTS_TABLE, *curves(results, out)]
     return written
 
 
@@ -159,7 +160,7 @@ def snapshots(result: Result, out: Path) -> list[Panel]:
     shown = [mark for i, mark in enumerate(reversed(marks)) if i % every == 0][::-1]
     panels = []
     for mark in shown:
-        path = result.path if mark == steps else folder / f"step-{mark:04d}.png"
+        path = result.path if mark == steps else folder / snapshot_name(mark)
         name = f"{mark} step" + ("s" if mark > 1 else "")
         panels.append(Panel(path if path.is_file() else None, name))
     return panels

@@ -11,6 +11,7 @@ from nst_lightning.drawing.curves import draw_curves
 from nst_lightning.drawing.loss_history import read_history
 from nst_lightning.files import write_text
 from nst_lightning.grid.pairs import Case, Pair
+from nst_lightning.layout import HISTORY
 from nst_lightning.store.ledger import Ledger, Record
 
 
@@ -44,7 +45,7 @@ def overlay(results: Sequence[Result], out: Path, path: Path) -> list[Path]:
     """curves.png of all results that have a history, by their labels; [] where none has."""
     histories = {}
     for result in results:
-        file = out / result.pair.extras / "history.csv"
+        file = out / result.pair.extras / HISTORY
         if file.is_file():
             values = [v if axis == "case" else f"{axis} {v}" for axis, v in result.labels.items()]
             histories[", ".join(values)] = read_history(file)

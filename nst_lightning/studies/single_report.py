@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nst_lightning.grid.pairs import Case
 from nst_lightning.imaging.write import to_uint8
+from nst_lightning.layout import RESULTS_TABLE, SEEDS_TABLE, curves_name, figure_name
 from nst_lightning.report.figure import Panel, Row, draw_figure
 from nst_lightning.studies.measure import colour_distance, grain, picture, psnr, rms, ssim
 from nst_lightning.studies.results import Result, finished, overlay, write_table
@@ -34,10 +35,10 @@ def report(kind: Kind, cases: Sequence[Case], out: Path) -> list[Path]:
     for name, results in by_image.items():
         rows += [measured(kind, result) for result in results]
         pairs += [between(a, b) for a, b in seed_pairs(results)]
-        path = out / name / "figure.png"
+        path = out / name / figure_name()
         draw_figure(path, figure(kind, results))
-        written += [path, *overlay(results, out, path.with_name("curves.png"))]
-    for file, table in (("results.csv", rows), ("seeds.csv", pairs)):
+        written += [path, *overlay(results, out, path.with_name(curves_name()))]
+    for file, table in ((RESULTS_TABLE, rows), (SEEDS_TABLE, pairs)):
         if table:
             write_table(out / file, table)
             written.append(out / file)

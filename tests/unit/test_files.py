@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from nst_lightning.files import atomic_file, sweep, write_text
+from nst_lightning.files import atomic_file, remove_leftovers, write_text
 
 STUCK_WRITER = """
 import sys, time
@@ -160,7 +160,7 @@ def test_two_writers_leave_one_whole_file(tmp_path: Path) -> None:
     assert not leftovers(tmp_path)
 
 
-def test_kill_9_leaves_the_old_file_whole_and_sweep_clears_up(tmp_path: Path) -> None:
+def test_kill_9_leaves_the_old_file_whole_and_the_leftover_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "a.txt"
     write_text(path, "old")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -169,29 +169,29 @@ def test_kill_9_leaves_the_old_file_whole_and_sweep_clears_up(tmp_path: Path) ->
         try:
             assert writer.stdout is not None
             assert writer.stdout.readline() == b"writing\n"
-            sweep(tmp_path)
+            remove_leftovers(tmp_path)
             assert len(leftovers(tmp_path)) == 1, "a living writer's file was taken away"
         finally:
             writer.send_signal(signal.SIGKILL)
     assert path.read_text() == "old"
     assert [p.read_bytes() for p in leftovers(tmp_path)] == [b"half of the new"]
-    sweep(tmp_path)
+    remove_leftovers(tmp_path)
     assert list(path.parent.iterdir()) == [path]
     assert path.read_text() == "old"
 
 
-def test_sweep_leaves_other_hosts_alone_for_a_day(tmp_path: Path, dead_pid: int) -> None:
+def test_removing_leftovers_spares_other_hosts_for_a_day(tmp_path: Path, dead_pid: int) -> None:
     young = tmp_path / f".a.png.elsewhere-{dead_pid}-0123abcd.nst-tmp"
     old = tmp_path / f".b.png.elsewhere-{dead_pid}-0123abcd.nst-tmp"
     for path in (young, old):
         path.write_bytes(b"")
     long_ago = time.time() - 25 * 3600
     os.utime(old, (long_ago, long_ago))
-    sweep(tmp_path)
+    remove_leftovers(tmp_path)
     assert list(tmp_path.iterdir()) == [young]
 
 
-def test_sweep_tells_hosts_with_domains_apart(
+def test_removing_leftovers_tells_hosts_with_domains_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dead_pid: int
 ) -> None:
     def write_as(host: str) -> Path:
@@ -204,14 +204,16 @@ def test_sweep_tells_hosts_with_domains_apart(
     theirs, ours = write_as("node.other"), write_as("other")
     theirs.write_bytes(b"")
     ours.write_bytes(b"")
-    sweep(tmp_path)
+    remove_leftovers(tmp_path)
     assert theirs.exists()
     assert not ours.exists()
 
 
-def test_sweep_touches_nothing_else_and_minds_no_absent_folder(tmp_path: Path) -> None:
+def test_removing_leftovers_touches_nothing_else(
+    tmp_path: Path,
+) -> None:
     for name in ("a.png", "odd.nst-tmp", ".a.tmp"):
         (tmp_path / name).write_bytes(b"")
-    sweep(tmp_path)
-    sweep(tmp_path / "absent")
+    remove_leftovers(tmp_path)
+    remove_leftovers(tmp_path / "absent")
     assert len(list(tmp_path.iterdir())) == 3

@@ -10,13 +10,14 @@ import pytest
 from nst_lightning.errors import UserError
 from nst_lightning.grid.pairs import Case, Grid, Pair
 from nst_lightning.grid.sources import Source
+from nst_lightning.layout import EXPECTED
 from nst_lightning.run import folder_status as module
 from nst_lightning.run.board import Board
 from nst_lightning.run.display import Silent
 from nst_lightning.run.folder_status import read_status
 from nst_lightning.run.slurm import Place
 from nst_lightning.settings import build
-from nst_lightning.store.expected import WANTED, is_complete, read_wanted, write_wanted
+from nst_lightning.store.expected import is_complete, read_wanted, write_wanted
 from nst_lightning.store.ledger import Ledger
 
 
@@ -108,5 +109,5 @@ def test_results_of_another_format(tmp_path: Path):
         ["a/x.y.tif"], ["a/z.tif"], ["a/v.tif"],
     )  # fmt: skip
     # A note of before there was a choice means PNG.
-    (tmp_path / WANTED).write_text('[[["a"], ["x", "y"]]]')
+    (tmp_path / EXPECTED).write_text('[[["a"], ["x", "y"]]]')
     assert list(read_wanted(tmp_path)) == ["a/x.png", "a/y.png"]

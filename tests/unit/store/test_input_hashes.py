@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from nst_lightning.layout import INPUT_HASHES
 from nst_lightning.store import input_hashes as module
-from nst_lightning.store.input_hashes import HASHES, InputHashes
+from nst_lightning.store.input_hashes import InputHashes
 
 
 @pytest.fixture
@@ -59,8 +60,8 @@ def test_a_file_changed_just_now_is_read_again(tmp_path: Path, read: list[Path])
 def test_a_damaged_memory_is_no_memory(tmp_path: Path, read: list[Path], damage: str):
     path = tmp_path / "a.png"
     expected = put(path, b"one", age=100)
-    (tmp_path / HASHES).parent.mkdir()
-    (tmp_path / HASHES).write_text(damage)
+    (tmp_path / INPUT_HASHES).parent.mkdir()
+    (tmp_path / INPUT_HASHES).write_text(damage)
     assert [run(tmp_path, path) for _ in range(2)] == [expected] * 2
     assert read == [path]
 
