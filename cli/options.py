@@ -12,13 +12,9 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from nst_lightning.errors import UserError
-from nst_lightning.settings import WRITTEN, BatchSettings, Scale, build, merge, read_yaml
+from nst_lightning.settings import BatchSettings, Scale, build, knob_of, merge, read_yaml
 from nst_lightning.settings.presets import read_preset
-
-SHORT_FORM = ("size", "steps")
-RUN_FIELDS = frozenset(BatchSettings.model_fields) - frozenset(
-    BatchSettings.__base__.model_fields  # type: ignore[union-attr]
-)
+from nst_lightning.settings.sizes import SHORT_FORM
 
 
 def settings_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -80,8 +76,7 @@ def from_field(name: str, field: FieldInfo) -> inspect.Parameter:
     """A setting as an option; its value is checked by the settings model, not here."""
     text = " ".join((field.description or "").split())
     flag = "--" + name.replace("_", "-")
-    panel = "How it runs" if name in RUN_FIELDS else "What the picture becomes"
-    panel = "How it is written" if name in WRITTEN else panel
+    panel = knob_of(field).panel
     if field.annotation is bool:
         option = typer.Option(f"{flag}/--no-{flag[2:]}", help=text, rich_help_panel=panel)
         kind: Any = bool | None

@@ -10,12 +10,9 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from nst_lightning.errors import UserError
 from nst_lightning.formats import MAX_PIXELS, RESULT_SUFFIXES
-from nst_lightning.settings.knob import parse_number, parse_numbers
+from nst_lightning.settings.knob import OUTPUT, RUNNING, Knob, parse_number, parse_numbers
 from nst_lightning.settings.text import validated
 from nst_lightning.settings.transfer import TransferSettings
-
-WRITTEN = ("format", "quality", "bit_depth", "dither", "keep_exif", "finish")
-"""The settings that say how a result is written."""
 
 
 def parse_devices(value: Any) -> Any:
@@ -35,74 +32,89 @@ class BatchSettings(TransferSettings):
 
     usual_scales: ClassVar[int | str] = "auto"
 
-    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed", "64-true"] = "auto"
+    precision: Annotated[
+        Literal["auto", "32-true", "bf16-mixed", "16-mixed", "64-true"],
+        Knob("pixels", RUNNING, "32-true"),
+    ] = "auto"
     """Precision of the network (16-mixed needs a GPU); losses stay in float32 at least; auto is
     bf16-mixed where the device computes in it natively, else 32-true."""
 
-    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    accelerator: Annotated[Literal["auto", "cpu", "gpu", "mps"], Knob("running", RUNNING)] = "auto"
     """Where to run; auto takes a GPU where there is one."""
 
-    devices: Annotated[Literal["auto"] | int | list[int], BeforeValidator(parse_devices)] = "auto"
+    devices: Annotated[
+        Literal["auto"] | int | list[int], BeforeValidator(parse_devices), Knob("running", RUNNING)
+    ] = "auto"
     """Workers, a process each: on a GPU how many GPUs, or which (0,2), or auto for all; on the CPU
     how many workers share its cores (auto: one)."""
 
     batch_size: Annotated[
-        Literal["auto"] | Annotated[int, Field(ge=1)], BeforeValidator(parse_number)
+        Literal["auto"] | Annotated[int, Field(ge=1)],
+        BeforeValidator(parse_number),
+        Knob("running", RUNNING),
     ] = "auto"
     """Pictures optimised together; auto is 1 on the CPU and what the memory takes on a GPU."""
 
-    compile: bool = False
+    compile: Annotated[bool, Knob("running", RUNNING)] = False
     """Compile the evaluation with torch.compile: about a minute for each shape of picture, so for
     large grids on a GPU only; needs a C++ compiler."""
 
-    recompute: bool = False
+    recompute: Annotated[bool, Knob("running", RUNNING)] = False
     """Compute features twice rather than keep them: less memory, a third more time."""
 
-    checkpoint_every: Annotated[float, Field(ge=0)] = 300.0
+    checkpoint_every: Annotated[float, Field(ge=0), Knob("running", RUNNING)] = 300.0
     """Seconds between two saved states of the pictures in progress, from which an interrupted run
     goes on (0: only when it is told to stop)."""
 
-    save_every: Annotated[int, Field(ge=0)] = 0
+    save_every: Annotated[int, Field(ge=0), Knob("running", OUTPUT)] = 0
     """Save a snapshot every N steps (0: none)."""
 
-    save_first: Annotated[int, Field(ge=0)] = 0
+    save_first: Annotated[int, Field(ge=0), Knob("running", OUTPUT)] = 0
     """Save a snapshot after each of the first K steps."""
 
-    save_at: Annotated[list[Annotated[int, Field(ge=1)]], BeforeValidator(parse_numbers)] = []
+    save_at: Annotated[
+        list[Annotated[int, Field(ge=1)]], BeforeValidator(parse_numbers), Knob("running", OUTPUT)
+    ] = []
     """Save a snapshot after these steps too: 1,2,5,10."""
 
-    curves: bool = False
+    curves: Annotated[bool, Knob("running", OUTPUT)] = False
     """Write history.csv, the losses of each step, and curves.png beside each result."""
 
-    animate: Literal["none", "gif", "mp4", "webp"] = "none"
+    animate: Annotated[Literal["none", "gif", "mp4", "webp"], Knob("running", OUTPUT)] = "none"
     """Film of the optimisation beside each result, its frames those of the snapshots asked for."""
 
-    log_every: Annotated[int, Field(ge=1)] = 10
+    log_every: Annotated[int, Field(ge=1), Knob("running", RUNNING)] = 10
     """Where plain lines are printed: one with the losses every N steps."""
 
-    recursive: bool = False
+    recursive: Annotated[bool, Knob("running", RUNNING)] = False
     """Look for pictures in sub-folders too, and keep the sub-folders in the output."""
 
-    max_pixels: Annotated[int, Field(ge=1)] = MAX_PIXELS
+    max_pixels: Annotated[int, Field(ge=1), Knob("running", RUNNING)] = MAX_PIXELS
     """Refuse pictures of more pixels than this as decompression bombs."""
 
-    format: Literal["png", "jpeg", "webp", "tiff"] = "png"
+    format: Annotated[Literal["png", "jpeg", "webp", "tiff"], Knob("writing", OUTPUT, "png")] = (
+        "png"
+    )
     """File format of the results."""
 
-    quality: Annotated[int, Field(ge=1, le=100)] = 95
+    quality: Annotated[
+        int, Field(ge=1, le=100), Knob("writing", OUTPUT, 95, goes_with=("format", "jpeg", "webp"))
+    ] = 95
     """Quality of jpeg and webp; webp at 100 is lossless."""
 
-    bit_depth: Annotated[Literal[8, 16], BeforeValidator(parse_number)] = 8
+    bit_depth: Annotated[
+        Literal[8, 16], BeforeValidator(parse_number), Knob("writing", OUTPUT, 8)
+    ] = 8
     """Bits of each channel; 16 with png and tiff only."""
 
-    dither: bool = False
+    dither: Annotated[bool, Knob("writing", OUTPUT, False)] = False
     """Round each value up or down by chance, the same in every run, so that smooth gradients show
     no steps; the mean stays."""
 
-    keep_exif: bool = False
+    keep_exif: Annotated[bool, Knob("writing", OUTPUT, False)] = False
     """Copy date, camera and GPS position from the content's EXIF into the result."""
 
-    finish: Literal["none", "detail"] = "none"
+    finish: Annotated[Literal["none", "detail"], Knob("writing", OUTPUT, "none")] = "none"
     """What is done to the optimised picture: detail enlarges it to the content's own size, with the
     content's own detail."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from nst_lightning.settings.knob import Model, Weight
+from nst_lightning.settings.knob import SIZES, Knob, Model, Weight
 
 SMALLEST_START = 192
 """Longest side, in pixels, from which `scales: auto` starts at the least, and to which a share of a
@@ -90,14 +90,14 @@ SHORT_FORM = ("size", "steps")
 class Scale(Model):
     """One pass over the picture."""
 
-    size: Annotated[int | str, BeforeValidator(parse_size)] = 512
+    size: Annotated[int | str, BeforeValidator(parse_size), Knob("pixels", SIZES, 512)] = 512
     """Longest side in pixels, the aspect kept; WIDTHxHEIGHT exactly; original, the content's own
     size; or P%, a share of it."""
 
-    steps: Annotated[int, Field(ge=1, le=10_000_000)] = 300
+    steps: Annotated[int, Field(ge=1, le=10_000_000), Knob("pixels", SIZES, 300)] = 300
     """Steps; one step is one evaluation of the loss and its gradient."""
 
-    content_weight: Weight = 1.0
+    content_weight: Annotated[Weight, Knob("pixels", SIZES, 1.0)] = 1.0
     """Factor on the weight of the content at this scale."""
 
     @property

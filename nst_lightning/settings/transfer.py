@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from nst_lightning.errors import UserError
-from nst_lightning.settings.knob import Model, Positive, Weight, parse_number, parse_numbers
+from nst_lightning.settings.knob import (
+    COLOURS,
+    LOSSES,
+    NETWORK,
+    OPTIMISER,
+    SIZES,
+    Knob,
+    Model,
+    Positive,
+    Weight,
+    parse_number,
+    parse_numbers,
+)
 from nst_lightning.settings.layers import Layers, canonical
 from nst_lightning.settings.presets import read_preset
 from nst_lightning.settings.sizes import (
@@ -22,6 +34,15 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 StyleLossName = Literal["gram", "mean-variance", "wasserstein", "sliced-wasserstein", "patches"]
+
+FIVE_LAYERS = {
+    "relu1_1": 1.0,
+    "relu2_1": 0.25,
+    "relu3_1": 0.0625,
+    "relu4_1": 0.015625,
+    "relu5_1": 0.015625,
+}
+"""The layers of Gatys' code, in its proportions 1/N²: neutral, so they stay as they are."""
 
 USUAL_STYLE: dict[str, dict[str, Any]] = {
     "mean-variance": {"style_weight": 200.0},
@@ -46,134 +67,158 @@ class TransferSettings(Model):
     usual_scales: ClassVar[int | str] = 1
     """What `scales` is where it is not said."""
 
-    network: Literal["vgg19", "vgg16"] = "vgg19"
+    network: Annotated[Literal["vgg19", "vgg16"], Knob("pixels", NETWORK, "vgg19")] = "vgg19"
     """Network whose features are compared."""
 
-    weights: Annotated[str, Field(min_length=1)] = "normalized"
+    weights: Annotated[str, Field(min_length=1), Knob("pixels", NETWORK, "normalized")] = (
+        "normalized"
+    )
     """Weights of the network: normalized, imagenet, random, or a .safetensors or .pth file."""
 
-    pooling: Literal["max", "avg"] = "max"
+    pooling: Annotated[Literal["max", "avg"], Knob("pixels", NETWORK, "max")] = "max"
     """Pooling between the network's blocks."""
 
-    content_layers: Layers = {"relu4_2": 1.0}
+    content_layers: Annotated[Layers, Knob("pixels", LOSSES, {"relu4_2": 1.0})] = {"relu4_2": 1.0}
     """Layers that hold the content, each with a weight: relu4_2 or relu3_2=0.5,relu4_2."""
 
-    content_loss: Literal["mse", "paper", "type0", "type1", "type2", "relative"] = "mse"
+    content_loss: Annotated[
+        Literal["mse", "paper", "type0", "type1", "type2", "relative"],
+        Knob("pixels", LOSSES, "mse"),
+    ] = "mse"
     """Content loss: mse (mean of squares), paper (half the sum of squares, Gatys et al. 2016),
     type0, type1, type2 (titu1994's), or relative (as a share of the content's own squares)."""
 
-    content_weight: Weight = 1.0
+    content_weight: Annotated[Weight, Knob("pixels", LOSSES, 1.0)] = 1.0
     """Weight of the content loss."""
 
-    style_layers: Layers = {
-        "relu1_1": 1.0,
-        "relu2_1": 0.25,
-        "relu3_1": 0.0625,
-        "relu4_1": 0.015625,
-        "relu5_1": 0.015625,
-    }
+    style_layers: Annotated[Layers, Knob("pixels", LOSSES, FIVE_LAYERS)] = FIVE_LAYERS
     """Layers whose statistics hold the style, each with a weight."""
 
-    style_loss: StyleLossName = "gram"
+    style_loss: Annotated[StyleLossName, Knob("pixels", LOSSES, "gram")] = "gram"
     """What of the layers holds the style: gram (Gram matrices), mean-variance (of each channel),
     wasserstein (Gaussians), sliced-wasserstein (all of the distribution), patches (the most similar
     ones, CNN-MRF). Each has its own usual style_layers and style_weight."""
 
-    gram: Literal["positions", "tutorial", "paper", "jcjohnson", "titu1994"] = "positions"
+    gram: Annotated[
+        Literal["positions", "tutorial", "paper", "jcjohnson", "titu1994"],
+        Knob("pixels", LOSSES, "positions", goes_with=("style_loss", "gram")),
+    ] = "positions"
     """What the Gram matrices are divided by: positions (M), tutorial and jcjohnson (C·H·W),
     paper (4N²M² under the squares), or titu1994 (36·W²·H² under the sum of squares)."""
 
-    style_weight: Weight = 80.0
+    style_weight: Annotated[Weight, Knob("pixels", LOSSES, 80.0)] = 80.0
     """Weight of the style loss."""
 
-    weighting: Literal["absolute", "start", "energy"] = "absolute"
+    weighting: Annotated[
+        Literal["absolute", "start", "energy"], Knob("pixels", LOSSES, "absolute")
+    ] = "absolute"
     """What the weights of content and style layers weigh: the losses as they are (absolute), or
     each divided by its value at the start, or by its target's energy (its value for features of
     zero), so that the same weights serve every network."""
 
-    normalize_gradients: bool = False
+    normalize_gradients: Annotated[bool, Knob("pixels", LOSSES, False)] = False
     """Divide each loss's gradient to its layer's features by the sum of its absolute values
     (jcjohnson's); no loss has these gradients, so adam suits it better than lbfgs."""
 
-    tv: Literal["anisotropic", "squared", "titu1994", "nine-point"] = "squared"
+    tv: Annotated[
+        Literal["anisotropic", "squared", "titu1994", "nine-point"],
+        Knob("pixels", LOSSES, "squared"),
+    ] = "squared"
     """Total variation: anisotropic (sum of |d|), squared (sum of d²), titu1994 (power 1.25),
     nine-point (squares to all eight neighbours, crowsonkb's)."""
 
-    tv_weight: Weight = 0.0
+    tv_weight: Annotated[Weight, Knob("pixels", LOSSES, 0.0)] = 0.0
     """Weight of the total variation."""
 
-    tv_reduction: Literal["mean", "sum"] = "mean"
+    tv_reduction: Annotated[Literal["mean", "sum"], Knob("pixels", LOSSES, "mean")] = "mean"
     """Whether the total variation is a mean over pixel values (keeps its meaning from size to size)
     or a sum (published formulas)."""
 
-    pixel_range: Annotated[Literal[1, 255], BeforeValidator(parse_number)] = 1
+    pixel_range: Annotated[
+        Literal[1, 255], BeforeValidator(parse_number), Knob("pixels", LOSSES, 1)
+    ] = 1
     """Pixel range in which the total variation is measured: the one its weight is meant for."""
 
-    scales: Annotated[list[Scale], BeforeValidator(parse_scales), Field(min_length=1)] = [Scale()]
+    scales: Annotated[
+        list[Scale], BeforeValidator(parse_scales), Field(min_length=1), Knob("pixels", SIZES, [{}])
+    ] = [Scale()]
     """Passes over the picture, each from the one before: SIZE:STEPS,SIZE:STEPS; or how many, from
     half of size to size and so on, the steps shared out; or auto: as many as pay."""
 
-    style_size: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    style_size: Annotated[Annotated[int, Field(ge=1, le=100_000)] | None, Knob("pixels", SIZES)] = (
+        None
+    )
     """Longest side of the style at the last scale (in proportion before); by default the size of
     the content."""
 
-    style_scale: Annotated[list[Positive], BeforeValidator(parse_numbers), Field(min_length=1)] = [
-        1.0
-    ]
+    style_scale: Annotated[
+        list[Positive],
+        BeforeValidator(parse_numbers),
+        Field(min_length=1),
+        Knob("pixels", SIZES, [1.0]),
+    ] = [1.0]
     """Size of strokes: that of the style relative to the content's, or several, which are blended:
     0.5,1,2."""
 
-    style_fit: Literal["keep", "content"] = "keep"
+    style_fit: Annotated[Literal["keep", "content"], Knob("pixels", SIZES, "keep")] = "keep"
     """Whether the style keeps its own aspect, or is reshaped to the size of the content."""
 
-    preserve_color: Literal["none", "luminance", "match-linear", "match-histogram"] = "none"
+    preserve_color: Annotated[
+        Literal["none", "luminance", "match-linear", "match-histogram"],
+        Knob("pixels", COLOURS, "none"),
+    ] = "none"
     """Keep the content's colours: luminance transfers brightness alone (Y of YIQ) and puts the
     content's colours back; match-linear and match-histogram give the style the content's colours
     first, in sRGB."""
 
-    color_variant: Literal["symmetric", "pca", "cholesky"] = "symmetric"
+    color_variant: Annotated[
+        Literal["symmetric", "pca", "cholesky"],
+        Knob("pixels", COLOURS, "symmetric", goes_with=("preserve_color", "match-linear")),
+    ] = "symmetric"
     """Which of the maps that match-linear has to choose from; symmetric moves colours least."""
 
-    upscale: bool = False
+    upscale: Annotated[bool, Knob("pixels", SIZES, False)] = False
     """Enlarge pictures that are smaller than the size asked for."""
 
-    init: Annotated[str, Field(min_length=1)] = "content"
+    init: Annotated[str, Field(min_length=1), Knob("pixels", OPTIMISER, "content")] = "content"
     """Start: content, noise, gray (the content without its colours), style, or a picture file."""
 
-    noise_std: Positive = 0.25
+    noise_std: Annotated[Positive, Knob("pixels", OPTIMISER, 0.25)] = 0.25
     """Standard deviation of the noise start around middle grey, in [0, 1] units."""
 
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63), Knob("pixels", OPTIMISER, 0)] = 0
     """Seed of the noise start and of random weights."""
 
-    optimizer: Literal["lbfgs", "adam"] = "lbfgs"
+    optimizer: Annotated[Literal["lbfgs", "adam"], Knob("pixels", OPTIMISER, "lbfgs")] = "lbfgs"
     """Optimiser."""
 
-    learning_rate: Positive | None = None
+    learning_rate: Annotated[Positive | None, Knob("pixels", OPTIMISER, 1.0)] = None
     """Learning rate; by default 1 for lbfgs and 0.02 for adam."""
 
-    adam_beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    adam_beta2: Annotated[
+        float, Field(ge=0, lt=1), Knob("pixels", OPTIMISER, 0.999, goes_with=("optimizer", "adam"))
+    ] = 0.999
     """Decay of the squared gradients that adam remembers."""
 
-    average: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    average: Annotated[float, Field(ge=0, lt=1), Knob("pixels", OPTIMISER, 0.0)] = 0.0
     """Decay of a running average of the pictures after each step, which then is the result (0.99:
     about the last hundred; 0: none)."""
 
-    lbfgs_memory: Annotated[int, Field(ge=1, le=1000)] = 10
+    lbfgs_memory: Annotated[int, Field(ge=1, le=1000), Knob("pixels", OPTIMISER, 10)] = 10
     """Correction pairs that L-BFGS remembers."""
 
-    first_step: Literal["torch"] | Positive = 0.02
+    first_step: Annotated[Literal["torch"] | Positive, Knob("pixels", OPTIMISER, 0.02)] = 0.02
     """First step of L-BFGS: root-mean-square displacement in [0, 1] units, or torch (1/|g|)."""
 
-    longest_step: Positive | None = 0.05
+    longest_step: Annotated[Positive | None, Knob("pixels", OPTIMISER, 0.05)] = 0.05
     """No step of L-BFGS displaces the picture by more than this (root mean square, in [0, 1]
     units); none: as far as it likes, as torch does."""
 
-    stop_below: Positive | None = None
+    stop_below: Annotated[Positive | None, Knob("pixels", OPTIMISER)] = None
     """Stop a picture when its loss fell by less than this in 20 steps, as a share of itself (0.001:
     one thousandth); none: make all steps."""
 
-    bounds: bool = True
+    bounds: Annotated[bool, Knob("pixels", OPTIMISER, True)] = True
     """Keep the picture within [0, 1] after every step, with the memory of L-BFGS knowing it."""
 
     @classmethod

@@ -8,36 +8,11 @@ from typing import Any
 
 from nst_lightning.grid.pairs import Pair
 from nst_lightning.grid.sources import Source
-from nst_lightning.settings import WRITTEN, BatchSettings, TransferSettings
+from nst_lightning.settings import BatchSettings, Scale, knob_of
 from nst_lightning.settings.layers import canonical
 
-ALGORITHM = 3
-"""Raised when a default or a formula changes the pixels."""
-
-ONLY_WITH = {
-    "color_variant": ("preserve_color", ("match-linear",)),
-    "gram": ("style_loss", ("gram",)),
-    "adam_beta2": ("optimizer", ("adam",)),
-    "quality": ("format", ("jpeg", "webp")),
-}
-"""Settings that count only where another has one of these values."""
-
-LATER: dict[str, Any] = {
-    "preserve_color": "none",
-    "style_loss": "gram",
-    "weighting": "absolute",
-    "normalize_gradients": False,
-    "style_scale": [1.0],
-    "adam_beta2": 0.999,
-    "average": 0.0,
-    "format": "png",
-    "bit_depth": 8,
-    "dither": False,
-    "keep_exif": False,
-    "finish": "none",
-}
-"""Settings that came later, and the values that are left out: with these, results of before there
-was a choice stay what they are."""
+ALGORITHM = 4
+"""Raised when a formula changes the pixels; a new setting or default does not."""
 
 INITS = ("content", "noise", "gray", "style")
 
@@ -51,28 +26,41 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def pixel_settings(settings: BatchSettings) -> dict[str, Any]:
-    """The settings that affect pixels, with defaults resolved and layers under canonical names.
+def canonical_settings(settings: BatchSettings) -> dict[str, Any]:
+    """Returns every setting as JSON has it, by one of its spellings.
 
-    The names of weights and of a start picture are left out: their bytes count, not their paths.
+    Layers have their canonical names, the learning rate its value, and a start image the sha256 of
+    its bytes in place of its path, while it is there.
     """
-    fields = {*TransferSettings.model_fields, *WRITTEN}
-    chosen: dict[str, Any] = {
-        name: value for name, value in settings.model_dump(mode="json").items() if name in fields
-    }
+    values = settings.model_dump(mode="json")
     for name in ("content_layers", "style_layers"):
-        chosen[name] = {canonical(k, settings.network): v for k, v in chosen[name].items()}
-    chosen["learning_rate"] = settings.resolved_learning_rate
-    chosen["precision"] = settings.precision
-    chosen.pop("weights")
-    for name, (user, values) in ONLY_WITH.items():
-        if getattr(settings, user) not in values:
-            chosen.pop(name)
-    for name, neutral in LATER.items():
-        if chosen.get(name) == neutral:
-            chosen.pop(name)
-    if settings.init not in INITS:
-        chosen["init"] = file_sha256(Path(settings.init))
+        values[name] = {canonical(k, settings.network): v for k, v in values[name].items()}
+    values["learning_rate"] = settings.resolved_learning_rate
+    if settings.init not in INITS and Path(settings.init).is_file():
+        values["init"] = file_sha256(Path(settings.init))
+    return values
+
+
+def pixel_settings(settings: BatchSettings) -> dict[str, Any]:
+    """Returns the settings that affect pixels or their file, and are not neutral.
+
+    Left out is the name of the weights, whose checksum counts.
+    """
+    values = canonical_settings(settings)
+    values["scales"] = [
+        {
+            name: scale[name]
+            for name, field in Scale.model_fields.items()
+            if scale[name] != knob_of(field).neutral
+        }
+        for scale in values["scales"]
+    ]
+    chosen = {}
+    for name, field in type(settings).model_fields.items():
+        knob = knob_of(field)
+        counts = knob.touches != "running" and knob.counts(settings)
+        if counts and values[name] != knob.neutral and name != "weights":
+            chosen[name] = values[name]
     return chosen
 
 

@@ -15,7 +15,7 @@ from nst_lightning.grid.sources import Source
 from nst_lightning.imaging.header import read_metadata
 from nst_lightning.layout import SETTINGS
 from nst_lightning.settings import BatchSettings, build, dump_yaml, read_yaml
-from nst_lightning.store.fingerprint import ALGORITHM, LATER, pixel_settings
+from nst_lightning.store.fingerprint import ALGORITHM, pixel_settings
 from nst_lightning.store.ledger import Ledger, Record
 
 RECORD_KEY = "nst-lightning"
@@ -143,15 +143,7 @@ def check_settings(out: Path, settings: BatchSettings, *, overwrite: bool) -> No
         return
     if not any(record["status"] == "done" for record in Ledger(out).records()):
         return
-    earlier = read_settings(out)
-    before, now = pixel_settings(earlier), pixel_settings(settings)
-    # A setting that one of the two leaves out has its neutral value there.
-    old, new = earlier.model_dump(mode="json") | before, settings.model_dump(mode="json") | now
-    reasons = [
-        f"{name} {show(old[name])} instead of {show(new[name])}"
-        for name in dict.fromkeys([*now, *before])
-        if before.get(name) != now.get(name) and old[name] != new[name]
-    ]
+    reasons = changed_settings(read_settings(out), settings)
     if reasons:
         raise UserError(
             f"{out}: holds pictures made with {'; '.join(reasons)}; choose another folder with "
@@ -171,13 +163,12 @@ def refusal(path: Path, job: Job, record: Record | None, settings: BatchSettings
 def differences(record: Record, job: Job, settings: BatchSettings) -> list[str]:
     """How a finished picture's making differs from what is asked now."""
     reasons = []
-    before: Mapping[str, Any] = record.get("settings", {}) | record.get("resolved", {})
-    names = pixel_settings(settings)
-    now = settings.model_dump(mode="json") | {"learning_rate": names["learning_rate"]}
-    neutral = [name for name, value in LATER.items() if now.get(name) == value]
-    for name in [*names, *neutral]:
-        if name in before and before[name] != now.get(name):
-            reasons.append(f"{name} {show(before[name])} instead of {show(now.get(name))}")
+    if "settings" in record:
+        resolved = {"precision": record.get("resolved", {}).get("precision", settings.precision)}
+        try:
+            reasons = changed_settings(build(record["settings"] | resolved), settings)
+        except UserError:  # of another version, which knew other settings
+            reasons = ["other settings"]
     for role, sha in (("content", job.content_sha256), ("style", job.style_sha256)):
         source: Source = getattr(job.pair, role)
         if record.get(f"{role}_sha256") == sha:
@@ -193,6 +184,26 @@ def differences(record: Record, job: Job, settings: BatchSettings) -> list[str]:
     if not reasons and "weights_checksum" in record:
         reasons.append("other weights or another start picture")
     return reasons
+
+
+def changed_settings(before: BatchSettings, now: BatchSettings) -> list[str]:
+    """Returns what settings that count were and what they are now, where they differ."""
+    old, new = pixel_settings(before), pixel_settings(now)
+    left, right = spelled(before), spelled(now)
+    reasons = []
+    for name in dict.fromkeys([*new, *old]):
+        if old.get(name) == new.get(name):
+            continue
+        if left[name] != right[name]:
+            reasons.append(f"{name} {show(left[name])} instead of {show(right[name])}")
+        elif name == "init":
+            reasons.append("another start picture")
+    return reasons
+
+
+def spelled(settings: BatchSettings) -> dict[str, Any]:
+    """Returns every setting as it was typed, with the learning rate made explicit."""
+    return settings.model_dump(mode="json") | {"learning_rate": settings.resolved_learning_rate}
 
 
 def show(value: Any) -> str:

@@ -3,11 +3,18 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
-from nst_lightning.settings import WRITTEN, TransferSettings, build
+from nst_lightning.settings import (
+    BatchSettings,
+    Knob,
+    Scale,
+    TransferSettings,
+    build,
+    knob_of,
+)
 from nst_lightning.store.fingerprint import (
     ALGORITHM,
     Fingerprints,
@@ -119,7 +126,6 @@ def test_many_fingerprints_are_those_of_one_by_one():
 def test_how_a_result_is_written_counts_where_it_changes_the_file():
     neutral = {"format": "png", "quality": 50, "bit_depth": 8, "dither": False}
     assert of(**neutral, keep_exif=False, finish="none") == of()
-    assert pixel_settings(build({})).keys().isdisjoint(WRITTEN)  # as results of before there was it
     others = [
         {"format": "jpeg"}, {"format": "jpeg", "quality": 50}, {"format": "webp"},
         {"format": "tiff"}, {"bit_depth": 16}, {"format": "tiff", "bit_depth": 16},
@@ -148,8 +154,110 @@ def test_what_only_another_setting_makes_count():
     assert of(style_loss="wasserstein", gram="paper") == of(style_loss="wasserstein")
 
 
-def test_results_of_before_a_setting_came_keep_their_identity():
+NEUTRAL: dict[str, Any] = {
+    "network": "vgg19",
+    "weights": "normalized",
+    "pooling": "max",
+    "content_layers": {"relu4_2": 1.0},
+    "content_loss": "mse",
+    "content_weight": 1.0,
+    "style_layers": {
+        "relu1_1": 1.0, "relu2_1": 0.25, "relu3_1": 0.0625, "relu4_1": 0.015625,
+        "relu5_1": 0.015625,
+    },
+    "style_loss": "gram",
+    "gram": "positions",
+    "style_weight": 80.0,
+    "weighting": "absolute",
+    "normalize_gradients": False,
+    "tv": "squared",
+    "tv_weight": 0.0,
+    "tv_reduction": "mean",
+    "pixel_range": 1,
+    "scales": [{}],
+    "style_size": None,
+    "style_scale": [1.0],
+    "style_fit": "keep",
+    "preserve_color": "none",
+    "color_variant": "symmetric",
+    "upscale": False,
+    "init": "content",
+    "noise_std": 0.25,
+    "seed": 0,
+    "optimizer": "lbfgs",
+    "learning_rate": 1.0,
+    "adam_beta2": 0.999,
+    "average": 0.0,
+    "lbfgs_memory": 10,
+    "first_step": 0.02,
+    "longest_step": 0.05,
+    "stop_below": None,
+    "bounds": True,
+    "precision": "32-true",
+    "format": "png",
+    "quality": 95,
+    "bit_depth": 8,
+    "dither": False,
+    "keep_exif": False,
+    "finish": "none",
+}  # fmt: skip
+"""These stay for ever: a new setting is added with its own, and none is changed. Where a default
+changes, its neutral value does not."""
+
+NEUTRAL_SCALE = {"size": 512, "steps": 300, "content_weight": 1.0}
+
+
+def test_neutral_values_are_for_ever():
+    knobs = {name: knob_of(field) for name, field in BatchSettings.model_fields.items()}
+    counting = {name: knob.neutral for name, knob in knobs.items() if knob.touches != "running"}
+    assert counting == NEUTRAL
+    scale = {name: knob_of(field).neutral for name, field in Scale.model_fields.items()}
+    assert scale == NEUTRAL_SCALE
+
+
+def test_neutral_settings_are_left_out_all_of_them():
+    neutral = {k: v for k, v in NEUTRAL.items() if k not in ("scales", "weights")}
+    assert pixel_settings(build({**neutral, "scales": [NEUTRAL_SCALE]})) == {}
+    assert pixel_settings(build({**neutral, "scales": "512:300,64:300"})) == {
+        "scales": [{}, {"size": 64}]
+    }
+
+
+def test_a_fingerprint_of_neutral_settings_stays():
     """As long as ALGORITHM stays what it is."""
-    assert ALGORITHM == 3
-    assert of().startswith("e6e744220ef4f4e1")
-    assert of(optimizer="adam", preserve_color="match-linear").startswith("ac49cdbfa0fceecc")
+    assert ALGORITHM == 4
+    neutral = build({"scales": "512:300", "precision": "32-true"})
+    assert pixel_settings(neutral) == {}
+    identity = '{"algorithm": 4, "content": "c", "settings": {}, "style": "s", "weights": "w"}'
+    assert fingerprint(neutral, "w", "c", "s") == hashlib.sha256(identity.encode()).hexdigest()
+
+
+class Later(BatchSettings):
+    """A later version, with another default, and settings that there were not before."""
+
+    tv_weight: Annotated[float, Knob("pixels", "Losses", 0.0)] = 3.0
+    sparkle: Annotated[float, Knob("pixels", "Losses", 0.0)] = 0.0
+    glitter: Annotated[float, Knob("writing", "Output", 0.0)] = 1.0
+
+
+def test_a_new_setting_leaves_fingerprints_as_they_are():
+    before = fingerprint(build({"tv_weight": 2.0}), "w", "c", "s")
+    same = Later(tv_weight=2.0, glitter=0.0)
+    assert fingerprint(same, "w", "c", "s") == before
+    # Where its default is not neutral, it counts.
+    assert fingerprint(Later(tv_weight=2.0), "w", "c", "s") != before
+    assert fingerprint(Later(tv_weight=2.0, glitter=0.0, sparkle=1.0), "w", "c", "s") != before
+
+
+def test_a_new_default_changes_not_what_is_left_out():
+    old, new = build({}), Later(glitter=0.0)
+    assert fingerprint(new, "w", "c", "s") != fingerprint(old, "w", "c", "s")
+    for weight in (0.0, 3.0):  # one is the default before, the other is it now
+        asked = Later(glitter=0.0, tv_weight=weight)
+        expected = fingerprint(build({"tv_weight": weight}), "w", "c", "s")
+        assert fingerprint(asked, "w", "c", "s") == expected
+
+
+def test_a_start_picture_that_is_gone_is_told_by_its_name(tmp_path: Path):
+    gone = str(tmp_path / "gone.png")
+    assert pixel_settings(build({"init": gone}))["init"] == gone

@@ -17,6 +17,7 @@ from nst_lightning.store.output import (
     RECORD_KEY,
     Finished,
     Job,
+    changed_settings,
     check_folder,
     check_settings,
     write_settings,
@@ -81,6 +82,29 @@ def test_a_refusal_names_how_the_picture_was_written(tmp_path: Path):
     write_png(path, torch.zeros(3, 8, 8), None, {RECORD_KEY: json.dumps(record)})
     with pytest.raises(UserError, match="bit_depth 16 instead of 8; keep_exif True instead of Fal"):
         Finished(tmp_path, None).has(job(), now, overwrite=False)
+
+
+def test_settings_that_count_are_told_as_they_were_typed(tmp_path: Path):
+    start = tmp_path / "start.png"
+    start.write_bytes(b"1")
+    before = build({"size": 32, "style_layers": "conv_4", "optimizer": "adam"})
+    assert changed_settings(before, build({"size": 32, "style_layers": "conv2_2=1"})) == [
+        "optimizer adam instead of lbfgs",
+        "learning_rate 0.02 instead of 1.0",
+    ]
+    now = build({"scales": "32:300,64:3:0.5", "style_layers": "conv_4", "init": str(start)})
+    assert changed_settings(build({"size": 32, "style_layers": "conv_4"}), now) == [
+        "scales 32:300 instead of 32:300,64:3:0.5",
+        f"init content instead of {start}",
+    ]
+
+
+def test_a_record_of_settings_that_are_no_longer_known(tmp_path: Path):
+    path = tmp_path / job().pair.output
+    record = {"fingerprint": "old", "settings": {"sparkle": 1}}
+    write_png(path, torch.zeros(3, 8, 8), None, {RECORD_KEY: json.dumps(record)})
+    with pytest.raises(UserError, match=r"was made with other settings.*--overwrite"):
+        Finished(tmp_path, None).has(job(), SETTINGS, overwrite=False)
 
 
 @pytest.mark.parametrize("old_first", [True, False])
