@@ -15,7 +15,7 @@ from .work import Json, Quiet
 if TYPE_CHECKING:
     import torch
 
-    from nst_lightning.evaluation.measure import Compare
+    from nst_lightning.evaluation.measuring import Compare
     from nst_lightning.evaluation.subject import Subject
 
 SHOWN = 20
@@ -34,6 +34,9 @@ def evaluate(
     network: Annotated[str, typer.Option(help="Network that measures: vgg19 or vgg16.")] = "vgg19",
     weights: Annotated[str, typer.Option(help="Its weights.")] = "normalized",
     accelerator: Annotated[str, typer.Option(help="auto, cpu, gpu or mps.")] = "auto",
+    again: Annotated[
+        bool, typer.Option("--again", help="Measure all, also what has not changed since.")
+    ] = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -49,10 +52,10 @@ def evaluate(
     from rich.console import Console
     from rich.progress import Progress
 
-    from nst_lightning.evaluation.measuring import evaluate as measure
+    from nst_lightning.evaluation.feature_extractor import FeatureExtractor
+    from nst_lightning.evaluation.measuring import evaluate_changed
     from nst_lightning.evaluation.subject import subjects
     from nst_lightning.evaluation.table import means, write_evaluation
-    from nst_lightning.evaluation.yardstick import Yardstick
     from nst_lightning.layout import EVALUATION_TABLE, PAGE
     from nst_lightning.report.gallery import read_records, write_gallery
     from nst_lightning.run.devices import choose_device
@@ -61,22 +64,24 @@ def evaluate(
     if not chosen:
         raise UserError(f"{out}: none of its results is finished; finish the run first.")
     device = choose_device(accelerator)
-    yardstick = Yardstick(network, weights, device)
+    extractor = FeatureExtractor(network, weights, device)
     perceptual, warnings = load_lpips(device) if lpips else (None, [])
     hidden = quiet or as_json or not sys.stderr.isatty()
     with Progress(console=Console(stderr=True), transient=True, disable=hidden) as progress:
         task = progress.add_task("results", total=len(chosen))
-        found = measure(
+        found = evaluate_changed(
+            out,
             chosen,
-            yardstick,
+            extractor,
             device,
             lpips=perceptual,
             batch_size=batch_size,
-            watch=lambda done, of: progress.update(task, completed=done),
+            again=again,
+            watch=lambda done, of: progress.update(task, completed=done, total=of),
         )
     warnings += [f"left empty: {warning}" for warning in found.warnings]
     try:
-        table = write_evaluation(out, chosen, found.values, yardstick.name)
+        table = write_evaluation(out, chosen, found.values, extractor.name)
         page = write_gallery(out)[0] if (out / PAGE).is_file() else None
     except OSError as error:
         file = out / EVALUATION_TABLE
@@ -92,7 +97,8 @@ def evaluate(
         outcome = {
             "table": str(table),
             "results": len(chosen),
-            "yardstick": yardstick.name,
+            "measured": found.measured,
+            "feature_extractor": extractor.name,
             "means": rows,
             "identity": same,
             "warnings": warnings,
@@ -100,11 +106,13 @@ def evaluate(
         }
         typer.echo(json.dumps(outcome, ensure_ascii=False))
     elif not quiet:
-        from nst_lightning.evaluation.table import lines
+        from nst_lightning.evaluation.table import format_means
 
-        typer.echo("\n".join([*lines(rows), *identity_lines(same)]))
+        typer.echo("\n".join([*format_means(rows), *identity_lines(same)]))
         gallery = f", also in {page}" if page else f"; `nst-batch report {out}` shows it"
-        typer.echo(f"measured with {yardstick.name}; every result and layer: {table}{gallery}")
+        kept = len(chosen) - found.measured
+        counts = f"{found.measured} measured" + (f", {kept} unchanged" if kept else "")
+        typer.echo(f"{counts}, with {extractor.name}; every result and layer: {table}{gallery}")
     if not any(found.values):
         raise typer.Exit(1)
 

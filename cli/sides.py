@@ -70,7 +70,7 @@ def check_names(contents: Iterable[Source]) -> None:
 
 def draw_blends(styles: Iterable[Source], max_pixels: int) -> None:
     """A picture of each blend, for contact sheet and gallery."""
-    from nst_lightning.report.swatch import draw_swatch
+    from nst_lightning.drawing.swatch import draw_swatch
 
     for style in styles:
         if style.blend and not style.problem:

@@ -54,6 +54,15 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode("utf-8"))
 
 
+def file_state(path: Path) -> tuple[str, int, int]:
+    """Returns name, size and date of a file, 0 where there is none: another one has others."""
+    try:
+        found = path.stat()
+    except OSError:
+        return path.name, 0, 0
+    return path.name, found.st_size, found.st_mtime_ns
+
+
 def remove_leftovers(folder: Path) -> None:
     """Removes what killed writers left anywhere below `folder`.
 

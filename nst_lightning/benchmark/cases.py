@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nst_lightning.benchmark.measure import matmul_peak, median, paired, seconds_of
 from nst_lightning.benchmark.rivals import TutorialLoop, bare_network
+from nst_lightning.benchmark.timing import matmul_peak, median, paired, seconds_of
 from nst_lightning.imaging.resize import resize
 from nst_lightning.run.cost import flops_per_second, step_flops
 from nst_lightning.run.devices import DTYPES

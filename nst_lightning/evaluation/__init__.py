@@ -1,1 +1,1 @@
-"""Quality of results as numbers: one metric a file, each with one value per image, (B,)."""
+"""Quality of results as numbers: how they compare with their contents and with their styles."""

@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+METRICS_VERSION = 1
+"""Raised when a formula changes, so that older numbers are not taken for its own."""
+
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 """Of Gram and Wasserstein distance: the first of each block, as in Huang & Belongie 2017."""
 

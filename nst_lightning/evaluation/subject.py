@@ -1,13 +1,17 @@
 """A result and what it is measured against, from its line of the manifest. Imports no torch."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nst_lightning.report.gallery import pixel_limit
-from nst_lightning.report.gallery_data import case_of, short_labels
+from nst_lightning.evaluation.columns import METRICS_VERSION
+from nst_lightning.files import file_state
+from nst_lightning.grid.labels import case_of, short_labels
 from nst_lightning.store.ledger import Record
+from nst_lightning.store.records import pixel_limit
 
 Part = tuple[Path, float]
 """A picture, and its share of the style."""
@@ -25,6 +29,8 @@ class Subject:
     """Relative to the output folder."""
     finished: str
     path: Path
+    inputs: str
+    """A hash of all that its numbers come from: another one once any of its files has changed."""
     content: Path
     style: tuple[Part, ...]
     identity: bool
@@ -48,6 +54,7 @@ def subjects(records: Sequence[Record], out: Path) -> list[Subject]:
             output=record["output"],
             finished=str(record.get("finished") or ""),
             path=out / record["output"],
+            inputs=hash_inputs(record, out),
             content=out / str(record.get("content") or ""),
             style=style_parts(record, out),
             identity=is_identity(record),
@@ -55,6 +62,18 @@ def subjects(records: Sequence[Record], out: Path) -> list[Subject]:
         )
         for record in done
     ]
+
+
+def hash_inputs(record: Record, out: Path) -> str:
+    """Returns 16 hexadecimal digits of the files that a result's numbers come from.
+
+    A file is its name, size and time of change, so that none need be read.
+    """
+    content = out / str(record.get("content") or "")
+    parts = [(out / record["output"], 1.0), (content, 1.0), *style_parts(record, out)]
+    files = [[*file_state(path), share] for path, share in parts]
+    known = json.dumps([METRICS_VERSION, files, is_identity(record), pixel_limit(record)])
+    return hashlib.sha256(known.encode()).hexdigest()[:16]
 
 
 def axis_name(key: str) -> str:

@@ -1,22 +1,33 @@
-"""evaluation.csv, and its means. Imports no torch."""
+"""evaluation.csv: written, read back, and its means. Imports no torch."""
 
+import csv
+import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from nst_lightning.drawing.csv_tables import write_table
 from nst_lightning.evaluation.columns import METRICS, SUMMARY
 from nst_lightning.evaluation.subject import Subject
 from nst_lightning.layout import EVALUATION_TABLE
-from nst_lightning.studies.results import write_table
+from nst_lightning.store.ledger import Record
 
-Values = Mapping[str, float]
+Values = dict[str, float]
+"""Column → number; what was not measured is not there."""
 
 
 def write_evaluation(
-    out: Path, subjects: Sequence[Subject], values: Sequence[Values], yardstick: str
+    out: Path, subjects: Sequence[Subject], values: Sequence[Values], extractor: str
 ) -> Path:
     """Writes OUT/evaluation.csv, atomically: a row per result, empty where nothing was measured.
+
+    Args:
+        out: the output folder.
+        subjects: results, in the order of the rows.
+        values: of each.
+        extractor: name of the network that measured them.
 
     Raises:
         OSError: it cannot be written.
@@ -28,7 +39,8 @@ def write_evaluation(
             **{name: mine.get(name) for name in METRICS},
             "output": subject.output,
             "finished": subject.finished,
-            "yardstick": yardstick,
+            "inputs": subject.inputs,
+            "feature_extractor": extractor,
         }
         for subject, mine in zip(subjects, values, strict=True)
     ]
@@ -36,8 +48,76 @@ def write_evaluation(
     return out / EVALUATION_TABLE
 
 
+def read_evaluation(out: Path, records: Sequence[Record]) -> dict[str, Values]:
+    """Returns the numbers of OUT/evaluation.csv by result; {} where there is no such file.
+
+    Those of a result that was made again since are left out.
+    """
+    finished = {record["output"]: str(record.get("finished") or "") for record in records}
+    return {
+        row["output"]: parse_values(row)
+        for row in read_rows(out)
+        if row.get("finished") == finished.get(row["output"])
+    }
+
+
+def read_current(
+    out: Path, subjects: Sequence[Subject], extractor: str, lpips: bool
+) -> dict[str, Values]:
+    """Returns the rows of OUT/evaluation.csv that measuring again would not change, by result.
+
+    A row stays where its result and all files it was measured against are the same, the same
+    network measured it, and nothing is empty that can be measured. So what could not be read is
+    tried, and named, again.
+
+    Args:
+        out: the output folder.
+        subjects: results as they are now.
+        extractor: name of the network that would measure them.
+        lpips: whether LPIPS would be measured too.
+    """
+    rows = {row["output"]: row for row in read_rows(out)}
+    current = {}
+    for subject in subjects:
+        row = rows.get(subject.output, {})
+        state = (row.get("finished"), row.get("inputs"), row.get("feature_extractor"))
+        if state == (subject.finished, subject.inputs, extractor):
+            values = parse_values(row)
+            if values.keys() >= measurable(subject, lpips):
+                current[subject.output] = values
+    return current
+
+
+def measurable(subject: Subject, lpips: bool) -> set[str]:
+    """Returns the columns that are filled where every file of a result can be used."""
+    absent = {"lpips"} if not lpips else set()
+    if not subject.identity:
+        absent.add("identity_psnr")
+    return set(METRICS) - absent
+
+
+def read_rows(out: Path) -> list[dict[str, str]]:
+    """Returns the rows of OUT/evaluation.csv; [] where there is no such file, or another."""
+    try:
+        with (out / EVALUATION_TABLE).open(newline="", encoding="utf-8") as file:
+            return [row for row in csv.DictReader(file) if row.get("output")]
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []
+
+
+def parse_values(row: Mapping[str, str]) -> Values:
+    """Returns the numbers of a row."""
+    found = {}
+    for name in METRICS:
+        with suppress(ValueError):
+            number = float(row.get(name) or "nan")
+            if math.isfinite(number):
+                found[name] = number
+    return found
+
+
 def means(subjects: Sequence[Subject], values: Sequence[Values]) -> list[dict[str, Any]]:
-    """The means of each case of a sweep, or of the whole folder.
+    """Returns the means of each case of a sweep, or of the whole folder.
 
     Returns:
         For each `case` (axis → what it is there; {} in a grid), in order: `results`, the number of
@@ -54,12 +134,12 @@ def means(subjects: Sequence[Subject], values: Sequence[Values]) -> list[dict[st
 
 
 def mean(numbers: Sequence[float]) -> float | None:
-    """None of nothing."""
+    """Returns the mean; None of nothing."""
     return fmean(numbers) if numbers else None
 
 
-def lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Means as a table for people, without the columns that nothing has."""
+def format_means(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Returns means as a table for people, without the columns that nothing has."""
     shown = [name for name in SUMMARY if any(row[name] is not None for row in found)]
     axes = list(found[0]["case"]) if found else []
     table = [[*axes, "results", *(SUMMARY[name].label for name in shown)]]

@@ -9,11 +9,11 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from nst_lightning.drawing.font import Font, line_height, load_font
+from nst_lightning.drawing.thumbnails import flattened
 from nst_lightning.errors import UserError
 from nst_lightning.files import atomic_file
 from nst_lightning.imaging.header import picture_size
 from nst_lightning.layout import sheet_name, sheet_page
-from nst_lightning.report.thumbnails import flattened
 
 PAGE_CELLS = 600
 """Results on one page at most."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from nst_lightning.drawing.font import Font, line_height, load_font
+from nst_lightning.drawing.thumbnails import flattened
 from nst_lightning.files import atomic_file
 from nst_lightning.formats import MAX_PIXELS
-from nst_lightning.report.thumbnails import flattened
 
 SIDES = (150, 300)
 """Longest side of a picture in a figure: at least, at most."""

@@ -11,9 +11,11 @@ from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from nst_lightning.drawing.thumbnails import Size, small_copy
 from nst_lightning.errors import UserError
+from nst_lightning.evaluation.table import read_evaluation
 from nst_lightning.files import write_text
-from nst_lightning.formats import MAX_PIXELS, RESULT_SUFFIXES
+from nst_lightning.formats import RESULT_SUFFIXES
 from nst_lightning.layout import (
     GALLERY_LARGE,
     GALLERY_RESULTS,
@@ -22,10 +24,9 @@ from nst_lightning.layout import (
     MANIFEST,
     PAGE,
 )
-from nst_lightning.report.evaluation_file import read_evaluation
 from nst_lightning.report.gallery_data import ROLES, Source, gallery_data
-from nst_lightning.report.thumbnails import Size, small_copy
 from nst_lightning.store.ledger import Ledger, Record
+from nst_lightning.store.records import pixel_limit
 
 THUMBNAIL = 256
 """Longest side in pixels: the page's cells are 92 to 238 wide."""
@@ -143,13 +144,6 @@ def copy_source(out: Path, path: str, max_pixels: int) -> Source:
         thumb = out / GALLERY_THUMBNAILS / name
         thumbnail = small_copy(view, thumb, THUMBNAIL, max_pixels=max_pixels)
     return Source(name, thumbnail, size, picture.is_file())
-
-
-def pixel_limit(record: Record) -> int:
-    """The largest picture that the run was told to open."""
-    settings = record.get("settings")
-    limit = settings.get("max_pixels") if isinstance(settings, dict) else None
-    return limit if isinstance(limit, int) and limit > 0 else MAX_PIXELS
 
 
 def render(title: str, data: dict[str, Any]) -> str:

@@ -2,18 +2,17 @@
 
 import math
 import os
-import posixpath
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from nst_lightning.drawing.thumbnails import Size
 from nst_lightning.evaluation.columns import GRAM, STYLE_LAYERS, SUMMARY, WASSERSTEIN, by_layer
+from nst_lightning.grid.labels import as_text, case_of, short_labels
 from nst_lightning.layout import is_extra, own_folder, settings_beside
-from nst_lightning.report.thumbnails import Size
 from nst_lightning.store.ledger import Record
 
 ROLES = ("content", "style")
@@ -123,14 +122,6 @@ def value_on(name: str, record: Record) -> str:
     return case_of(record).get(name.removeprefix("case:"), "")
 
 
-def case_of(record: Record) -> dict[str, str]:
-    """Axis → value of a sweep's record; {} for any other."""
-    case = record.get("case")
-    if not isinstance(case, dict):
-        return {}
-    return {str(key): as_text(value) for key, value in case.items()}
-
-
 def in_order(labels: Sequence[str], label_of: Mapping[str, str]) -> Callable[[str], Any]:
     """A sorting key for values: as numbers where all are, else by name with its numbers as such."""
 
@@ -147,18 +138,6 @@ def in_order(labels: Sequence[str], label_of: Mapping[str, str]) -> Callable[[st
     except ValueError:
         pass
     return natural
-
-
-def short_labels(paths: Sequence[str]) -> dict[str, str]:
-    """The shortest ends of paths that tell them apart: `cat`; `cat.jpg`; `holiday/cat`."""
-    labels: dict[str, str] = {}
-    deepest = max((len(PurePosixPath(path).parts) for path in paths), default=0)
-    for depth in range(1, deepest + 1):
-        for shorten in (lambda path: posixpath.splitext(path)[0], str):
-            ends = {p: shorten("/".join(PurePosixPath(p).parts[-depth:])) for p in paths}
-            count = Counter(ends.values())
-            labels = {p: end for p, end in ends.items() if count[end] == 1} | labels
-    return {path: labels.get(path) or path or "–" for path in paths}
 
 
 def first_axes(axes: Sequence[Axis]) -> tuple[int, int]:
@@ -295,25 +274,6 @@ def settings_table(
         key = tuple(text.get(name, "") for name in different)
         chosen.append(variants.setdefault(key, len(variants)))
     return common, different, [list(key) for key in variants], chosen
-
-
-def as_text(value: Any) -> str:
-    """A setting as it is typed on the command line, or nearly."""
-    if value is None:
-        return "default"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, dict):
-        if {"size", "steps"} <= value.keys():
-            return f"{value['size']}:{value['steps']}"
-        return ",".join(
-            str(k) if v == 1 and v is not True else f"{k}={as_text(v)}" for k, v in value.items()
-        )
-    if isinstance(value, (list, tuple)):
-        return ",".join(map(as_text, value))
-    return str(value)
 
 
 def number(value: Any) -> float | None:

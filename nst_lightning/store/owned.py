@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from nst_lightning.drawing.swatch import is_swatch
 from nst_lightning.errors import UserError
 from nst_lightning.layout import (
     BLENDS,
@@ -15,7 +16,6 @@ from nst_lightning.layout import (
     own_folder,
     settings_beside,
 )
-from nst_lightning.report.swatch import is_swatch
 from nst_lightning.store.ledger import Ledger
 from nst_lightning.store.output import record_in_picture
 

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from nst_lightning.formats import MAX_PIXELS
 from nst_lightning.settings import BatchSettings
 from nst_lightning.store.fingerprint import ALGORITHM
 from nst_lightning.store.ledger import Record
@@ -81,3 +82,10 @@ def versions() -> Mapping[str, str]:
     return {"python": platform.python_version()} | {
         name: version(name) for name in ("nst-lightning", "torch", "lightning")
     }
+
+
+def pixel_limit(record: Record) -> int:
+    """Returns the largest image, in pixels, that the run was told to open."""
+    settings = record.get("settings")
+    limit = settings.get("max_pixels") if isinstance(settings, dict) else None
+    return limit if isinstance(limit, int) and limit > 0 else MAX_PIXELS

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nst_lightning.drawing.csv_tables import write_table
 from nst_lightning.grid.pairs import Case
 from nst_lightning.layout import RESULTS_TABLE, curves_name, figure_name, snapshot_name
 from nst_lightning.report.figure import Panel, Row, draw_figure
-from nst_lightning.studies.measure import colour_distance, picture, psnr, ssim
-from nst_lightning.studies.results import Result, finished, overlay, write_table
+from nst_lightning.studies.distances import colour_distance, picture, psnr, ssim
+from nst_lightning.studies.results import Result, finished, overlay
 
 COLUMNS = 8
 """Of a figure whose cases have one axis only."""

@@ -1,7 +1,5 @@
 """What a study has made: its finished pictures, and tables of numbers. Imports no torch."""
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +7,6 @@ from typing import Any
 
 from nst_lightning.drawing.curves import draw_curves
 from nst_lightning.drawing.loss_history import read_history
-from nst_lightning.files import write_text
 from nst_lightning.grid.pairs import Case, Pair
 from nst_lightning.layout import HISTORY
 from nst_lightning.store.ledger import Ledger, Record
@@ -53,25 +50,6 @@ def overlay(results: Sequence[Result], out: Path, path: Path) -> list[Path]:
         return []
     draw_curves(path, histories, results[0].pair.label)
     return [path]
-
-
-def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Rows as CSV, atomically; numbers with six digits.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({key: short(value) for key, value in row.items()})
-    write_text(path, text.getvalue())
-
-
-def short(value: Any) -> Any:
-    """A number with six digits; nothing for None."""
-    return f"{value:.6g}" if isinstance(value, float) else "" if value is None else value
 
 
 def _number(value: Any) -> float | None:

@@ -9,12 +9,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from nst_lightning.drawing.csv_tables import write_table
 from nst_lightning.grid.pairs import Case
 from nst_lightning.imaging.write import to_uint8
 from nst_lightning.layout import RESULTS_TABLE, SEEDS_TABLE, curves_name, figure_name
 from nst_lightning.report.figure import Panel, Row, draw_figure
-from nst_lightning.studies.measure import colour_distance, grain, picture, psnr, rms, ssim
-from nst_lightning.studies.results import Result, finished, overlay, write_table
+from nst_lightning.studies.distances import colour_distance, grain, picture, psnr, rms, ssim
+from nst_lightning.studies.results import Result, finished, overlay
 from nst_lightning.studies.single import LAYERS, SEED, Kind
 
 FACTORS = (1, 2, 5, 10, 20, 50, 100, 200, 500)

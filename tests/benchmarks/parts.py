@@ -8,7 +8,7 @@ import sys
 import torch
 
 from nst_lightning import TransferSettings
-from nst_lightning.benchmark.measure import median, paired
+from nst_lightning.benchmark.timing import median, paired
 from nst_lightning.run.devices import DTYPES, choose_device, resolve
 from nst_lightning.run.memory import keep_freed_memory
 from nst_lightning.settings import build

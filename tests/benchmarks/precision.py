@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nst_lightning.benchmark.cases import Bench, Ours, true_terms
-from nst_lightning.benchmark.measure import median
+from nst_lightning.benchmark.timing import median
 from nst_lightning.imaging.read import load_image
 from nst_lightning.run.devices import choose_device
 from nst_lightning.run.memory import keep_freed_memory

@@ -9,7 +9,7 @@ import pytest
 
 from nst_lightning.evaluation.columns import METRICS
 from nst_lightning.imaging.read import load_image
-from nst_lightning.studies.measure import psnr
+from nst_lightning.studies.distances import psnr
 
 from .conftest import Nst
 
@@ -36,7 +36,7 @@ def test_a_grid_is_measured_and_shown(nst: Nst, contents: Path, styles: Path, tm
     for row in found.values():
         for name in set(METRICS) - empty:
             assert float(row[name]) >= -1, name
-        assert row["yardstick"] == "vgg19 936c2d12aedf"
+        assert row["feature_extractor"] == "vgg19 936c2d12aedf"
 
     # The identity test, against the pictures themselves.
     same = {name for name, row in found.items() if row["identity_psnr"]}
@@ -65,17 +65,20 @@ def test_a_grid_is_measured_and_shown(nst: Nst, contents: Path, styles: Path, tm
         assert result["metrics"][0] == float(row["style_gram"])
         assert result["layers"]["Wasserstein"][4] == float(row["style_wasserstein_relu5_1"])
 
-    # Again: the same numbers, in batches of another size nearly so.
-    again = nst("evaluate", out, "--no-lpips", "--json")
+    # Again: nothing is measured, or the same numbers; in batches of another size nearly so.
+    assert "8 measured, with" in run.stdout
+    assert "0 measured, 8 unchanged, with" in nst("evaluate", out, "--no-lpips").stdout
+    assert rows(out) == found
+    again = nst("evaluate", out, "--no-lpips", "--again", "--json")
     assert rows(out) == found
     outcome = json.loads(again.stdout)
-    assert outcome["results"] == 8
+    assert (outcome["results"], outcome["measured"]) == (8, 8)
     assert outcome["means"][0]["ssim"] == pytest.approx(
         sum(float(row["ssim"]) for row in found.values()) / 8, rel=1e-4
     )
     assert set(outcome["identity"]) == same
     assert outcome["page"] == str(out / "index.html")
-    assert nst("evaluate", out, "--no-lpips", "-q", "--batch-size", 1).stdout == ""
+    assert nst("evaluate", out, "--no-lpips", "-q", "--again", "--batch-size", 1).stdout == ""
     for name, row in rows(out).items():
         for column in set(METRICS) - empty:
             wanted = pytest.approx(float(found[name][column]), rel=1e-3, abs=1e-5)

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from nst_lightning import StyleTransfer, TransferSettings
-from nst_lightning.benchmark.measure import paired
 from nst_lightning.benchmark.rivals import TutorialLoop, bare_network
+from nst_lightning.benchmark.timing import paired
 from nst_lightning.vgg.weights import load_weights
 
 SETTINGS = TransferSettings(weights="random")

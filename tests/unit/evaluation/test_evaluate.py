@@ -12,13 +12,18 @@ from PIL import Image
 from torch import Tensor
 
 from nst_lightning.evaluation.columns import METRICS, STYLE_LAYERS, SUMMARY
-from nst_lightning.evaluation.measuring import EXACT, Evaluation, evaluate
-from nst_lightning.evaluation.style import make_style, statistics_of
+from nst_lightning.evaluation.feature_extractor import FeatureExtractor
+from nst_lightning.evaluation.measuring import EXACT, Evaluation, evaluate, evaluate_changed
+from nst_lightning.evaluation.references import blend_styles, style_statistics
 from nst_lightning.evaluation.subject import subjects
-from nst_lightning.evaluation.table import lines, means, write_evaluation
-from nst_lightning.evaluation.yardstick import Yardstick
+from nst_lightning.evaluation.table import (
+    format_means,
+    means,
+    read_current,
+    read_evaluation,
+    write_evaluation,
+)
 from nst_lightning.imaging.read import load_image
-from nst_lightning.report.evaluation_file import read_evaluation
 from tests.results_folder import record, write_manifest
 
 CPU = torch.device("cpu")
@@ -26,8 +31,8 @@ CONTENT, STYLE = "../in/content.png", "../in/style.png"
 
 
 @pytest.fixture(scope="module")
-def yardstick() -> Yardstick:
-    return Yardstick("vgg16", "random", CPU)
+def extractor() -> FeatureExtractor:
+    return FeatureExtractor("vgg16", "random", CPU)
 
 
 def noise(path: Path, seed: int, size: tuple[int, int] = (48, 36)) -> Path:
@@ -52,7 +57,7 @@ def folder(root: Path, records: list[dict[str, Any]]) -> Path:
 
 
 def measured(
-    out: Path, records: list[dict[str, Any]], network: Yardstick, **how: Any
+    out: Path, records: list[dict[str, Any]], network: FeatureExtractor, **how: Any
 ) -> Evaluation:
     return evaluate(subjects(records, out), network, CPU, **how)
 
@@ -61,8 +66,8 @@ THREE = [record(f"c/{name}.png", CONTENT, STYLE) for name in "abd"]
 WITHOUT = {"lpips", "identity_psnr"}
 
 
-def test_every_column_is_filled(tmp_path: Path, yardstick: Yardstick) -> None:
-    found = measured(folder(tmp_path, THREE), THREE, yardstick)
+def test_every_column_is_filled(tmp_path: Path, extractor: FeatureExtractor) -> None:
+    found = measured(folder(tmp_path, THREE), THREE, extractor)
     assert found.warnings == []
     for values in found.values:
         assert set(values) == set(METRICS) - WITHOUT
@@ -73,25 +78,27 @@ def test_every_column_is_filled(tmp_path: Path, yardstick: Yardstick) -> None:
 
 
 def test_numbers_depend_neither_on_the_batch_nor_on_the_run(
-    tmp_path: Path, yardstick: Yardstick
+    tmp_path: Path, extractor: FeatureExtractor
 ) -> None:
     records = [*THREE, record("c/wide.png", CONTENT, STYLE), record("c/e.png", CONTENT, CONTENT)]
     out = folder(tmp_path, records)
     noise(out / "c" / "wide.png", 7, (60, 40))  # another shape, in the midst of the others
-    together = measured(out, records, yardstick).values
-    assert measured(out, records, yardstick).values == together
-    apart = measured(out, records, yardstick, batch_size=1).values
+    together = measured(out, records, extractor).values
+    assert measured(out, records, extractor).values == together
+    apart = measured(out, records, extractor, batch_size=1).values
     for one, other in zip(together, apart, strict=True):
         assert one == pytest.approx(other, rel=1e-4, abs=1e-6)
-    alone = measured(out, records[3:4], yardstick).values
+    alone = measured(out, records[3:4], extractor).values
     assert alone[0] == pytest.approx(together[3], rel=1e-4, abs=1e-6)
 
 
-def test_the_content_itself_is_perfect_in_content(tmp_path: Path, yardstick: Yardstick) -> None:
+def test_the_content_itself_is_perfect_in_content(
+    tmp_path: Path, extractor: FeatureExtractor
+) -> None:
     one = [record("c/same.png", CONTENT, CONTENT)]
     out = folder(tmp_path, one)
     noise(out / "c" / "same.png", 100, (64, 48))
-    values = measured(out, one, yardstick).values[0]
+    values = measured(out, one, extractor).values[0]
     for name in ("content_distance", "cfsd", "style_gram", "colour_distance"):
         assert values[name] == pytest.approx(0, abs=1e-5), name
     assert values["style_wasserstein"] == pytest.approx(0, abs=1e-3)
@@ -99,29 +106,31 @@ def test_the_content_itself_is_perfect_in_content(tmp_path: Path, yardstick: Yar
     assert values["edge_agreement"] == pytest.approx(1)
 
 
-def test_a_blend_lies_between_its_parts(tmp_path: Path, yardstick: Yardstick) -> None:
+def test_a_blend_lies_between_its_parts(tmp_path: Path, extractor: FeatureExtractor) -> None:
     parts = [{"style": STYLE, "share": 3.0}, {"style": "../in/other.png", "share": 1.0}]
     blended = [record("c/a.png", CONTENT, STYLE, blend=parts)]
     one = subjects(blended, tmp_path / "out")[0]
     assert [(path.name, share) for path, share in one.style] == [("style.png", 3), ("other.png", 1)]
     out = folder(tmp_path, blended)
     pictures = [load_image(tmp_path / "in" / name, 48) for name in ("style.png", "other.png")]
-    statistics = [statistics_of(yardstick, picture) for picture in pictures]
-    style = make_style([(statistics[0], 3.0), (statistics[1], 1.0)]).statistics
+    statistics = [style_statistics(extractor, picture) for picture in pictures]
+    style = blend_styles([(statistics[0], 3.0), (statistics[1], 1.0)]).statistics
     for layer in STYLE_LAYERS:
         for i in (0, 1):
             a, b = (each.moments[layer][i] for each in statistics)
             assert torch.allclose(style.moments[layer][i], 0.75 * a + 0.25 * b, rtol=1e-5)
-    found = measured(out, blended, yardstick).values[0]
-    plain = measured(out, [record("c/a.png", CONTENT, STYLE)], yardstick).values[0]
+    found = measured(out, blended, extractor).values[0]
+    plain = measured(out, [record("c/a.png", CONTENT, STYLE)], extractor).values[0]
     assert found["style_gram"] != plain["style_gram"]
     assert found["ssim"] == plain["ssim"]
     whole = [{"style": STYLE, "share": 0.2}]  # shares of any sum
-    same = measured(out, [record("c/a.png", CONTENT, STYLE, blend=whole)], yardstick).values[0]
+    same = measured(out, [record("c/a.png", CONTENT, STYLE, blend=whole)], extractor).values[0]
     assert same == pytest.approx(plain)
 
 
-def test_what_is_missing_costs_only_what_needs_it(tmp_path: Path, yardstick: Yardstick) -> None:
+def test_what_is_missing_costs_only_what_needs_it(
+    tmp_path: Path, extractor: FeatureExtractor
+) -> None:
     records = [
         record("c/a.png", CONTENT, STYLE),
         record("c/b.png", "../in/gone.png", STYLE),
@@ -134,7 +143,7 @@ def test_what_is_missing_costs_only_what_needs_it(tmp_path: Path, yardstick: Yar
     (tmp_path / "in" / "broken.png").write_bytes(b"no picture")
     (out / "c" / "e.png").unlink()
     noise(out / "c" / "thin.png", 3, (40, 14))
-    found = measured(out, records, yardstick)
+    found = measured(out, records, extractor)
     whole, no_content, no_style, gone, _, thin = found.values
     assert set(whole) == set(METRICS) - WITHOUT
     of_content = {"content_distance", "ssim", "edge_agreement", "cfsd"}
@@ -148,11 +157,13 @@ def test_what_is_missing_costs_only_what_needs_it(tmp_path: Path, yardstick: Yar
         assert any(name in warning for warning in found.warnings)
 
 
-def test_a_style_too_small_for_the_network_is_named(tmp_path: Path, yardstick: Yardstick) -> None:
+def test_a_style_too_small_for_the_network_is_named(
+    tmp_path: Path, extractor: FeatureExtractor
+) -> None:
     one = [record("c/a.png", CONTENT, STYLE)]
     out = folder(tmp_path, one)
     noise(tmp_path / "in" / "style.png", 1, (48, 5))
-    found = measured(out, one, yardstick)
+    found = measured(out, one, extractor)
     assert "style_gram" not in found.values[0]
     assert "cfsd" in found.values[0]
     assert len(found.warnings) == 1
@@ -161,7 +172,7 @@ def test_a_style_too_small_for_the_network_is_named(tmp_path: Path, yardstick: Y
 
 
 def test_the_identity_test_wants_one_picture_on_both_sides(
-    tmp_path: Path, yardstick: Yardstick
+    tmp_path: Path, extractor: FeatureExtractor
 ) -> None:
     same = {"content_sha256": "x", "style_sha256": "x"}
     texture = {"content_layers": {}, "style_layers": {"relu1_1": 1.0}}
@@ -175,13 +186,13 @@ def test_the_identity_test_wants_one_picture_on_both_sides(
     ]
     out = folder(tmp_path, records)
     noise(out / "c" / "b.png", 100, (64, 48))
-    values = measured(out, records, yardstick).values
+    values = measured(out, records, extractor).values
     assert ["identity_psnr" in each for each in values] == [True, True] + 4 * [False]
     assert 3 < values[0]["identity_psnr"] < 30
     assert values[1]["identity_psnr"] == EXACT, "a picture that came back exactly"
 
 
-def test_lpips_sees_results_and_contents(tmp_path: Path, yardstick: Yardstick) -> None:
+def test_lpips_sees_results_and_contents(tmp_path: Path, extractor: FeatureExtractor) -> None:
     seen: list[tuple[Tensor, Tensor]] = []
 
     def lpips(images: Tensor, contents: Tensor) -> Tensor:
@@ -189,7 +200,7 @@ def test_lpips_sees_results_and_contents(tmp_path: Path, yardstick: Yardstick) -
         return torch.arange(len(images)) / 10
 
     out = folder(tmp_path, THREE)
-    found = measured(out, THREE, yardstick, lpips=lpips)
+    found = measured(out, THREE, extractor, lpips=lpips)
     assert [values["lpips"] for values in found.values] == pytest.approx([0, 0.1, 0.2])
     (images, contents) = seen[0]
     assert torch.equal(images[1:2], load_image(out / "c" / "b.png"))
@@ -211,7 +222,7 @@ def test_the_table_and_its_means(tmp_path: Path) -> None:
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     columns = ["weight", "case style", "content", "style", *METRICS]
-    assert list(rows[0]) == [*columns, "output", "finished", "yardstick"]
+    assert list(rows[0]) == [*columns, "output", "finished", "inputs", "feature_extractor"]
     assert [rows[2][name] for name in ("weight", "content", "ssim", "lpips", "output")] == [
         "2", "a", "0.333333", "", "2/a/s.png",
     ]  # fmt: skip
@@ -222,7 +233,7 @@ def test_the_table_and_its_means(tmp_path: Path) -> None:
     assert [row["results"] for row in found] == [2, 1], "of the last nothing could be measured"
     assert [row["ssim"] for row in found] == pytest.approx([0.3, 1 / 3])
     assert [row["lpips"] for row in found] == [0.25, None]
-    text = lines(found)
+    text = format_means(found)
     assert text[0].split() == ["weight", "case", "style", "results", "LPIPS", "SSIM"]
     assert text[1].split() == ["1", "plain", "2", "0.25", "0.3"]
     assert set(SUMMARY) < set(METRICS)
@@ -236,6 +247,70 @@ def test_the_table_and_its_means(tmp_path: Path) -> None:
     path.write_bytes(b"output,finished\n\xff")
     assert read_evaluation(tmp_path, records) == {}
     assert read_evaluation(tmp_path / "no", records) == {}
+
+
+class Counting:
+    """Counts the images that it compares."""
+
+    def __init__(self) -> None:
+        self.images = 0
+
+    def __call__(self, images: Tensor, others: Tensor) -> Tensor:
+        self.images += len(images)
+        return (images - others).abs().mean(dim=(1, 2, 3))
+
+
+def test_only_what_changed_is_measured_again(tmp_path: Path, extractor: FeatureExtractor) -> None:
+    records = [
+        *(record(f"c/{name}.png", CONTENT, STYLE, finished="then") for name in "abd"),
+        record("c/e.png", "../in/other.png", STYLE, finished="then"),
+    ]
+    out = folder(tmp_path, records)
+    counted = Counting()
+
+    def update(**how: Any) -> tuple[int, str]:
+        """Returns how many results were measured, and the table that was written."""
+        chosen, before = subjects(records, out), counted.images
+        found = evaluate_changed(out, chosen, extractor, CPU, batch_size=1, **how)
+        path = write_evaluation(out, chosen, found.values, extractor.name)
+        assert counted.images - before in (0, found.measured)
+        return found.measured, path.read_text()
+
+    def fresh(**how: Any) -> str:
+        return update(again=True, **how)[1]
+
+    first = update()
+    assert first[0] == 4
+    assert update() == (0, first[1])
+    # A metric that could not be measured before.
+    measured, with_lpips = update(lpips=counted)
+    assert (measured, with_lpips) == (4, fresh(lpips=counted))
+    assert update(lpips=counted) == (0, with_lpips)
+    assert update() == (0, with_lpips), "what is known is not forgotten"
+    # A result that was made again, a content and a style that were replaced.
+    records[1]["finished"] = "later"
+    assert update(lpips=counted)[0] == 1
+    noise(out / "c" / "a.png", 50)
+    assert update(lpips=counted)[0] == 1
+    noise(tmp_path / "in" / "other.png", 51, (51, 50))
+    assert update(lpips=counted)[0] == 1
+    noise(tmp_path / "in" / "style.png", 52, (61, 70))
+    measured, table = update(lpips=counted)
+    assert (measured, table) == (4, fresh(lpips=counted))
+    # What cannot be read is tried, and named, each time.
+    (tmp_path / "in" / "other.png").unlink()
+    for _ in range(2):
+        found = evaluate_changed(out, subjects(records, out), extractor, CPU, lpips=counted)
+        assert found.measured == 1
+        assert "other.png" in found.warnings[0]
+    # Another network, and a table of an older version or of another kind, leave nothing to keep.
+    assert read_current(out, subjects(records, out), "vgg19 abc", False) == {}
+    text = table.replace("inputs,feature_extractor", "were,yardstick")
+    for other in (text, "no table", ""):
+        (out / "evaluation.csv").write_text(other)
+        assert read_current(out, subjects(records, out), extractor.name, False) == {}
+    (out / "evaluation.csv").write_text(text)
+    assert len(read_evaluation(out, records)) == 4, "the gallery still shows it"
 
 
 def test_nothing_but_the_command_imports_torch(tmp_path: Path) -> None:

@@ -11,19 +11,18 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from nst_lightning.drawing import thumbnails
 from nst_lightning.errors import UserError
+from nst_lightning.grid.labels import as_text, short_labels
 from nst_lightning.imaging.decode import decode
-from nst_lightning.report import thumbnails
 from nst_lightning.report.gallery import read_records, render, write_gallery
 from nst_lightning.report.gallery_data import (
     Source,
-    as_text,
     find_axes,
     gallery_data,
     href,
     number,
     settings_table,
-    short_labels,
 )
 from tests.results_folder import (
     SETTINGS,

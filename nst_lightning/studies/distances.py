@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nst_lightning.evaluation import similarity
-from nst_lightning.evaluation.colours import colour_histogram, histogram_distance
+from nst_lightning.evaluation import content_metrics
+from nst_lightning.evaluation.style_metrics import colour_histogram, histogram_distance
 from nst_lightning.imaging.read import load_image
 from nst_lightning.imaging.resize import resize
 
@@ -19,12 +19,12 @@ def picture(path: Path, like: Tensor | None = None) -> Tensor:
 
 def psnr(a: Tensor, b: Tensor) -> float:
     """Peak signal-to-noise ratio in dB of two (1, 3, H, W) in [0, 1]; infinite where equal."""
-    return float(similarity.psnr(a, b))
+    return float(content_metrics.psnr(a, b))
 
 
 def ssim(a: Tensor, b: Tensor) -> float:
     """Structural similarity of two (1, 3, H, W) in [0, 1], at most 1; nan below 11 pixels."""
-    return float(similarity.ssim(a, b))
+    return float(content_metrics.ssim(a, b))
 
 
 def rms(a: Tensor, b: Tensor) -> float:

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nst_lightning.evaluation.cfsd import structure
 from nst_lightning.evaluation.columns import CONTENT_LAYER, STRUCTURE_LAYER, STYLE_LAYERS
+from nst_lightning.evaluation.content_metrics import pool_positions
 from nst_lightning.losses.moments import moments
 from nst_lightning.vgg.network import VGG
 from nst_lightning.vgg.weights import load_weights
@@ -15,8 +15,8 @@ Moments = tuple[Tensor, Tensor]
 """Mean (B, C) and raw second moment (B, C, C)."""
 
 
-class Look(NamedTuple):
-    """What the network sees in pictures."""
+class Features(NamedTuple):
+    """What the network finds in a batch of images."""
 
     moments: dict[str, Moments]
     """By style layer."""
@@ -25,9 +25,14 @@ class Look(NamedTuple):
     structure: Tensor
     """Features (B, C, h, w) of the structure layer, pooled."""
 
+    def of(self, indices: list[int]) -> "Features":
+        """Returns those of some images of the batch."""
+        chosen = {layer: (m[indices], s[indices]) for layer, (m, s) in self.moments.items()}
+        return Features(chosen, self.content[indices], self.structure[indices])
 
-class Yardstick:
-    """A VGG that looks at pictures in float32.
+
+class FeatureExtractor:
+    """A VGG that takes the features of images in float32.
 
     Args:
         network: `vgg19` or `vgg16`.
@@ -47,23 +52,23 @@ class Yardstick:
         """Network and weights, so that numbers of different ones are not compared."""
 
     @torch.no_grad()
-    def look(self, images: Tensor) -> Look:
-        """What it sees in pictures (B, 3, H, W) in [0, 1].
+    def extract(self, images: Tensor) -> Features:
+        """Returns the features of images (B, 3, H, W) in [0, 1].
 
         Raises:
             UserError: they are smaller than `smallest` on a side.
         """
-        seen: dict[str, Moments] = {}
+        statistics: dict[str, Moments] = {}
         kept: dict[str, Tensor] = {}
 
         def receive(layer: str, features: Tensor) -> None:
             if layer in STYLE_LAYERS:
-                seen[layer] = moments(features)
+                statistics[layer] = moments(features)
             if layer == CONTENT_LAYER:
                 kept["content"] = features.contiguous()
             if layer == STRUCTURE_LAYER:
-                kept["structure"] = structure(features).contiguous()
+                kept["structure"] = pool_positions(features).contiguous()
 
         # Block by block, so that the features of the whole network are never there at once.
         self.vgg.forward_pass(images, torch.float32, receive, recompute=True)
-        return Look(seen, **kept)
+        return Features(statistics, **kept)

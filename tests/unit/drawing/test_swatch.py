@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from nst_lightning.report.swatch import SIDE, draw_swatch, is_swatch
+from nst_lightning.drawing.swatch import SIDE, draw_swatch, is_swatch
 
 
 def paint(path: Path, colour: str) -> Path:

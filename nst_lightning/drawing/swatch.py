@@ -8,10 +8,10 @@ from pathlib import Path
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from nst_lightning.drawing.thumbnails import flattened
 from nst_lightning.errors import UserError
-from nst_lightning.files import atomic_file
+from nst_lightning.files import atomic_file, file_state
 from nst_lightning.imaging.header import read_metadata
-from nst_lightning.report.thumbnails import flattened
 
 SIDE = 256
 
@@ -30,7 +30,7 @@ def draw_swatch(path: Path, parts: Sequence[tuple[Path, float]], *, max_pixels: 
     Raises:
         OSError: it cannot be written.
     """
-    made_of = json.dumps([[*state(picture), share] for picture, share in parts])
+    made_of = json.dumps([[*file_state(picture), share] for picture, share in parts])
     if path.exists() and read_metadata(path).get(KEY, made_of) == made_of:
         return
     swatch = Image.new("RGB", (SIDE, SIDE), "grey")
@@ -50,15 +50,6 @@ def draw_swatch(path: Path, parts: Sequence[tuple[Path, float]], *, max_pixels: 
     swatch.save(data, "PNG", pnginfo=info)
     with atomic_file(path) as file:
         file.write(data.getbuffer())
-
-
-def state(picture: Path) -> tuple[str, int, int]:
-    """Name, size and date of a picture: another one in its place has others."""
-    try:
-        found = picture.stat()
-    except OSError:
-        return picture.name, 0, 0
-    return picture.name, found.st_size, found.st_mtime_ns
 
 
 def is_swatch(path: Path) -> bool:

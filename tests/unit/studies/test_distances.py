@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nst_lightning.studies.compare import milestones
-from nst_lightning.studies.measure import colour_distance, grain, psnr, rms, ssim
+from nst_lightning.studies.distances import colour_distance, grain, psnr, rms, ssim
 
 
 def test_psnr_and_rms():
