@@ -15,6 +15,7 @@ from nst_lightning.grid.blends import blend_source, parse_blend, shares
 from nst_lightning.grid.masks import check_found, find_masks, mask_problem, with_mask
 from nst_lightning.grid.pairs import Case, Pair
 from nst_lightning.grid.sources import Source, StylePart, read_source
+from nst_lightning.layout import safe_name
 from nst_lightning.settings import BatchSettings, build
 
 from .live import choose_display
@@ -90,7 +91,8 @@ def run(
     picture = read_inputs(
         content, style, blend or [], region or [], content_mask, style_mask, mask_dir, settings
     )
-    file = out or Path(f"{content.stem}-{picture.style.name}.{settings.suffix}")
+    name = safe_name(f"{content.stem}-{picture.style.name}")
+    file = out or Path(f"{name}.{settings.suffix}")
     parts = picture.style.parts
     inputs = [content, *(part.path for part in parts), picture.content.mask]
     for path in (*inputs, *(part.mask for part in parts)):
@@ -99,6 +101,8 @@ def run(
     if file.is_dir():
         raise UserError(f"{file}: is a folder; name a file with --out, such as {file / 'x.png'}.")
     check_suffix(file, settings)
+    if not file.stem.strip("."):  # its folder of snapshots would be this one, or the one above
+        raise UserError(f"{file}: has only dots for a name; name another file with --out.")
     pair = replace(picture, file=file.name)
     if dry_run:
         show_plan([Case(settings, [pair])], file.parent, as_json)

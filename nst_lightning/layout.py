@@ -1,5 +1,6 @@
 """The name of every file and folder that an output folder may hold, once. Imports no torch."""
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -49,6 +50,33 @@ CURVES = "curves.png"
 LAST_GOOD = "last-good.png"
 
 
+LONGEST_NAME = 255 - len("curves-.png")
+"""Bytes of a name made from an input: what file systems take, less the most that is added to it."""
+
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f/\ud800-\udc7f\udd00-\udfff]")
+"""Control characters, the slash, and what no bytes of a file name are read as."""
+
+
+def safe_name(text: str) -> str:
+    """Returns a text as a name that a file or folder can have, the same whenever it is asked for.
+
+    A name is never empty, hidden, `.` or `..`; it has no slash, no control character and at most
+    `LONGEST_NAME` bytes. Text that is such a name stays as it is; all other ends in a hash of it,
+    so that names of different texts differ.
+    """
+    plain = _UNSAFE.sub("-", text).lstrip(".")
+    data = plain.encode("utf-8", "surrogateescape")
+    if plain == text and 0 < len(data) <= LONGEST_NAME:
+        return text
+    end = f"-{short_hash(text)}"
+    return (data[: LONGEST_NAME - len(end)].decode("utf-8", "ignore") or "unnamed") + end
+
+
+def short_hash(text: str) -> str:
+    """Returns 8 hexadecimal digits that tell texts apart."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
 def _any_of(*names: str) -> str:
     return "|".join(map(re.escape, names))
 
@@ -85,7 +113,7 @@ def curves_name(of: str = "") -> str:
 
 
 def _suffix(of: str) -> str:
-    return f"-{of.replace('/', '-')}" if of else ""
+    return f"-{safe_name(of.replace('/', '-'))}" if of else ""
 
 
 def snapshot_name(step: int) -> str:

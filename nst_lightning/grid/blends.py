@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -12,16 +11,10 @@ from typing import Any
 from nst_lightning.errors import UserError
 from nst_lightning.grid.pairs import look_up
 from nst_lightning.grid.sources import ENDS, Source, StylePart
-from nst_lightning.layout import BLENDS
+from nst_lightning.layout import BLENDS, safe_name
 from nst_lightning.settings import read_yaml
 
 PAIRS = "pairs"
-
-NAME = re.compile(r"[^/.\x00-\x1f][^/\x00-\x1f]*")
-"""What a blend may be called: its results are files of that name."""
-
-LONGEST_NAME = 200
-"""Bytes; file systems allow 255, and a file in the making is called a little longer."""
 
 
 def parse_blend(text: str) -> tuple[Path, float]:
@@ -94,7 +87,7 @@ def blended_columns(which: str, styles: Sequence[Source], out: Path) -> list[Sou
         if len(styles) < 2:
             raise UserError("--blend-styles pairs: there is only one style; give two or more.")
         wanted: Iterable[tuple[str, list[tuple[Source, float]]]] = (
-            (f"{a.name}+{b.name}", [(a, 0.5), (b, 0.5)])
+            (safe_name(f"{a.name}+{b.name}".replace("/", "-")), [(a, 0.5), (b, 0.5)])
             for a, b in itertools.combinations(styles, 2)
         )
     else:
@@ -123,7 +116,7 @@ def check_name(name: str, which: str) -> str:
     Raises:
         UserError: they cannot.
     """
-    if NAME.fullmatch(name) and len(name.encode()) <= LONGEST_NAME and not name.endswith(ENDS):
+    if safe_name(name) == name and not name.endswith(ENDS):
         return name
     raise UserError(
         f"--blend-styles {which}: results cannot be called {shown(name)}; give the blend a short "

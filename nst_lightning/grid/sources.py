@@ -1,6 +1,5 @@
 """Input pictures: found in folders, named and measured. Imports no torch."""
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 from nst_lightning.errors import UserError
 from nst_lightning.formats import OTHER_PICTURES, RESULT_SUFFIXES, SUFFIXES
 from nst_lightning.imaging.header import picture_size
-from nst_lightning.layout import MANIFEST
+from nst_lightning.layout import MANIFEST, safe_name, short_hash
 from nst_lightning.settings import BatchSettings
 from nst_lightning.settings.sizes import Target, fit
 
@@ -133,19 +132,19 @@ ENDS = (*(f".{suffix}" for suffix in RESULT_SUFFIXES.values()), ".yaml", ".jsonl
 def output_names(paths: Sequence[Path]) -> dict[Path, str]:
     """A distinct name for each path (relative), the same in every run over the same files.
 
-    The name is the path without its suffix. Names that would collide, also on file systems that
-    ignore case or by being both a picture and a folder, get the suffix (`cat-jpg`, `cat-png`), and
-    where that does not help a hash of the path.
+    The name is the path without its suffix, made safe part by part. Names that would collide, also
+    on file systems that ignore case or by being both an image and a folder, get the suffix
+    (`cat-jpg`, `cat-png`), and where that does not help a hash of the path.
     """
 
-    def plain(path: Path) -> str:
-        return path.with_suffix("").as_posix()
+    def plain(path: Path, more: str = "") -> str:
+        return "/".join(map(safe_name, (*path.parts[:-1], path.stem + more)))
 
     def with_suffix(path: Path) -> str:
-        return f"{plain(path)}-{path.suffix[1:].lower()}"
+        return plain(path, f"-{path.suffix[1:].lower()}")
 
     def with_hash(path: Path) -> str:
-        return f"{with_suffix(path)}-{hashlib.sha256(path.as_posix().encode()).hexdigest()[:8]}"
+        return plain(path, f"-{path.suffix[1:].lower()}-{short_hash(path.as_posix())}")
 
     names = {path: plain(path) for path in paths}
     for longer in (with_suffix, with_hash):

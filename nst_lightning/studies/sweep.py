@@ -1,6 +1,5 @@
 """Sweeps: base settings and axes, multiplied into cases. Imports no torch."""
 
-import hashlib
 import itertools
 import re
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ import yaml
 
 from nst_lightning.errors import UserError
 from nst_lightning.grid.pairs import Case, Pair, pair
+from nst_lightning.layout import safe_name, short_hash
 from nst_lightning.settings import BatchSettings, Scale, build, merge, read_yaml
 
 Settings = Mapping[str, Any]
@@ -22,7 +22,7 @@ KEYS = ("preset", "base", "axes", "cases", "contents", "styles")
 CASE = "case"
 """The axis that `cases` of a sweep file make."""
 
-LONGEST_NAME = 120  # characters of a case's folder; file systems take 255 bytes
+LONGEST_FOLDER = 120  # characters of a case's folder
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def folder_names(cases: Sequence[Case]) -> list[str]:
     ]
     folded = [name.casefold() for name in names]
     return [
-        f"{name}-{hashlib.sha256(repr(case.labels).encode()).hexdigest()[:8]}"
+        safe_name(f"{name}-{short_hash(repr(case.labels))}")
         if folded.count(name.casefold()) > 1
         else name
         for name, case in zip(names, cases, strict=True)
@@ -145,11 +145,11 @@ def folder_names(cases: Sequence[Case]) -> list[str]:
 
 
 def slug(text: str) -> str:
-    """Text as a file name: letters, digits and `._=+,-`, not too long, not hidden."""
+    """Returns a text as a file name: letters, digits and `._=+,-`, not too long, not hidden."""
     clean = re.sub(r"[^\w.=+,-]+", "-", text).strip("-.") or "case"
-    if len(clean) > LONGEST_NAME:
-        clean = f"{clean[: LONGEST_NAME - 9]}-{hashlib.sha256(clean.encode()).hexdigest()[:8]}"
-    return clean
+    if len(clean) > LONGEST_FOLDER:
+        clean = f"{clean[: LONGEST_FOLDER - 9]}-{short_hash(clean)}"
+    return safe_name(clean)
 
 
 def with_pairs(cases: Sequence[Case], pairs: Sequence[Pair]) -> list[Case]:

@@ -245,3 +245,17 @@ def test_two_scales_end_at_the_last(nst: Nst, contents: Path, styles: Path, tmp_
     assert pixels(out).shape == (80, 80, 3)
     sizes = [pixels(tmp_path / "x" / f"step-{i:04d}.png").shape[0] for i in range(1, 6)]
     assert sizes == [48, 48, 48, 80, 80]
+
+
+def test_names_of_dots_stay_in_the_folder(nst: Nst, styles: Path, tmp_path: Path):
+    folder = put(EXAMPLES / "contents" / "chelsea.jpg", tmp_path / "in", ["cat.png"])
+    strange = (folder / "cat.png").rename(folder / "...png")
+    words = ("--weights", "random", "--size", 32, "--steps", 1, "--save-every", 1)
+    done = nst("grid", strange, styles, "-o", tmp_path / "deep" / "out", *words)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["out"]
+    assert len(list((tmp_path / "deep" / "out").glob("unnamed-*/brush/step-0001.png"))) == 1
+    refused = nst("run", strange, styles / "brush.jpg", "-o", tmp_path / "deep" / "...png", *words)
+    assert refused.returncode == 2
+    assert "only dots" in refused.stderr
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["out"]

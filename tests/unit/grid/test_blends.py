@@ -6,7 +6,6 @@ import pytest
 
 from nst_lightning.errors import UserError
 from nst_lightning.grid.blends import (
-    LONGEST_NAME,
     blend_source,
     blended_columns,
     parse_blend,
@@ -14,6 +13,7 @@ from nst_lightning.grid.blends import (
 )
 from nst_lightning.grid.pairs import look_up
 from nst_lightning.grid.sources import Source
+from nst_lightning.layout import LONGEST_NAME
 from nst_lightning.store.fingerprint import style_sha256
 
 

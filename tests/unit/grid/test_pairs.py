@@ -1,13 +1,17 @@
 """Names, pairs, shards, batches."""
 
 from pathlib import Path
+from random import Random
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from PIL import Image
 
 from nst_lightning.errors import UserError
 from nst_lightning.grid.pairs import Grid, batches, listed_pairs, parse_shard
 from nst_lightning.grid.sources import Source, find_pictures, output_names, read_sources, shapes
+from nst_lightning.layout import safe_name
 from nst_lightning.run.cost import plan_flops
 from nst_lightning.settings import build
 
@@ -28,6 +32,41 @@ def test_names_are_stems_unless_they_collide():
     assert names("x.tif.jpg", "y.webp.png", "z.jpg.png", "v.bmp.png") == [
         "x.tif-jpg", "y.webp-png", "z.jpg-png", "v.bmp",
     ]  # fmt: skip
+
+
+ALIKE = ["cat", "Cat.jpg", "cat.jpg", "cat-jpg.png", "..png"]
+PATHS = st.builds(
+    lambda parts: Path(*parts),
+    st.lists(
+        st.text(min_size=1) | st.sampled_from(["cat", "Cat.jpg", "cat-jpg.png", "..png"]),
+        min_size=1,
+        max_size=3,
+    ),
+)
+
+
+@given(st.lists(PATHS, unique=True, max_size=8), st.randoms())
+@example([Path("...png"), Path("..png"), Path(".nst.png"), Path("a" * 251 + ".png")], Random(0))
+@example(
+    [Path("x" * 249 + "y.png"), Path("x" * 249 + "z.png"), Path("é" * 125 + ".jpg")], Random(0)
+)
+def test_names_are_safe_distinct_and_stable_for_any_inputs(paths: list[Path], random: Random):
+    found = output_names(paths)
+    folded = [name.casefold() for name in found.values()]
+    assert len(set(folded)) == len(paths)
+    for name in found.values():
+        assert not any(f"{name}/".casefold() == other[: len(name) + 1] for other in folded)
+        assert all(part == safe_name(part) for part in name.split("/"))
+    random.shuffle(paths)
+    assert output_names(paths) == found
+
+
+def test_names_that_were_fine_stay():
+    assert names("a b.jpg", "ümlaut.png", "deep/x.y.png", "x" * 244 + ".jpg") == [
+        "a b", "ümlaut", "deep/x.y", "x" * 244,
+    ]  # fmt: skip
+    assert names("...png")[0].startswith("unnamed-")
+    assert names(".nst.png")[0].startswith("nst-")
 
 
 def sources(folder: str, *labels: str, shape: tuple[int, int] = (30, 40)) -> list[Source]:
@@ -120,3 +159,14 @@ def test_finding(tmp_path: Path):
     read = read_sources(tmp_path, build({}), tmp_path / "out")
     assert [source.shape for source in read] == [(6, 8), (6, 8), None]
     assert "d.heic" in read[2].problem
+
+
+@pytest.mark.parametrize("name", ["...png", "..png", ".nst.png"])
+def test_the_plan_of_a_strange_name_stays_in_the_folder(tmp_path: Path, name: str):
+    Image.new("RGB", (8, 6)).save(tmp_path / name, "PNG")
+    strange = read_sources(tmp_path / name, build({}), tmp_path / "out")
+    plain = sources("s", "x")
+    for pair in (*Grid(strange, plain), *Grid(plain, strange)):
+        for path in (pair.output, pair.extras):
+            assert len(path.parts) == 2
+            assert not any(part.startswith(".") for part in path.parts)
