@@ -1,4 +1,4 @@
-"""Saves the state of pictures in progress: every so often, and when the run is to stop."""
+"""Saves the state of images in progress: every so often, and when the run is to stop."""
 
 import time
 from collections.abc import Callable
@@ -7,21 +7,23 @@ from typing import Any, cast
 
 import lightning as L
 
+from nst_lightning.callbacks.saved_state import BatchProgress
 from nst_lightning.stop import StopFlag
 from nst_lightning.transfer.module import StyleTransfer
 
 
 class Checkpoint(L.Callback):
-    """Give it to a fit as the last callback, so that the others have seen the step.
+    """Saves states during a fit. It must be the last callback, so that the others have seen the
+    step.
 
     A scale's last step is not saved: what it ends is better finished than kept.
 
     Args:
         path: where the state goes.
         every: seconds between two states; 0 saves only when the run is to stop.
-        run: what else the state is to hold.
+        progress: returns the progress of the batch, which the state is to hold too.
         stop: ends the fit once it is raised and the state is saved.
-        ready: called before a state is saved.
+        before_save: called before a state is saved.
         failed: called where it cannot be written; the fit goes on.
     """
 
@@ -29,16 +31,16 @@ class Checkpoint(L.Callback):
         self,
         path: Path,
         every: float,
-        run: Callable[[], dict[str, Any]],
+        progress: Callable[[], BatchProgress],
         stop: StopFlag,
-        ready: Callable[[], None],
+        before_save: Callable[[], None],
         failed: Callable[[OSError], None],
     ) -> None:
         self.path = path
         self.every = every
-        self.run = run
+        self.progress = progress
         self.stop = stop
-        self.ready = ready
+        self.before_save = before_save
         self.failed = failed
         self.saved = time.monotonic()
 
@@ -51,9 +53,9 @@ class Checkpoint(L.Callback):
         due = self.every > 0 and time.monotonic() - self.saved >= self.every
         if stopping or due:
             try:
-                self.ready()
+                self.before_save()
                 trainer.save_checkpoint(self.path)
-            except OSError as error:  # the picture matters more
+            except OSError as error:  # the image matters more
                 self.failed(error)
             self.saved = time.monotonic()
         if stopping:
@@ -62,4 +64,4 @@ class Checkpoint(L.Callback):
     def on_save_checkpoint(
         self, trainer: L.Trainer, module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        checkpoint["run"] = self.run()
+        checkpoint["run"] = vars(self.progress())

@@ -1,4 +1,4 @@
-"""The state of pictures in progress, so that a run goes on where it was interrupted."""
+"""The states of images in progress, so that a run goes on where it was interrupted."""
 
 import errno
 import hashlib
@@ -10,26 +10,23 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning.fabric.plugins import CheckpointIO
 from torch import Tensor
 
+from nst_lightning.callbacks.saved_state import SavedState
 from nst_lightning.files import atomic_file, write_text
 from nst_lightning.layout import CHECKPOINT_PAIRS, CHECKPOINT_STATE, CHECKPOINTS
 from nst_lightning.store.output import Job
 
-State = dict[str, Any]
-"""Lightning's checkpoint of a fit."""
-
-
 Identity = tuple[str, str]
-"""Output and fingerprint of a pair."""
+"""What a pair in progress is known by: its output and its fingerprint."""
 
 
 @dataclass(frozen=True)
-class Begun:
+class SavedBatch:
     """A batch that was begun: the folder of its state, and the pairs in it."""
 
     folder: Path
@@ -48,85 +45,87 @@ class Checkpoints:
 
     def __init__(self, out: Path) -> None:
         self.folder = out / CHECKPOINTS
-        self.begun = self._look()
-        self.gone: set[Identity] = set()
+        self.saved = self._read_folders()
+        self.dropped: set[Identity] = set()
 
     def groups(self, jobs: Sequence[Job]) -> list[list[Job]]:
-        """Jobs that can go on together, as they were begun; the rest is in no group."""
+        """Returns the jobs that can go on together, as they were begun; the rest is left out."""
         waiting = {identity(job): job for job in jobs}
-        groups = ([waiting.pop(one) for one in b.pairs if one in waiting] for b in self.begun)
+        groups = ([waiting.pop(one) for one in b.pairs if one in waiting] for b in self.saved)
         return [group for group in groups if group]
 
     def path(self, jobs: Sequence[Job]) -> Path:
-        """Where the state of a batch goes."""
+        """Returns where the state of a batch goes."""
         return self.folder / folder_name(jobs) / CHECKPOINT_STATE
 
     def announce(self, jobs: Sequence[Job]) -> None:
-        """Name the pairs of a batch, before its first state is written.
+        """Names the pairs of a batch in its folder, before its first state is written.
 
         Raises:
             OSError: the folder cannot be written.
         """
-        begun = Begun(self.path(jobs).parent, tuple(map(identity, jobs)))
-        if begun not in self.begun:
-            text = json.dumps(begun.pairs, ensure_ascii=False, indent=1)
-            write_text(begun.folder / CHECKPOINT_PAIRS, text + "\n")
-            self.begun.append(begun)
+        batch = SavedBatch(self.path(jobs).parent, tuple(map(identity, jobs)))
+        if batch not in self.saved:
+            text = json.dumps(batch.pairs, ensure_ascii=False, indent=1)
+            write_text(batch.folder / CHECKPOINT_PAIRS, text + "\n")
+            self.saved.append(batch)
 
-    def load(self, jobs: Sequence[Job]) -> tuple[State | None, bool]:
-        """The state in which all these jobs were left, if any, and whether one cannot be read."""
-        torn = False
+    def load(self, jobs: Sequence[Job]) -> tuple[SavedState | None, bool]:
+        """Returns the state in which all these jobs were left, if any, and whether there is one
+        that cannot be read."""
+        unreadable = False
         asked = [identity(job) for job in jobs]
-        self.begun = self._look()  # another worker may have begun them, and died
-        for begun in self.begun:
-            if set(asked) <= set(begun.pairs):
+        self.saved = self._read_folders()  # another worker may have begun them, and died
+        for batch in self.saved:
+            if set(asked) <= set(batch.pairs):
                 try:
-                    state = torch.load(
-                        begun.folder / CHECKPOINT_STATE, map_location="cpu", weights_only=True
-                    )
+                    path = batch.folder / CHECKPOINT_STATE
+                    state = torch.load(path, map_location="cpu", weights_only=True)
                 except Exception:  # whatever torch says of a file that is no checkpoint
-                    torn = True
+                    unreadable = True
                     continue
-                return sliced(state, [begun.pairs.index(one) for one in asked]), False
-        return None, torn
+                return sliced(state, [batch.pairs.index(one) for one in asked]), False
+        return None, unreadable
 
-    def _look(self) -> list[Begun]:
-        found = (read(path) for path in sorted(self.folder.glob(f"*/{CHECKPOINT_PAIRS}")))
-        return [begun for begun in found if begun]
+    def _read_folders(self) -> list[SavedBatch]:
+        found = (read_pairs(path) for path in sorted(self.folder.glob(f"*/{CHECKPOINT_PAIRS}")))
+        return [batch for batch in found if batch]
 
     def drop(self, jobs: Sequence[Job]) -> None:
-        """Forget what these jobs were begun with; a folder goes when none of its pairs is left."""
-        self.gone |= {identity(job) for job in jobs}
-        self.sweep(self.gone.__contains__)
+        """Gives up the states of these jobs; a folder goes when none of its pairs is left."""
+        self.dropped |= {identity(job) for job in jobs}
+        self.remove_done(self.dropped.__contains__)
 
-    def sweep(self, done: Callable[[Identity], bool]) -> None:
-        """Remove the states of which every pair is done."""
-        finished = [begun for begun in self.begun if all(map(done, begun.pairs))]
-        for begun in finished:
-            shutil.rmtree(begun.folder, ignore_errors=True)
-            self.begun.remove(begun)
-        if finished:
+    def remove_done(self, is_done: Callable[[Identity], bool]) -> None:
+        """Removes the states of which every pair is done."""
+        over = [batch for batch in self.saved if all(map(is_done, batch.pairs))]
+        for batch in over:
+            shutil.rmtree(batch.folder, ignore_errors=True)
+            self.saved.remove(batch)
+        if over:
             with suppress(OSError):  # another process keeps states there
                 self.folder.rmdir()
                 self.folder.parent.rmdir()
 
 
-def read(path: Path) -> Begun | None:
-    """What a folder of states says of itself; None where it says nothing sensible."""
+def read_pairs(path: Path) -> SavedBatch | None:
+    """Reads which pairs a folder of states is of; None where that cannot be read."""
     try:
         pairs = json.loads(path.read_text(encoding="utf-8"))
-        return Begun(path.parent, tuple((output, fingerprint) for output, fingerprint in pairs))
+        return SavedBatch(
+            path.parent, tuple((output, fingerprint) for output, fingerprint in pairs)
+        )
     except (OSError, ValueError, TypeError):
         return None
 
 
 def identity(job: Job) -> Identity:
-    """What a pair in progress is known by."""
+    """Returns what a pair in progress is known by."""
     return job.pair.output.as_posix(), job.fingerprint
 
 
 def folder_name(jobs: Sequence[Job]) -> str:
-    """`<content>--<style>-and-2-more.<hash>`: the first pair, and the batch's identity."""
+    """Returns `<content>--<style>-and-2-more.<hash>`: the first pair, and the batch's identity."""
     first = re.sub(r"[^\w.+-]+", "--", jobs[0].pair.output.with_suffix("").as_posix())
     first = first.encode()[:120].decode(errors="ignore")
     more = f"-and-{len(jobs) - 1}-more" if len(jobs) > 1 else ""
@@ -134,11 +133,11 @@ def folder_name(jobs: Sequence[Job]) -> str:
     return f"{first}{more}.{digest[:16]}"
 
 
-def sliced(state: State, indices: Sequence[int]) -> State:
-    """The state of some of a batch's pictures.
+def sliced(state: SavedState, indices: Sequence[int]) -> SavedState:
+    """Returns the state of some of a batch's images, in the order of their indices.
 
     In the states of the module, its optimiser and its callbacks every tensor that has a dimension
-    has the pictures as its first.
+    has the images as its first.
     """
     where = torch.tensor(indices)
 
@@ -149,22 +148,24 @@ def sliced(state: State, indices: Sequence[int]) -> State:
             return {key: pick(one) for key, one in value.items()}
         return [pick(one) for one in value] if isinstance(value, (list, tuple)) else value
 
+    whole: dict[str, Any] = {**state}
     parts = ("state_dict", "optimizer_states", "callbacks", "pictures", "run")
-    return {**state, **{part: pick(state[part]) for part in parts}}
+    return cast(SavedState, whole | {part: pick(whole[part]) for part in parts})
 
 
-class Files(CheckpointIO):
-    """Lightning's way to disk: writes whole, synced files; gives back a state read before.
+class CheckpointFiles(CheckpointIO):
+    """Lightning's way to disk: writes whole, synced files; gives back a state that was read
+    before.
 
     Args:
         state: what `load_checkpoint` returns.
     """
 
-    def __init__(self, state: State | None = None) -> None:
+    def __init__(self, state: SavedState | None = None) -> None:
         self.state = state
 
-    def save_checkpoint(self, checkpoint: State, path: Any, storage_options: Any = None) -> None:
-        """Write a state in the place of an earlier one.
+    def save_checkpoint(self, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
+        """Writes a state in the place of an earlier one.
 
         Raises:
             OSError: it cannot be written.
@@ -177,11 +178,11 @@ class Files(CheckpointIO):
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None
-    ) -> State:
-        """The state; the path only names where it came from."""
+    ) -> dict[str, Any]:
+        """Returns the state; the path only names where it came from."""
         assert self.state is not None
-        return self.state
+        return {**self.state}
 
     def remove_checkpoint(self, path: Any) -> None:
-        """Remove a state."""
+        """Removes a state."""
         Path(path).unlink(missing_ok=True)

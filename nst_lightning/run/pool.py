@@ -1,4 +1,4 @@
-"""Several workers on this machine, a process each; batches are handed out as they become free."""
+"""Several workers on this machine, one process each; a free worker gets the next batch."""
 
 import os
 import signal
@@ -6,16 +6,24 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 
 from nst_lightning.errors import OutputError
 from nst_lightning.run.display import Display
-from nst_lightning.run.pool_worker import Message, work_for_parent
-from nst_lightning.settings import BatchSettings
+from nst_lightning.run.pool_worker import (
+    BatchBegun,
+    Message,
+    Note,
+    OutputBroken,
+    PairFinished,
+    StepDone,
+    TaskDone,
+    work_for_parent,
+)
+from nst_lightning.run.task import RunOptions, Task
 from nst_lightning.stop import StopFlag
 from nst_lightning.store.ledger import Record
 from nst_lightning.store.output import Job
@@ -28,70 +36,51 @@ TRIES = 2
 """How often a batch whose worker died is handed out in all."""
 
 
-@dataclass(frozen=True)
-class Task:
-    """One batch to make."""
-
-    asked: BatchSettings
-    resolved: BatchSettings
-    jobs: Sequence[Job]
-    cost: float
-    """What it takes, in any unit: the largest is handed out first."""
-    tries: int = 0
-
-
 @dataclass
-class Hand:
-    """A worker's process, and what it is at."""
+class WorkerProcess:
+    """A worker's process, and the task that it works on."""
 
     index: int
     process: BaseProcess
-    line: Connection
+    connection: Connection
     task: Task | None = None
-    left: dict[str, Job] | None = None
+    unfinished: dict[str, Job] = field(default_factory=dict)
     """The jobs of the task that have no record yet, by output."""
 
 
 class Pool:
-    """Runs tasks on workers of its own.
+    """Runs tasks in worker processes.
 
     A worker that dies costs nothing but its batch's time: the batch is tried once more, in halves
     if the worker was killed, as a system short of memory does, and then reported as failed.
 
     Args:
         environments: one per worker: what is set in its environment before it imports torch.
-        out: the output folder.
-        display: hears of the course.
+        options: of the run.
+        display: is told of the progress.
         stop: looked at while waiting.
-        parameters: leave a YAML file of the complete settings beside each picture.
-        keep_memory: see `keep_freed_memory`.
+        finish: gets each pair's record once its file is on disk.
     """
 
     def __init__(
         self,
         environments: Sequence[dict[str, str]],
-        out: Path,
+        options: RunOptions,
         display: Display,
         stop: StopFlag,
-        *,
-        parameters: bool,
-        keep_memory: bool,
+        finish: Callable[[Record], None],
     ) -> None:
         self.environments = environments
-        self.out = out
+        self.options = options
         self.display = display
         self.stop = stop
-        self.given = (parameters, keep_memory)
+        self.finish = finish
         self.context = get_context("spawn")
-        self.hands: list[Hand] = []
+        self.workers: list[WorkerProcess] = []
         self.waiting: deque[Task] = deque()
 
-    def run(self, tasks: Iterable[Task], finish: Callable[[Record], None]) -> None:
-        """Make the pictures of all tasks.
-
-        Args:
-            tasks: in any order.
-            finish: gets each pair's record once its file is on disk.
+    def run(self, tasks: Iterable[Task]) -> None:
+        """Makes the images of all tasks, which may come in any order.
 
         Raises:
             OutputError: the output folder can no longer be written.
@@ -100,133 +89,126 @@ class Pool:
         self.waiting = deque(sorted(tasks, key=lambda task: -task.cost))
         needed = min(len(self.environments), len(self.waiting))
         try:
-            self.hands = [self._hire(index) for index in range(needed)]
-            for hand in self.hands:
-                self._hand_out(hand)
-            while any(hand.task for hand in self.hands):
+            self.workers = [self._start_worker(index) for index in range(needed)]
+            for worker in self.workers:
+                self._assign_task(worker)
+            while any(worker.task for worker in self.workers):
                 self.stop.check()
-                self._listen(finish, 0.2)
+                self._receive(0.2)
         except BaseException:
-            self._dismiss(finish, at_once=True)
+            self._end_workers(interrupt=True)
             raise
-        self._dismiss(finish, at_once=False)
+        self._end_workers(interrupt=False)
 
-    def _hire(self, index: int) -> Hand:
+    def _start_worker(self, index: int) -> WorkerProcess:
         ours, theirs = self.context.Pipe()
-        arguments = (theirs, self.environments[index], self.out, os.getpid(), *self.given)
+        arguments = (theirs, self.environments[index], self.options, os.getpid())
         process = self.context.Process(target=work_for_parent, args=arguments, daemon=True)
         process.start()
         theirs.close()
-        return Hand(index, process, ours)
+        return WorkerProcess(index, process, ours)
 
-    def _hand_out(self, hand: Hand) -> None:
-        hand.task, hand.left = None, None
-        if self.waiting:
-            hand.task = self.waiting.popleft()
-            hand.left = {job.pair.output.as_posix(): job for job in hand.task.jobs}
-            with suppress(OSError):  # it has just died; `_listen` sees to it
-                hand.line.send((hand.task.asked, hand.task.resolved, hand.task.jobs))
+    def _assign_task(self, worker: WorkerProcess) -> None:
+        """Sends a worker the next task, if there is one."""
+        worker.task = self.waiting.popleft() if self.waiting else None
+        worker.unfinished = {}
+        if worker.task:
+            worker.unfinished = {job.pair.output.as_posix(): job for job in worker.task.jobs}
+            with suppress(OSError):  # it has just died; `_receive` notices
+                worker.connection.send(worker.task)
 
-    def _listen(self, finish: Callable[[Record], None], seconds: float) -> None:
-        """Take what the workers say, for about so long at the most."""
-        lines = {hand.line: hand for hand in self.hands}
-        for line in wait(list(lines), seconds):
-            hand = lines[line]  # type: ignore[index]
+    def _receive(self, seconds: float) -> None:
+        """Handles one message of each worker that has sent some, after waiting for the first of
+        them for at most so long."""
+        by_connection = {worker.connection: worker for worker in self.workers}
+        for connection in wait(list(by_connection), seconds):
+            worker = by_connection[connection]  # type: ignore[index]
             try:
-                message: Message = hand.line.recv()
+                message: Message = worker.connection.recv()
             except (EOFError, OSError):
-                self._bury(hand, finish)
+                self._replace_dead(worker)
                 continue
-            self._take(hand, message, finish)
+            self._handle(worker, message)
 
-    def _take(self, hand: Hand, message: Message, finish: Callable[[Record], None]) -> None:
-        kind, said = message
-        if kind == "batch":
-            names, steps, weights = said
-            self.display.batch(names, steps, weights, hand.index)
-        elif kind == "step":
-            step, pairs, losses = said
-            self.display.step(step, pairs, lambda: losses, hand.index)
-        elif kind == "finished":
-            if hand.left is not None:
-                hand.left.pop(said["output"], None)
-            finish(said)
-        elif kind == "note":
-            self.display.note(said)
-        elif kind == "error":
-            raise said
-        elif kind == "free":
-            self._hand_out(hand)
+    def _handle(self, worker: WorkerProcess, message: Message) -> None:
+        match message:
+            case BatchBegun(names, steps, weights):
+                self.display.batch(names, steps, weights, worker.index)
+            case StepDone(step, pairs, losses):
+                self.display.step(step, pairs, lambda: losses, worker.index)
+            case PairFinished(record):
+                worker.unfinished.pop(record["output"], None)
+                self.finish(record)
+            case Note(text):
+                self.display.note(text)
+            case OutputBroken(error):
+                raise error
+            case TaskDone():
+                self._assign_task(worker)
 
-    def _bury(self, hand: Hand, finish: Callable[[Record], None]) -> None:
-        """A worker died: put what it was at back, or give it up, and hire another."""
-        hand.line.close()
-        hand.process.join()
-        code = hand.process.exitcode
-        task, left = hand.task, list((hand.left or {}).values())
-        self.hands.remove(hand)
-        if task is None or not left:
-            return self._replace(hand)
-        if task.tries + 1 < TRIES:
-            killed = code == -signal.SIGKILL
-            size = (len(left) + 1) // 2 if killed else len(left)
-            for start in range(0, len(left), size):
-                some = left[start : start + size]
-                share = task.cost * len(some) / len(task.jobs)
-                self.waiting.appendleft(
-                    Task(task.asked, task.resolved, some, share, task.tries + 1)
-                )
-        else:
-            how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+    def _replace_dead(self, worker: WorkerProcess) -> None:
+        """Puts the unfinished jobs of a worker that died back into the queue, or gives them up, and
+        starts another worker where there is work for it."""
+        worker.connection.close()
+        worker.process.join()
+        self.workers.remove(worker)
+        task, jobs = worker.task, list(worker.unfinished.values())
+        code = worker.process.exitcode or 0
+        if task and jobs and task.tries + 1 < TRIES:
+            size = (len(jobs) + 1) // 2 if code == -signal.SIGKILL else len(jobs)
+            for start in range(0, len(jobs), size):
+                part = jobs[start : start + size]
+                share = task.cost * len(part) / len(task.jobs)
+                self.waiting.appendleft(replace(task, jobs=part, cost=share, tries=task.tries + 1))
+        elif task:
+            how = f"signal {-code}" if code < 0 else f"exit code {code}"
             reason = f"its worker died twice ({how}), as when memory runs out; try a smaller --size"
-            for job in left:
-                finish(make_record(job, self.out, task.asked, status="failed", reason=reason))
-        return self._replace(hand)
-
-    def _replace(self, hand: Hand) -> None:
+            out, asked = self.options.out, task.settings.asked
+            for job in jobs:
+                self.finish(make_record(job, out, asked, status="failed", reason=reason))
         if self.waiting:
-            self.hands.append(self._hire(hand.index))
-            self._hand_out(self.hands[-1])
+            self.workers.append(self._start_worker(worker.index))
+            self._assign_task(self.workers[-1])
 
-    def _dismiss(self, finish: Callable[[Record], None], *, at_once: bool) -> None:
-        """End all workers, after the step in progress where `at_once`; what they have finished by
-        then is taken."""
-        for hand in self.hands:
+    def _end_workers(self, *, interrupt: bool) -> None:
+        """Ends all workers, after the step in progress where `interrupt`, and takes the records of
+        what they have finished by then."""
+        for worker in self.workers:
             with suppress(OSError):
-                hand.line.send(None)
-            if at_once:
-                hand.process.terminate()
+                worker.connection.send(None)
+            if interrupt:
+                worker.process.terminate()
         until = time.monotonic() + PATIENCE
-        while self.hands and time.monotonic() < until:
-            for hand in list(self.hands):
-                alive = hand.process.is_alive()
-                self._hear_out(hand, finish)
+        while self.workers and time.monotonic() < until:
+            for worker in list(self.workers):
+                alive = worker.process.is_alive()
+                self._receive_last(worker)
                 if not alive:
-                    self.hands.remove(hand)
+                    self.workers.remove(worker)
             time.sleep(0.02)
-        for hand in self.hands:
-            hand.process.kill()
-        self.hands = []
+        for worker in self.workers:
+            worker.process.kill()
+        self.workers = []
 
-    def _hear_out(self, hand: Hand, finish: Callable[[Record], None]) -> None:
-        """What a worker that is about to end has finished."""
-        # A line that cannot be written any more is entered by the next run, from the picture.
+    def _receive_last(self, worker: WorkerProcess) -> None:
+        """Takes what a worker that is about to end has still sent."""
+        # A record that cannot be written any more is entered by the next run, from the image.
         with suppress(EOFError, OSError, OutputError):
-            while hand.line.poll():
-                kind, said = hand.line.recv()
-                if kind == "finished":
-                    finish(said)
-                elif kind == "note":
-                    self.display.note(said)
+            while worker.connection.poll():
+                match worker.connection.recv():
+                    case PairFinished(record):
+                        self.finish(record)
+                    case Note(text):
+                        self.display.note(text)
 
 
 def environments(kind: str, devices: Sequence[int], threads: int) -> list[dict[str, str]]:
-    """What each worker finds in its environment.
+    """Returns what each worker finds in its environment.
 
     Args:
         kind: `cuda` or `cpu`.
         devices: indices of GPUs as this process sees them; on the CPU, one entry per worker.
-        threads: that PyTorch uses here, which CPU workers share.
+        threads: the number that PyTorch uses here, which CPU workers share.
     """
     if kind == "cuda":
         shown = os.environ.get("CUDA_VISIBLE_DEVICES", "")

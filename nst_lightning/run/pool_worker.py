@@ -1,20 +1,65 @@
-"""A worker's process: makes the batches that its parent hands it. Imports torch late."""
+"""The process of one worker, which makes the batches that its parent sends. Imports torch late."""
 
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 from threading import Lock
-from typing import Any
 
 from nst_lightning.errors import OutputError
 from nst_lightning.run.display import LOOK_SECONDS, Losses
+from nst_lightning.run.task import RunOptions
 from nst_lightning.store.ledger import Record
 
-Message = tuple[str, Any]
-"""`batch`, `step`, `note`, `finished`, `error` or `free`, and what belongs to it."""
+
+@dataclass(frozen=True)
+class BatchBegun:
+    """A batch begins: see `Display.batch`."""
+
+    names: list[str]
+    steps: int
+    weights: dict[str, float]
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """A step of the batch is done: see `Display.step`."""
+
+    step: int
+    pairs: int
+    losses: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that the user may want to know."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class PairFinished:
+    """A pair is done or has failed."""
+
+    record: Record
+
+
+@dataclass(frozen=True)
+class OutputBroken:
+    """The output folder can no longer be written; the process ends."""
+
+    error: OutputError
+
+
+@dataclass(frozen=True)
+class TaskDone:
+    """The worker waits for its next task."""
+
+
+Message = BatchBegun | StepDone | Note | PairFinished | OutputBroken | TaskDone
+"""What a worker's process tells its parent."""
 
 
 class Reporter:
@@ -26,7 +71,7 @@ class Reporter:
         parent: the parent's process; when it is gone, so is this one.
     """
 
-    def __init__(self, send: Any, every: int, parent: int) -> None:
+    def __init__(self, send: Callable[[Message], None], every: int, parent: int) -> None:
         self.send = send
         self.every = every
         self.parent = parent
@@ -39,7 +84,7 @@ class Reporter:
         self, names: Sequence[str], steps: int, weights: Mapping[str, float], worker: int = 0
     ) -> None:
         self.losses = {}
-        self.send(("batch", (list(names), steps, dict(weights))))
+        self.send(BatchBegun(list(names), steps, dict(weights)))
 
     def step(self, step: int, pairs: int, losses: Losses, worker: int = 0) -> None:
         if os.getppid() != self.parent:  # killed; nobody would take the result
@@ -47,67 +92,59 @@ class Reporter:
         now = time.monotonic()
         if not self.losses or step % self.every == 0 or now - self.seen > LOOK_SECONDS:
             self.losses, self.seen = dict(losses()), now
-        self.send(("step", (step, pairs, self.losses)))
+        self.send(StepDone(step, pairs, self.losses))
 
     def finished(self, record: Record) -> None:
-        self.send(("finished", record))
+        self.send(PairFinished(record))
 
     def note(self, text: str) -> None:
-        self.send(("note", text))
+        self.send(Note(text))
 
     def stop(self) -> None: ...
 
 
 def work_for_parent(
-    line: Connection,
-    environment: Mapping[str, str],
-    out: Path,
-    parent: int,
-    parameters: bool,
-    keep_memory: bool,
+    connection: Connection, environment: Mapping[str, str], options: RunOptions, parent: int
 ) -> None:
-    """Make batches until the parent says None, or is gone.
+    """Makes batches until the parent sends None, or is gone.
 
     Args:
-        line: to the parent: (asked, resolved, jobs) comes, messages go.
+        connection: to the parent: each `Task` comes, each `Message` goes.
         environment: set before torch is imported, which reads it then.
-        out: the output folder.
+        options: of the run.
         parent: its process id.
-        parameters: leave a YAML file of the complete settings beside each picture.
-        keep_memory: see `keep_freed_memory`.
     """
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and says so
-    from nst_lightning.run.worker import make_worker
+    from nst_lightning.run.memory import keep_freed_memory
+    from nst_lightning.run.worker import Worker
     from nst_lightning.stop import Interrupted, StopFlag
     from nst_lightning.vgg.weights import load_weights
 
     stop, lock = StopFlag(), Lock()
     signal.signal(signal.SIGTERM, lambda number, frame: stop.raised(number))
+    if options.keep_memory:
+        keep_freed_memory()
 
     def send(message: Message) -> None:
         with lock:
-            line.send(message)
+            connection.send(message)
 
-    current, worker = None, None
+    worker: Worker | None = None
     try:
-        while (task := line.recv()) is not None:
-            asked, resolved, jobs = task
-            if worker is None or asked != current:
+        while (task := connection.recv()) is not None:
+            if worker is None or task.settings != worker.case:
                 worker = None  # the network of another case, if any, is freed before
+                asked, resolved = task.settings.asked, task.settings.resolved
                 weights = load_weights(resolved.weights, resolved.network)
                 reporter = Reporter(send, asked.log_every, parent)
-                worker = make_worker(
-                    weights, asked, resolved, out, reporter, stop,
-                    parameters=parameters, keep_memory=keep_memory,
-                )  # fmt: skip
-                current = asked
+                worker = Worker(weights, task.settings, options, reporter, stop)
             try:
-                worker.run([jobs], reporter.finished)
+                worker.run([task.jobs], reporter.finished)
             except OutputError as error:
-                send(("error", error))
+                send(OutputBroken(error))
                 return
-            send(("free", None))
+            send(TaskDone())
     except Interrupted as interrupted:
         raise SystemExit(interrupted.exit_code) from None
     except (EOFError, BrokenPipeError, ConnectionResetError):

@@ -38,7 +38,7 @@ def pretend_done(folder: Path) -> None:
     from nst_lightning.grid.pairs import Case, Grid
     from nst_lightning.grid.sources import read_sources
     from nst_lightning.run.devices import choose_device, resolve
-    from nst_lightning.run.runner import identify
+    from nst_lightning.run.prepare import identify
     from nst_lightning.settings import build
     from nst_lightning.store.expected import write_wanted
     from nst_lightning.store.input_hashes import InputHashes
@@ -86,15 +86,17 @@ def timed(name: str, *words: object) -> None:
     )
 
 
-def sleep_for_parent(line: Any, environment: Any, out: Any, parent: Any, *rest: Any) -> None:
+def sleep_for_parent(connection: Any, environment: Any, options: Any, parent: Any) -> None:
     """A worker that sleeps as long as a picture's cost says."""
-    while (task := line.recv()) is not None:
-        _, _, jobs = task
-        line.send(("batch", ([job.pair.file for job in jobs], 1, {})))
-        for job in jobs:
+    from nst_lightning.run.pool_worker import BatchBegun, PairFinished, TaskDone
+
+    while (task := connection.recv()) is not None:
+        connection.send(BatchBegun([job.pair.file for job in task.jobs], 1, {}))
+        for job in task.jobs:
             time.sleep(naps(job.pair.file))
-            line.send(("finished", {"output": job.pair.file, "status": "done", "seconds": 0.0}))
-        line.send(("free", None))
+            record = {"output": job.pair.file, "status": "done", "seconds": 0.0}
+            connection.send(PairFinished(record))
+        connection.send(TaskDone())
 
 
 def naps(name: str) -> float:
@@ -108,6 +110,7 @@ def simulate(folder: Path, pairs: int, workers: int) -> None:
     from nst_lightning.grid.sources import Source
     from nst_lightning.run import pool
     from nst_lightning.run.display import Silent
+    from nst_lightning.run.task import CaseSettings, RunOptions, Task
     from nst_lightning.settings import build
     from nst_lightning.stop import StopFlag
     from nst_lightning.store.ledger import Ledger
@@ -117,7 +120,8 @@ def simulate(folder: Path, pairs: int, workers: int) -> None:
     settings = build({})
     source = Source(Path("c.png"), "c", (8, 8))
     jobs = [Job(Pair(source, source, f"{k}.png"), "c", "s", str(k)) for k in range(pairs)]
-    tasks = [pool.Task(settings, settings, [job], naps(job.pair.file)) for job in jobs]
+    case = CaseSettings(settings, settings)
+    tasks = [Task(case, [job], naps(job.pair.file)) for job in jobs]
     out = folder / "simulated"
     out.mkdir()
     ledger, first, last, seen = Ledger(out), [0.0] * workers, [0.0] * workers, {}
@@ -131,9 +135,8 @@ def simulate(folder: Path, pairs: int, workers: int) -> None:
         ledger.append(record)
         last[seen.pop(record["output"])] = time.perf_counter()
 
-    hands = pool.Pool([{}] * workers, out, Watch(), StopFlag(), parameters=True, keep_memory=False)
     started = time.perf_counter()
-    hands.run(tasks, finish)
+    pool.Pool([{}] * workers, RunOptions(out), Watch(), StopFlag(), finish).run(tasks)
     ends = [end - started for end in last]
     asleep = sum(naps(job.pair.file) for job in jobs)
     busy = sum(last) - sum(first)

@@ -8,7 +8,7 @@ import torch
 
 from nst_lightning.grid.pairs import Pair
 from nst_lightning.grid.sources import Source
-from nst_lightning.run.checkpoints import Checkpoints, Files, sliced
+from nst_lightning.run.checkpoints import CheckpointFiles, Checkpoints, sliced
 from nst_lightning.store.output import Job
 
 
@@ -35,7 +35,7 @@ def state(pictures: int) -> dict[str, object]:
 def keep(out: Path, jobs: list[Job]) -> Checkpoints:
     checkpoints = Checkpoints(out)
     checkpoints.announce(jobs)
-    Files().save_checkpoint(state(len(jobs)), checkpoints.path(jobs))
+    CheckpointFiles().save_checkpoint(state(len(jobs)), checkpoints.path(jobs))
     return checkpoints
 
 
@@ -116,9 +116,9 @@ def test_a_state_goes_when_all_its_pairs_are_done(jobs: list[Job], tmp_path: Pat
 def test_what_others_have_finished_is_swept(jobs: list[Job], tmp_path: Path):
     folder = keep(tmp_path, jobs[:1]).path(jobs[:1]).parent
     found = Checkpoints(tmp_path)
-    found.sweep({("a/s.png", "another")}.__contains__)
+    found.remove_done({("a/s.png", "another")}.__contains__)
     assert folder.is_dir()
-    found.sweep({("a/s.png", "id-a")}.__contains__)
+    found.remove_done({("a/s.png", "id-a")}.__contains__)
     assert not folder.exists()
 
 
@@ -140,6 +140,6 @@ def test_a_full_disk_is_an_oserror_and_leaves_the_state_before(
 
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(OSError, match="No space left"):
-        Files().save_checkpoint(state(3), path)
+        CheckpointFiles().save_checkpoint(state(3), path)
     assert path.read_bytes() == before
     assert sorted(p.name for p in path.parent.iterdir()) == ["pairs.json", "state.ckpt"]

@@ -16,16 +16,18 @@ from nst_lightning.drawing.loss_history import read_history
 from nst_lightning.grid.pairs import Grid, Pair
 from nst_lightning.grid.sources import read_sources
 from nst_lightning.imaging.read import Picture
-from nst_lightning.run import inputs
-from nst_lightning.run import worker as module
+from nst_lightning.run import inputs, result_writer
+from nst_lightning.run.checkpoints import CheckpointFiles
 from nst_lightning.run.display import Silent
 from nst_lightning.run.inputs import Inputs
+from nst_lightning.run.outcome import Stylised
+from nst_lightning.run.task import CaseSettings, RunOptions
 from nst_lightning.run.worker import Worker
 from nst_lightning.settings import BatchSettings, build
 from nst_lightning.stop import Interrupted, StopFlag
 from nst_lightning.store.ledger import Record
 from nst_lightning.store.output import Job
-from nst_lightning.transfer.module import build_network
+from nst_lightning.vgg.weights import load_weights
 
 SMALL = {
     "weights": "random",
@@ -56,8 +58,9 @@ def jobs(tmp_path: Path) -> list[Job]:
 def worker(out: Path, **changes: Any) -> Worker:
     short = {} if "scales" in changes else {"size": 32, "steps": 4}
     settings: BatchSettings = build({**SMALL, **short, **changes})
-    network = build_network(settings)
-    return Worker(network, "checksum", settings, settings, out, Silent(), StopFlag())
+    weights = load_weights(settings.weights, settings.network)
+    case = CaseSettings(settings, settings)
+    return Worker(weights, case, RunOptions(out), Silent(), StopFlag())
 
 
 def make(jobs: Sequence[Job], out: Path, **changes: Any) -> list[Record]:
@@ -66,10 +69,10 @@ def make(jobs: Sequence[Job], out: Path, **changes: Any) -> list[Record]:
     return records
 
 
-def test_each_picture_of_a_batch_has_its_own_course(jobs: list[Job], tmp_path: Path):
-    course = {"curves": True, "animate": "gif", "save_every": 1}
-    together = make(jobs, tmp_path / "both", **course)
-    alone = [make([job], tmp_path / "alone", **course)[0] for job in jobs]
+def test_each_picture_of_a_batch_has_its_own_recordings(jobs: list[Job], tmp_path: Path):
+    recordings = {"curves": True, "animate": "gif", "save_every": 1}
+    together = make(jobs, tmp_path / "both", **recordings)
+    alone = [make([job], tmp_path / "alone", **recordings)[0] for job in jobs]
     assert [record["status"] for record in together] == ["done", "done"]
     totals = []
     for job, one, other in zip(jobs, together, alone, strict=True):
@@ -123,14 +126,14 @@ def test_steps_are_counted_over_all_scales(jobs: list[Job], tmp_path: Path):
 def test_what_fails_beside_a_picture_costs_that_pair_alone(
     jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    drawn = module.draw_curves
+    drawn = result_writer.draw_curves
 
     def broken(path: Path, *rest: Any) -> None:
         if "two" in path.parts:
             raise ValueError("cannot be drawn")
         drawn(path, *rest)
 
-    monkeypatch.setattr(module, "draw_curves", broken)
+    monkeypatch.setattr(result_writer, "draw_curves", broken)
     first, second = make(jobs, tmp_path, curves=True)
     assert first["status"] == "done"
     assert second["status"] == "failed"
@@ -145,7 +148,7 @@ def test_a_batch_too_large_for_the_memory_is_halved(
     tried = []
     whole = Worker._make
 
-    def limited(self: Worker, some: Sequence[Job], state: Any) -> list[dict[str, Any]]:
+    def limited(self: Worker, some: Sequence[Job], state: Any) -> list[Stylised]:
         tried.append(len(some))
         if len(some) > 2 or "two" in some[0].pair.label:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
@@ -206,7 +209,7 @@ class StopAfter(Silent):
             self.flag.raised(signal.SIGTERM)
 
 
-COURSE = {"curves": True, "animate": "gif", "save_every": 2}
+RECORDINGS = {"curves": True, "animate": "gif", "save_every": 2}
 TWO_SCALES = [{"size": 24, "steps": 6}, {"size": 32, "steps": 8}]
 
 
@@ -215,7 +218,7 @@ TWO_SCALES = [{"size": 24, "steps": 6}, {"size": 32, "steps": 8}]
 def test_an_interrupted_batch_goes_on_bit_for_bit(
     jobs: list[Job], tmp_path: Path, interruptions: list[int], optimizer: str
 ):
-    settings = {**COURSE, "scales": TWO_SCALES, "optimizer": optimizer, "init": "noise"}
+    settings = {**RECORDINGS, "scales": TWO_SCALES, "optimizer": optimizer, "init": "noise"}
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     expected = make(jobs, whole, **settings)
     for steps in interruptions:
@@ -269,13 +272,13 @@ def test_states_are_written_as_time_goes_by(
     jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     saved: list[int] = []
-    kept = module.Files.save_checkpoint
+    kept = CheckpointFiles.save_checkpoint
 
-    def save(self: module.Files, checkpoint: dict[str, Any], path: Any, **rest: Any) -> None:
+    def save(self: CheckpointFiles, checkpoint: dict[str, Any], path: Any, **rest: Any) -> None:
         saved.append(checkpoint["global_step"])
         kept(self, checkpoint, path, **rest)
 
-    monkeypatch.setattr(module.Files, "save_checkpoint", save)
+    monkeypatch.setattr(CheckpointFiles, "save_checkpoint", save)
     make(jobs, tmp_path, steps=6, checkpoint_every=1e-6)
     assert saved == [1, 2, 3, 4, 5]
     assert not (tmp_path / ".nst").exists()
@@ -353,10 +356,10 @@ class Notes(Silent):
 def test_a_state_that_cannot_be_written_costs_no_picture(
     jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    def full(self: module.Files, *args: Any, **rest: Any) -> None:
+    def full(self: CheckpointFiles, *args: Any, **rest: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module.Files, "save_checkpoint", full)
+    monkeypatch.setattr(CheckpointFiles, "save_checkpoint", full)
     one = worker(tmp_path, checkpoint_every=1e-6)
     one.display = notes = Notes()
     records: list[Record] = []

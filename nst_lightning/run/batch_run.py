@@ -1,0 +1,131 @@
+"""One batch while it is made: how far it has come, what is recorded of it, what becomes of it."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from nst_lightning.callbacks.film import Film, frame_steps
+from nst_lightning.callbacks.history import History
+from nst_lightning.callbacks.saved_state import BatchProgress, SavedState
+from nst_lightning.imaging.quantise import to_levels
+from nst_lightning.run.outcome import Stylised
+from nst_lightning.settings import BatchSettings, Scale, finite
+from nst_lightning.store.output import Job
+from nst_lightning.transfer.colour import content_colours
+from nst_lightning.transfer.module import StyleTransfer
+
+
+class BatchRun:
+    """A batch over all its scales.
+
+    Args:
+        jobs: of one shape.
+        settings: with what each `auto` means on this device.
+        state: in which the batch was left by an earlier run, if it was begun.
+    """
+
+    def __init__(
+        self, jobs: Sequence[Job], settings: BatchSettings, state: SavedState | None
+    ) -> None:
+        self.jobs = jobs
+        self.settings = settings
+        self.history = History()
+        steps = frame_steps(settings.total_steps, settings.save_every, settings.save_first)
+        self.film = Film(steps)
+        self._progress = BatchProgress(torch.zeros(len(jobs)).long())
+        if state:
+            self._progress = BatchProgress(**state["run"])
+            step = self._progress.offset + state["global_step"]
+            self._progress.resumed = (*self._progress.resumed, step)
+        self.started = time.monotonic() - self._progress.seconds
+
+    def progress(self) -> BatchProgress:
+        """Returns how far the batch has come by now."""
+        return replace(self._progress, seconds=time.monotonic() - self.started)
+
+    def remaining_scales(self) -> list[Scale]:
+        """Returns the scales that are not finished."""
+        return self.settings.scales[self._progress.scale :]
+
+    def recorders(self) -> list[L.Callback]:
+        """Returns the callbacks that record what the settings ask for, the same for every scale."""
+        history = [self.history] if self.settings.curves else []
+        return [*history, *([self.film] if self.settings.animate != "none" else [])]
+
+    def finish_scale(self, model: StyleTransfer, scale: Scale) -> bool:
+        """Takes note of a scale that is over.
+
+        Returns:
+            Whether the batch can go on to the next scale.
+
+        Raises:
+            RuntimeError: some of several images diverged before the last scale; each pair is to be
+                made alone.
+        """
+        progress = self._progress
+        stopped = model.stopped_at.cpu()
+        progress.steps += torch.where(stopped > 0, stopped, scale.steps)
+        if model.float32_from and progress.float32_from is None:
+            progress.float32_from = progress.offset + model.float32_from
+        progress.scale += 1
+        if (model.failed_at > 0).any():
+            if len(self.jobs) > 1 and self.remaining_scales():
+                raise RuntimeError("one of several images diverged: each is to go on alone")
+            return False
+        progress.offset += scale.steps
+        return True
+
+    @torch.no_grad()
+    def results(
+        self,
+        model: StyleTransfer,
+        alphas: Sequence[Tensor | None],
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> list[Stylised]:
+        """Measures and returns the finished images.
+
+        Args:
+            model: of the last scale.
+            alphas: of the contents at that scale, (1, 1, H, W) each.
+            device: where the losses are computed.
+            dtype: what the losses are computed in.
+        """
+        settings = self.settings
+        images, diverged = model.picture().cpu(), model.failed_at.tolist()
+        # Losses are those of what the file holds, before `finish` and lossy compression.
+        levels = to_levels(images, settings.bit_depth, dither=settings.dither).to(dtype)
+        saved = content_colours((levels / (2**settings.bit_depth - 1)).to(device), settings)
+        losses = {name: v.tolist() for name, v in model.to(device).evaluate(saved).items()}
+        progress = self.progress()
+        weights = {name: weight for name, weight in settings.term_weights.items() if weight > 0}
+        return [
+            Stylised(
+                image=images[i],
+                alpha=alphas[i],
+                losses={name: finite(values[i]) for name, values in losses.items()},
+                unweighted={
+                    name: finite(values[i] / weights[name])
+                    for name, values in losses.items()
+                    if name in weights
+                },
+                history=self.history.of(i),
+                frames=self.film.of(i),
+                diverged_at=progress.offset + diverged[i] if diverged[i] else 0,
+                float32_from=progress.float32_from,
+                resumed=progress.resumed,
+                steps=int(progress.steps[i]),
+                seconds=round(progress.seconds / len(self.jobs), 3),
+            )
+            for i in range(len(self.jobs))
+        ]
+
+
+def batch_name(jobs: Sequence[Job]) -> str:
+    """Returns what a batch is called in a sentence."""
+    first = jobs[0].pair.extras.as_posix()
+    return f"{first} and {len(jobs) - 1} more" if len(jobs) > 1 else first

@@ -1,0 +1,61 @@
+"""What became of a pair."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nst_lightning.drawing.loss_history import Row
+from nst_lightning.errors import UserError
+
+
+@dataclass(frozen=True)
+class Stylised:
+    """The image of a pair, and how it was made."""
+
+    image: Tensor
+    """(3, H, W) in [0, 1], on the CPU."""
+    alpha: Tensor | None
+    """(1, 1, H, W) in [0, 1], of a content that has transparency."""
+    losses: dict[str, float | None]
+    """The weighted loss terms of what the file holds; None stands for no finite number."""
+    unweighted: dict[str, float | None]
+    history: list[Row]
+    """The losses of each step, where they are asked for."""
+    frames: list[Tensor]
+    """Of a film, where one is asked for: (3, H, W) of 0 … 255 each."""
+    diverged_at: int
+    """The step at which the loss was no longer finite; 0 where all went well."""
+    float32_from: int | None
+    resumed: tuple[int, ...]
+    """The steps after which it was interrupted."""
+    steps: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a pair has no image."""
+
+    reason: str
+
+
+Outcome = Stylised | Failure
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a device ran out of memory; on the CPU PyTorch says so in words only."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        isinstance(error, RuntimeError) and "not enough memory" in str(error)
+    )
+
+
+def explain(error: Exception) -> str:
+    """Returns an exception as one line for the user."""
+    if is_out_of_memory(error):
+        return (
+            "there is not enough memory for it; choose a smaller --size, --recompute, or "
+            "--precision bf16-mixed"
+        )
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"

@@ -1,0 +1,113 @@
+"""What of the cases of a run is left to make: identifies the pairs, skips those that are done."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from nst_lightning.errors import UserError
+from nst_lightning.grid.masks import mask_problem
+from nst_lightning.grid.pairs import Case
+from nst_lightning.grid.sources import shapes
+from nst_lightning.imaging.read import read_picture
+from nst_lightning.run.devices import choose_device, resolve
+from nst_lightning.run.result_file import too_large
+from nst_lightning.run.task import CaseSettings
+from nst_lightning.settings import BatchSettings
+from nst_lightning.store.fingerprint import INITS, Fingerprints, masks_sha256, style_sha256
+from nst_lightning.store.input_hashes import InputHashes
+from nst_lightning.store.output import Finished, Job
+from nst_lightning.vgg.weights import Weights, load_weights
+
+
+@dataclass(frozen=True)
+class PreparedCase:
+    """A case whose finished images are known."""
+
+    settings: CaseSettings
+    weights: Weights
+    todo: list[Job]
+    broken: list[tuple[Job, str]]
+    """The pairs that cannot be made, each with the reason."""
+    done: int
+
+    def largest_image(self) -> int:
+        """Returns the pixels of the largest image that is to be made; 0 where there is none."""
+        asked = self.settings.asked
+        sizes = [scale.target for scale in asked.scales]
+        at = (shapes(job.pair.content, sizes, asked.upscale) for job in self.todo)
+        return max((height * width for scales in at for height, width in scales), default=0)
+
+
+def prepare_cases(
+    cases: Sequence[Case], finished: Finished, hashes: InputHashes, *, overwrite: bool
+) -> list[PreparedCase]:
+    """Sees what the cases have finished and what is left.
+
+    Args:
+        cases: what is asked for.
+        finished: what the output folder holds.
+        hashes: of the inputs; the new ones are kept for the next run.
+        overwrite: whether images of other settings or inputs may be replaced.
+
+    Raises:
+        UserError: something cannot work for any pair, or is in the way.
+    """
+    prepared = []
+    load = cache(load_weights)
+    for case in cases:
+        check_start(case.settings)
+        weights = load(case.settings.weights, case.settings.network)
+        resolved = resolve(case.settings, choose_device(case.settings.accelerator))
+        todo: list[Job] = []
+        broken: list[tuple[Job, str]] = []
+        done = 0
+        for job, problem in identify(case, resolved, weights, hashes):
+            if problem:
+                broken.append((job, problem))
+            elif finished.has(job, resolved, overwrite=overwrite):
+                done += 1
+            else:
+                todo.append(job)
+        settings = CaseSettings(case.settings, resolved)
+        prepared.append(PreparedCase(settings, weights, todo, broken, done))
+    hashes.save()
+    return prepared
+
+
+def check_start(settings: BatchSettings) -> None:
+    """Sees that the image to start from, where one is named, can be read.
+
+    Raises:
+        UserError: it cannot.
+    """
+    if settings.init not in INITS:
+        if not Path(settings.init).exists():
+            raise UserError(
+                f"--init {settings.init}: is neither {', '.join(INITS)} nor a picture file."
+            )
+        read_picture(settings.init, max_pixels=settings.max_pixels)
+
+
+def identify(
+    case: Case, resolved: BatchSettings, weights: Weights, hashes: InputHashes
+) -> Iterator[tuple[Job, str]]:
+    """Yields the pairs of a case as jobs, each with the reason why it cannot be made, if any."""
+    fingerprints = Fingerprints(resolved, weights.checksum)
+    for pair in case.pairs:
+        problem = pair.problem or too_large(pair.content, resolved)
+        problem = problem or mask_problem(pair, case.settings.max_pixels)
+        shas = ("", "", "")
+        if not problem:
+            try:
+                shas = (
+                    hashes.of(pair.content.path),
+                    style_sha256(pair.style, hashes.of),
+                    masks_sha256(pair, hashes.of),
+                )
+            except OSError as error:
+                problem = f"{error.filename}: cannot be read ({error.strerror})."
+        if problem:
+            yield Job(pair, "", "", "", case.labels), problem
+        else:
+            yield Job(pair, *shas[:2], fingerprints.of(*shas), case.labels, shas[2]), ""

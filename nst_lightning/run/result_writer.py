@@ -1,0 +1,135 @@
+"""Everything that is written of a pair once it is made, and its record."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from nst_lightning.drawing.curves import draw_curves
+from nst_lightning.drawing.films import write_film
+from nst_lightning.drawing.loss_history import write_history
+from nst_lightning.errors import OutputError
+from nst_lightning.files import write_text
+from nst_lightning.imaging.write import to_uint8, write_png
+from nst_lightning.layout import CURVES, HISTORY, LAST_GOOD, film_name, settings_beside
+from nst_lightning.run.outcome import Failure, Outcome, Stylised, explain
+from nst_lightning.run.result_file import finished_picture, write_result
+from nst_lightning.run.task import CaseSettings, RunOptions
+from nst_lightning.settings import dump_yaml
+from nst_lightning.store.ledger import Record
+from nst_lightning.store.output import RECORD_KEY, Job, encode
+from nst_lightning.store.records import make_record
+
+
+class ResultWriter:
+    """Writes the files of the pairs of a case.
+
+    Args:
+        case: its settings.
+        options: of the run.
+        weights_checksum: of the network, for the records.
+        device: that the images are made on, for the records.
+    """
+
+    def __init__(
+        self, case: CaseSettings, options: RunOptions, weights_checksum: str, device: torch.device
+    ) -> None:
+        self.case = case
+        self.options = options
+        self.weights_checksum = weights_checksum
+        self.device = device
+
+    def write(self, job: Job, outcome: Outcome) -> Record:
+        """Writes what was made of a pair and returns its record, which says that it failed where
+        there is nothing to write or it cannot be drawn.
+
+        Raises:
+            OutputError: the output folder can no longer be written.
+        """
+        if isinstance(outcome, Failure):
+            return self._record(job, status="failed", reason=outcome.reason)
+        try:
+            if outcome.diverged_at:
+                return self._write_diverged(job, outcome)
+            return self._write_done(job, outcome)
+        except OSError as error:
+            raise OutputError.at(self.options.out / job.pair.output, error) from None
+        except Exception as error:
+            return self._record(job, status="failed", reason=explain(error))
+
+    def _write_done(self, job: Job, made: Stylised) -> Record:
+        """Writes the files of a finished image, the image with its record inside last."""
+        settings, content = self.case.resolved, job.pair.content.path
+        image, alpha = finished_picture(made.image, made.alpha, content, settings)
+        path = self.options.out / job.pair.output
+        record = self._record(job, status="done", **self._facts(made, image))
+        self._write_beside(job, made, path)
+        write_result(path, image, alpha, content, settings, record)
+        return record | {"bytes": path.stat().st_size}
+
+    def _write_diverged(self, job: Job, made: Stylised) -> Record:
+        """Writes the files of an image that diverged, its last good state among them."""
+        path = self.options.out / job.pair.extras / LAST_GOOD
+        reason = (
+            f"the loss was no longer a finite number at step {made.diverged_at}; try smaller "
+            "weights (the last good picture is "
+            f"{path.relative_to(self.options.out).as_posix()})"
+        )
+        facts = self._facts(made, made.image)
+        record = self._record(job, status="failed", reason=reason, **facts)
+        self._write_beside(job, made, path)
+        write_png(path, made.image, made.alpha, {RECORD_KEY: encode(record)})
+        return record | {"bytes": path.stat().st_size}
+
+    def _write_beside(self, job: Job, made: Stylised, path: Path) -> None:
+        """Writes the curves, the film and the settings, where asked for.
+
+        Args:
+            path: the image's, beside which the settings go.
+        """
+        folder = self.options.out / job.pair.extras
+        if made.history:
+            write_history(folder / HISTORY, made.history)
+            draw_curves(folder / CURVES, {job.pair.label: made.history}, job.pair.label)
+        if made.frames:
+            stopped_early = made.steps < self.case.resolved.total_steps
+            shown = [*made.frames, *([to_uint8(made.image)] if stopped_early else [])]
+            frames = [Image.fromarray(frame.permute(1, 2, 0).numpy()) for frame in shown]
+            write_film(folder / film_name(self.case.resolved.animate), frames)
+        if self.options.write_settings:
+            write_text(settings_beside(path), dump_yaml(self.case.asked))
+
+    def _facts(self, made: Stylised, image: torch.Tensor) -> dict[str, Any]:
+        """Returns what the record says of how an image was made."""
+        settings = self.case.resolved
+        return {
+            "losses": made.losses,
+            "unweighted": made.unweighted,
+            "steps": made.steps,
+            **({"float32_from": made.float32_from} if made.float32_from else {}),
+            **({"resumed": list(made.resumed)} if made.resumed else {}),
+            "seconds": made.seconds,
+            "device": device_name(self.device),
+            "resolved": {
+                "learning_rate": settings.resolved_learning_rate,
+                "accelerator": self.device.type,
+                "precision": settings.precision,
+                "width": image.shape[-1],
+                "height": image.shape[-2],
+            },
+        }
+
+    def _record(self, job: Job, **facts: Any) -> Record:
+        return make_record(
+            job,
+            self.options.out,
+            self.case.asked,
+            weights_checksum=self.weights_checksum,
+            **facts,
+        )
+
+
+def device_name(device: torch.device) -> str:
+    """Returns `cpu` or the accelerator's own name."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

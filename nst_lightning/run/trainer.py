@@ -1,0 +1,60 @@
+"""The Trainer of one fit: the only place that builds one."""
+
+import logging
+import tempfile
+import warnings
+from typing import Any, cast
+
+import lightning as L
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+
+from nst_lightning.callbacks.saved_state import SavedState
+from nst_lightning.run.checkpoints import CheckpointFiles
+from nst_lightning.settings import BatchSettings
+
+
+def make_trainer(
+    settings: BatchSettings,
+    callbacks: list[L.Callback] | None = None,
+    state: SavedState | None = None,
+) -> L.Trainer:
+    """Returns a Trainer for one fit, which writes nothing but what the callbacks do.
+
+    Args:
+        settings: with what each `auto` means on this device.
+        callbacks: of the fit.
+        state: what the fit goes on from, if anything.
+    """
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    return L.Trainer(
+        accelerator=settings.accelerator,
+        devices=1,
+        precision=cast(Any, settings.precision),
+        max_epochs=1,
+        callbacks=callbacks,
+        # Slurm, if any, is dealt with in slurm.py: Lightning's own part in it is off.
+        plugins=[CheckpointFiles(state), LightningEnvironment()],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tempfile.gettempdir(),
+    )
+
+
+def fit(
+    model: L.LightningModule,
+    settings: BatchSettings,
+    callbacks: list[L.Callback],
+    state: SavedState | None,
+) -> None:
+    """Fits a model, from a saved state on where there is one; see `make_trainer`.
+
+    Raises:
+        SIGTERMException: the process got that signal and Lightning noticed first.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        trainer = make_trainer(settings, callbacks, state)
+        trainer.fit(model, ckpt_path="saved state" if state else None)
