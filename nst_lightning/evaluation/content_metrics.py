@@ -10,7 +10,7 @@ from torchmetrics.functional.image import (
 from torchmetrics.functional.image import total_variation as summed_variation
 
 from nst_lightning.settings.sizes import fit
-from nst_lightning.transfer.colour import luma
+from nst_lightning.transfer.keep_colours import luma
 
 POSITIONS = 32
 """Of CFSD, along the longest side: 4 MB per image instead of 1 GB at 512 px."""

@@ -15,7 +15,7 @@ from nst_lightning.imaging.quantise import to_levels
 from nst_lightning.run.outcome import Stylised
 from nst_lightning.settings import BatchSettings, Scale, finite
 from nst_lightning.store.output import Job
-from nst_lightning.transfer.colour import content_colours
+from nst_lightning.transfer.keep_colours import content_colours
 from nst_lightning.transfer.module import StyleTransfer
 
 
@@ -99,7 +99,8 @@ class BatchRun:
         images, diverged = model.picture().cpu(), model.failed_at.tolist()
         # Losses are those of what the file holds, before `finish` and lossy compression.
         levels = to_levels(images, settings.bit_depth, dither=settings.dither).to(dtype)
-        saved = content_colours((levels / (2**settings.bit_depth - 1)).to(device), settings)
+        image = (levels / (2**settings.bit_depth - 1)).to(device)
+        saved = content_colours(image, settings.preserve_color)
         losses = {name: v.tolist() for name, v in model.to(device).evaluate(saved).items()}
         progress = self.progress()
         weights = {name: weight for name, weight in settings.term_weights.items() if weight > 0}

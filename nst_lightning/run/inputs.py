@@ -21,17 +21,17 @@ from nst_lightning.settings import BatchSettings, Scale
 from nst_lightning.settings.sizes import fit
 from nst_lightning.store.fingerprint import pair_seed
 from nst_lightning.store.output import Job
-from nst_lightning.transfer.colour import content_colours, style_colours
+from nst_lightning.transfer.keep_colours import content_colours, style_colours
 from nst_lightning.transfer.start import starting_image
 from nst_lightning.transfer.targets import (
-    Described,
     Part,
+    StyleDescription,
     Targets,
-    assemble,
+    assemble_targets,
     content_targets,
     describe_style,
     make_part,
-    stack,
+    stack_targets,
 )
 from nst_lightning.vgg.network import VGG
 
@@ -67,7 +67,7 @@ class Inputs:
         """What the pictures of a batch are drawn to."""
         height, width = self.content(jobs[0], scale).rgb.shape[-2:]
         kind = style_kind(self.settings, height * width)
-        return stack([self._targets(job, scale, kind) for job in jobs], kind)
+        return stack_targets([self._targets(job, scale, kind) for job in jobs], kind)
 
     def start(self, job: Job, scale: Scale) -> Tensor:
         """Where a picture starts at one of the scales, (1, 3, H, W)."""
@@ -77,7 +77,8 @@ class Inputs:
             first = max(job.pair.style.parts, key=lambda part: part.share)
             style = self._style_image(job, first.path, scale, 1.0)
         seed = pair_seed(self.settings.seed, job.content_sha256, job.style_sha256)
-        return starting_image(content_colours(content, self.settings), style, self.settings, seed)
+        transferred = content_colours(content, self.settings.preserve_color)
+        return starting_image(transferred, style, self.settings, seed)
 
     def read_ahead(self, reader: Executor, jobs: Sequence[Job], following: Sequence[Job]) -> None:
         """Begin to read what the batch after this one needs and nothing before it has read."""
@@ -92,7 +93,8 @@ class Inputs:
 
         def make() -> tuple[Picture, dict[str, Tensor]]:
             picture = self._read(job.pair.content.path, self._content_size(job, scale))
-            image = content_colours(picture.rgb, self.settings).to(self.device, self.dtype)
+            image = content_colours(picture.rgb, self.settings.preserve_color)
+            image = image.to(self.device, self.dtype)
             return picture, content_targets(self._network(), image, self.settings)
 
         key = ("content", job.pair.content.path, self._content_size(job, scale))
@@ -113,14 +115,14 @@ class Inputs:
             return make_part(one.share / len(sizes), one.region, own, describe)
 
         parts = [part(one, size) for one in job.pair.style.parts for size in sizes]
-        return assemble(features, mask, parts, kind)
+        return assemble_targets(features, mask, parts, kind)
 
     def _describe(
         self, job: Job, part: StylePart, scale: Scale, size: float, kind: StyleKind, region: str
-    ) -> Described:
+    ) -> StyleDescription:
         """What the style loss keeps of a style at one size, or of one of its regions."""
 
-        def make() -> Described:
+        def make() -> StyleDescription:
             image = self._style_image(job, part.path, scale, size).to(self.device, self.dtype)
             if min(image.shape[-2:]) < self.network.minimum_side:
                 raise UserError(
@@ -150,7 +152,8 @@ class Inputs:
         style = self._read(path, self._style_shape(job, scale, size)).rgb
         if self.settings.preserve_color == "none":
             return style
-        return style_colours(style, self.content(job, scale).rgb, self.settings)
+        content, s = self.content(job, scale).rgb, self.settings
+        return style_colours(style, content, s.preserve_color, s.color_variant)
 
     def _content_size(self, job: Job, scale: Scale) -> int | Shape:
         """Longest side of the content, or its (height, width)."""

@@ -16,7 +16,7 @@ from nst_lightning.imaging.xmp import packet
 from nst_lightning.settings import BatchSettings
 from nst_lightning.store.ledger import Record
 from nst_lightning.store.output import RECORD_KEY, encode
-from nst_lightning.transfer.detail import with_detail
+from nst_lightning.transfer.detail import add_detail
 
 
 def too_large(content: Source, settings: BatchSettings) -> str:
@@ -56,7 +56,7 @@ def finished_picture(
     if picture.shape[-2] >= height and picture.shape[-1] >= width:
         return picture, alpha
     keep = settings.preserve_color == "luminance"
-    return with_detail(picture[None], original.rgb, keep_colours=keep)[0], original.alpha
+    return add_detail(picture[None], original.rgb, keep_colours=keep)[0], original.alpha
 
 
 def write_result(

@@ -158,7 +158,7 @@ class Worker:
         for scale in batch.remaining_scales():
             model, alphas = self._model(jobs, scale, image)
             self._fit(model, batch, state)
-            state, image = None, model.drawn()
+            state, image = None, model.optimised()
             if not batch.finish_scale(model, scale):
                 break
         return batch.results(model, alphas, self.device, self.dtype)

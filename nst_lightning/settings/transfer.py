@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 StyleLossName = Literal["gram", "mean-variance", "wasserstein", "sliced-wasserstein", "patches"]
+PreserveColor = Literal["none", "luminance", "match-linear", "match-histogram"]
+ColorVariant = Literal["symmetric", "pca", "cholesky"]
 
 FIVE_LAYERS = {
     "relu1_1": 1.0,
@@ -163,16 +165,13 @@ class TransferSettings(Model):
     style_fit: Annotated[Literal["keep", "content"], Knob("pixels", SIZES, "keep")] = "keep"
     """Whether the style keeps its own aspect, or is reshaped to the size of the content."""
 
-    preserve_color: Annotated[
-        Literal["none", "luminance", "match-linear", "match-histogram"],
-        Knob("pixels", COLOURS, "none"),
-    ] = "none"
+    preserve_color: Annotated[PreserveColor, Knob("pixels", COLOURS, "none")] = "none"
     """Keep the content's colours: luminance transfers brightness alone (Y of YIQ) and puts the
     content's colours back; match-linear and match-histogram give the style the content's colours
     first, in sRGB."""
 
     color_variant: Annotated[
-        Literal["symmetric", "pca", "cholesky"],
+        ColorVariant,
         Knob("pixels", COLOURS, "symmetric", goes_with=("preserve_color", "match-linear")),
     ] = "symmetric"
     """Which of the maps that match-linear has to choose from; symmetric moves colours least."""

@@ -1,13 +1,13 @@
-"""A result enlarged to the size of its content, with the content's own detail."""
+"""Enlarges a result to the size of its content, with the content's own detail."""
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from nst_lightning.imaging.resize import resize
-from nst_lightning.transfer.colour import luma, with_luma
+from nst_lightning.transfer.keep_colours import luma, with_luma
 
 RADIUS = 4
-"""Of the windows in which a result is compared with its content, in the result's pixels."""
+"""The radius of the windows in which a result is compared with its content, in its pixels."""
 
 RIDGE = 1e-3
 """Added to the content's variance, so that grain in flat areas counts for nothing: a standard
@@ -17,8 +17,8 @@ GAINS = (0.5, 1.0)
 """The least and the most of the content's detail that is added."""
 
 
-def with_detail(result: Tensor, content: Tensor, *, keep_colours: bool = False) -> Tensor:
-    """The result at the content's size: enlarged, and what that lacks of the content's luma added.
+def add_detail(result: Tensor, content: Tensor, *, keep_colours: bool = False) -> Tensor:
+    """Enlarges the result to the content's size and adds what it lacks of the content's luma.
 
     What is added is the content's luma less the same brought to the result's size and back (one
     level of a Laplacian pyramid), times a gain for each place and channel: the slope with which the
@@ -40,32 +40,34 @@ def with_detail(result: Tensor, content: Tensor, *, keep_colours: bool = False) 
     size = (content.shape[-2], content.shape[-1])
     result, gray = result.float(), luma(content)[:, :1]
     small = resize(gray, *result.shape[-2:])
-    gain = _mean(slope(small, result)).clamp(*GAINS)
-    detail = gray - _enlarged(small, size, "bicubic")
-    made = _enlarged(result, size, "bicubic") + _enlarged(gain, size, "bilinear") * detail
-    made = made.clamp(0, 1)
-    return with_luma(content, made) if keep_colours else made
+    gain = _window_mean(slope(small, result)).clamp(*GAINS)
+    detail = gray - _enlarge(small, size, "bicubic")
+    large = _enlarge(result, size, "bicubic") + _enlarge(gain, size, "bilinear") * detail
+    large = large.clamp(0, 1)
+    return with_luma(content, large) if keep_colours else large
 
 
-def slope(guide: Tensor, picture: Tensor) -> Tensor:
-    """How much each channel changes with the guide, around every pixel: cov / (var + ridge).
+def slope(guide: Tensor, image: Tensor) -> Tensor:
+    """Computes how much each channel changes with the guide, around every pixel.
+
+    It is cov / (var + ridge).
 
     Args:
         guide: (B, 1, H, W).
-        picture: (B, C, H, W).
+        image: (B, C, H, W).
 
     Returns:
         (B, C, H, W).
     """
-    centre, level = _mean(guide), _mean(picture)
-    covariance = _mean(guide * picture) - centre * level
-    return covariance / (_mean(guide.square()) - centre.square() + RIDGE)
+    centre, level = _window_mean(guide), _window_mean(image)
+    covariance = _window_mean(guide * image) - centre * level
+    return covariance / (_window_mean(guide.square()) - centre.square() + RIDGE)
 
 
-def _mean(image: Tensor) -> Tensor:
-    """Over the window around each pixel, as far as it lies within the picture."""
+def _window_mean(image: Tensor) -> Tensor:
+    """Averages over the window around each pixel, as far as it lies within the image."""
     return F.avg_pool2d(image, 2 * RADIUS + 1, stride=1, padding=RADIUS, count_include_pad=False)
 
 
-def _enlarged(image: Tensor, size: tuple[int, int], mode: str) -> Tensor:
+def _enlarge(image: Tensor, size: tuple[int, int], mode: str) -> Tensor:
     return F.interpolate(image, size, mode=mode, align_corners=False)

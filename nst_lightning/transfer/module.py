@@ -1,4 +1,4 @@
-"""Style transfer as a LightningModule whose only parameter is the picture."""
+"""Style transfer as a LightningModule whose only parameter is the image."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ from nst_lightning.imaging.mask import Mask
 from nst_lightning.imaging.quantise import to_levels
 from nst_lightning.optim.lbfgs import BatchedLBFGS
 from nst_lightning.settings import TransferSettings
-from nst_lightning.transfer.colour import content_colours, with_luma
+from nst_lightning.transfer.keep_colours import content_colours, with_luma
 from nst_lightning.transfer.objective import (
     TotalWithGradient,
     TransferLoss,
@@ -30,7 +30,7 @@ from nst_lightning.vgg.weights import Weights, load_weights
 
 
 def build_network(settings: TransferSettings, weights: Weights | None = None) -> VGG:
-    """The extractor that the settings ask for; fetches its weights unless they are given."""
+    """Builds the extractor that the settings ask for; fetches its weights unless they are given."""
     weights = weights or load_weights(settings.weights, settings.network)
     layers = [*settings.active_content_layers, *settings.active_style_layers]
     return VGG(weights, layers, settings.network, settings.pooling)
@@ -43,7 +43,7 @@ STALLED = 1e-3
 """In low precision, a smaller relative gain per window is taken for a stall."""
 
 CHANGING = ("image", "failed_at", "stopped_at", "average", "averaged")
-"""What a checkpoint keeps of the module's own tensors."""
+"""The tensors of the module that a checkpoint keeps."""
 
 
 class StyleTransfer(L.LightningModule):
@@ -106,7 +106,7 @@ class StyleTransfer(L.LightningModule):
         self.steps = steps or self.settings.scales[-1].steps
         self.network = network or build_network(self.settings)
         styles = [Style(style)] if isinstance(style, Tensor) else list(style)
-        transferred = content_colours(content, self.settings)
+        transferred = content_colours(content, self.settings.preserve_color)
         if targets is None:
             targets = make_targets(self.network, content, styles, mask, self.settings)
         self.loss = TransferLoss(targets, self.settings, (content.shape[-2], content.shape[-1]))
@@ -140,7 +140,7 @@ class StyleTransfer(L.LightningModule):
 
     @torch.no_grad()
     def _set_units(self, origin: Tensor) -> None:
-        """Measure the losses in what they are worth at the start, or in their targets' energy."""
+        """Measures the losses in what they are worth at the start, or in their targets' energy."""
         if self.settings.weighting == "energy":
             self.loss.set_units(None)
             return
@@ -150,13 +150,13 @@ class StyleTransfer(L.LightningModule):
         self.loss.set_units(compute_losses(network, self.loss, image, target.dtype).losses)
 
     def composed(self, image: Tensor) -> Tensor:
-        """Pictures (B, 3, H, W) with the content where no style is wanted."""
+        """Puts the content into images (B, 3, H, W) where no style is wanted."""
         if self.kept is None or self.transferred is None:
             return image
         return torch.lerp(image, self.transferred.to(image), self.kept.to(image))
 
     def evaluate(self, image: Tensor) -> dict[str, Tensor]:
-        """The weighted loss terms of pictures (B, 3, H, W), and their `total`; (B,) each.
+        """Computes the weighted loss terms of images (B, 3, H, W) and their `total`, (B,) each.
 
         The network runs in autocast's precision, where that is on. Only `total` has a gradient.
         """
@@ -174,7 +174,7 @@ class StyleTransfer(L.LightningModule):
         return {**terms, "total": total}
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
-        """Every `WINDOW` steps, see how the losses got on."""
+        """Looks every `WINDOW` steps at how the losses get on."""
         if batch_idx == 0 or batch_idx % WINDOW:
             return None
         total = self.losses["total"]
@@ -196,14 +196,14 @@ class StyleTransfer(L.LightningModule):
         return (self.failed_at == 0) & (self.stopped_at == 0)
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        """One evaluation, one step."""
+        """Makes one evaluation and one step."""
         optimizer = cast(Any, self.optimizers())
         optimizer.zero_grad()
         losses = self.evaluate(self.composed(self.image))
         self.manual_backward(losses["total"].sum())
         self.losses = {name: value.detach() for name, value in losses.items()}
         self.earlier = self.losses["total"] if self.earlier is None else self.earlier
-        before = self._stop_the_broken()
+        before = self._stop_failed()
         optimizer.step()
         with torch.no_grad():
             if self.settings.bounds and self.settings.optimizer == "adam":
@@ -216,9 +216,9 @@ class StyleTransfer(L.LightningModule):
         self.log("loss", self.losses["total"].mean(), prog_bar=shown, batch_size=len(before))
 
     def _average(self) -> None:
-        """Take the picture after a step into the average.
+        """Takes the image after a step into the average.
 
-        avg + (1−d)/(1−dⁿ)·(x − avg) with n pictures so far, the start among them, is the
+        avg + (1−d)/(1−dⁿ)·(x − avg) with n images so far, the start among them, is the
         bias-corrected moving average Σ dⁿ⁻ᵏ·xₖ / Σ dⁿ⁻ᵏ (Kingma & Ba 2015, section 3).
         """
         if self.average is None or self.averaged is None:
@@ -229,23 +229,23 @@ class StyleTransfer(L.LightningModule):
         grown = torch.lerp(self.average, self.image, per_image(share))
         self.average.copy_(torch.where(per_image(running), grown, self.average))
 
-    def _stop_the_broken(self) -> Tensor:
-        """Find pictures whose loss or gradient just left the finite numbers, and still them.
+    def _stop_failed(self) -> Tensor:
+        """Stops images whose loss or gradient just left the finite numbers.
 
         Returns:
-            The last good state of every picture.
+            The last good state of every image.
         """
         gradient = cast(Tensor, self.image.grad)
         finite = self.losses["total"].isfinite() & gradient.isfinite().flatten(1).all(dim=1)
-        broken = ~finite & (self.failed_at == 0)
-        self.failed_at = torch.where(broken, self.trainer.global_step + 1, self.failed_at)
+        failing = ~finite & (self.failed_at == 0)
+        self.failed_at = torch.where(failing, self.trainer.global_step + 1, self.failed_at)
         gradient.copy_(torch.where(per_image(self._running()), gradient, 0.0))
         now = self.image.detach().clone()
         earlier = getattr(self, "last_good", now)
-        return torch.where(per_image(broken), earlier, now)
+        return torch.where(per_image(failing), earlier, now)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Batched L-BFGS, or Adam, on the picture."""
+        """Makes batched L-BFGS, or Adam, for the image."""
         s = self.settings
         if s.optimizer == "adam":
             betas = (0.9, s.adam_beta2)
@@ -260,11 +260,11 @@ class StyleTransfer(L.LightningModule):
         )
 
     def train_dataloader(self) -> Iterable[int]:
-        """One item a step, so that `max_epochs=1` runs all steps and no more."""
+        """Yields one item a step, so that `max_epochs=1` runs all steps and no more."""
         return range(self.steps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what changes: the frozen network and the targets are made anew from the settings."""
+        """Keeps what changes; the frozen network and the targets are made anew from settings."""
         state = checkpoint["state_dict"]
         changing = {name: state[name] for name in CHANGING if name in state}
         checkpoint["state_dict"] = changing
@@ -275,7 +275,7 @@ class StyleTransfer(L.LightningModule):
         checkpoint["random"] = torch.get_rng_state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on as if there had been no interruption."""
+        """Restores what makes the fit go on as if there had been no interruption."""
         pictures = checkpoint["pictures"]
         self.losses = pictures["losses"]
         self.earlier, self.last_good = pictures["earlier"], pictures["last_good"]
@@ -283,30 +283,30 @@ class StyleTransfer(L.LightningModule):
         torch.set_rng_state(checkpoint["random"])
 
     def on_train_start(self) -> None:
-        """What a checkpoint held goes to the device, where the Trainer has brought the rest."""
+        """Brings what a checkpoint held to the device, where the Trainer has brought the rest."""
         if self.earlier is not None:
             self.losses = {name: value.to(self.device) for name, value in self.losses.items()}
             self.earlier = self.earlier.to(self.device)
             self.last_good = self.last_good.to(self.device)
 
-    def drawn(self) -> Tensor:
-        """What is drawn so far, (B, 3, H, W) in [0, 1]: the image or, with `settings.average`, the
-        average; with the content where no style is wanted."""
+    def optimised(self) -> Tensor:
+        """Returns what is optimised so far, (B, 3, H, W) in [0, 1]: the image or, with
+        `settings.average`, the average; with the content where no style is wanted."""
         return self.composed(self.image.detach() if self.average is None else self.average)
 
     def picture(self) -> Tensor:
-        """The pictures as they are now, (B, 3, H, W) in [0, 1]: what is drawn, with the content's
-        colours where these are kept."""
-        image = self.drawn()
+        """Returns the images as they are now, (B, 3, H, W) in [0, 1]; with the content's colours
+        where these are kept."""
+        image = self.optimised()
         return image if self.colours is None else with_luma(self.colours, image)
 
     def save(self, path: Path | str, index: int = 0, *, bits: int = 8, quality: int = 95) -> None:
-        """Write picture `index`, atomically, in the format that the name ends in: .png, .jpg,
+        """Writes image `index`, atomically, in the format that the name ends in: .png, .jpg,
         .webp or .tif.
 
         Args:
             path: the file.
-            index: which of the B pictures.
+            index: which of the B images.
             bits: 8; or 16, of PNG and TIFF.
             quality: 1 to 100, of JPEG and WebP.
 
@@ -328,5 +328,5 @@ class StyleTransfer(L.LightningModule):
 
 
 def per_image(flags: Tensor) -> Tensor:
-    """(B,) → (B, 1, 1, 1)."""
+    """Views (B,) as (B, 1, 1, 1)."""
     return flags[:, None, None, None]

@@ -1,4 +1,4 @@
-"""Where the optimisation starts."""
+"""The images that the optimisation starts from."""
 
 import torch
 from torch import Tensor
@@ -6,12 +6,13 @@ from torch import Tensor
 from nst_lightning.imaging.read import load_image
 from nst_lightning.imaging.resize import resize
 from nst_lightning.settings import TransferSettings
+from nst_lightning.transfer.keep_colours import luma
 
 
 def starting_image(
     content: Tensor, style: Tensor, settings: TransferSettings, seed: int | None = None
 ) -> Tensor:
-    """The start that `settings.init` names, shaped as the content.
+    """Makes the start that `settings.init` names, shaped as the content.
 
     Args:
         content: (B, 3, H, W) in [0, 1].
@@ -26,8 +27,7 @@ def starting_image(
     if settings.init == "content":
         return content
     if settings.init == "gray":
-        luma = content.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)  # ITU-R BT.601
-        return (content * luma).sum(dim=1, keepdim=True).expand_as(content)
+        return luma(content)
     if settings.init == "style":
         return resize(style, height, width).expand_as(content)
     if settings.init == "noise":

@@ -1,4 +1,4 @@
-"""What a picture is drawn to: made from the features of contents and styles."""
+"""The targets that an image is drawn to, made from the features of contents and styles."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from nst_lightning.losses.regions import guides_at_layer
 from nst_lightning.losses.style import style_kind
 from nst_lightning.losses.style_kind import StyleKind
 from nst_lightning.settings import TransferSettings
-from nst_lightning.transfer.colour import content_colours, style_colours
+from nst_lightning.transfer.keep_colours import content_colours, style_colours
 from nst_lightning.vgg.network import VGG
 
-Described = dict[str, Tensor]
-"""Layer → what a style loss keeps of a style there, (1, …)."""
+StyleDescription = dict[str, Tensor]
+"""What a style loss keeps of a style at each layer, (1, …)."""
 
 
 @dataclass(frozen=True)
 class Style:
-    """A picture that a style is made of.
+    """An image that a style is made of.
 
     picture: (1, 3, h, w) or (B, 3, h, w) in [0, 1].
     share: its part of a blend, in proportion to the others'.
-    mask: its regions, of any size; by default the whole picture serves every region.
+    mask: its regions, of any size; by default the whole image serves every region.
     region: `#rrggbb` of the only region that it serves; by default all.
     """
 
@@ -38,7 +38,7 @@ class Style:
 
 @dataclass(frozen=True)
 class Targets:
-    """What B pictures are drawn to.
+    """What B images are drawn to.
 
     content: layer → (B, C, h, w).
     style: layer → what the style loss keeps of a style (see losses/style.py), (B, …); one a region.
@@ -54,7 +54,7 @@ class Targets:
 
 @torch.no_grad()
 def content_targets(network: VGG, content: Tensor, settings: TransferSettings) -> dict[str, Tensor]:
-    """Features (B, C, h, w) of contents (B, 3, H, W), by layer."""
+    """Computes the features (B, C, h, w) of contents (B, 3, H, W), by layer."""
     features = network(content)
     return {layer: features[layer] for layer in settings.active_content_layers}
 
@@ -66,10 +66,14 @@ def describe_style(
     settings: TransferSettings,
     kind: StyleKind,
     guide: Tensor | None = None,
-) -> Described:
-    """What the style loss keeps of styles (B, 3, h, w), by layer.
+) -> StyleDescription:
+    """Computes what the style loss keeps of styles, by layer.
 
     Args:
+        network: the extractor.
+        style: (B, 3, h, w) in [0, 1].
+        settings: the style layers.
+        kind: from `style_kind`.
         guide: (B, 1, h, w), the region that counts; by default all of it.
     """
     features = network(style)
@@ -84,11 +88,13 @@ def describe_style(
     }
 
 
-def blend(described: Sequence[Described], parts: Sequence[float], kind: StyleKind) -> Described:
-    """Several styles as one, by their parts, which are brought to a sum of 1."""
-    total = sum(parts)
+def blend(
+    described: Sequence[StyleDescription], shares: Sequence[float], kind: StyleKind
+) -> StyleDescription:
+    """Blends several styles by their shares, which are brought to a sum of 1."""
+    total = sum(shares)
     return {
-        layer: kind.blend([one[layer] for one in described], [part / total for part in parts])
+        layer: kind.blend([one[layer] for one in described], [share / total for share in shares])
         for layer in described[0]
     }
 
@@ -100,31 +106,34 @@ class Part:
     share: float
     regions: Collection[str] | None
     """The regions that it serves; None: all."""
-    describe: Callable[[str], Described]
-    """What the style loss keeps of it for a region; for an empty text, of all of it."""
+    describe: Callable[[str], StyleDescription]
+    """Computes what the style loss keeps of it for a region, or of all of it for an empty text."""
 
 
 def make_part(
-    share: float, region: str, colours: Collection[str] | None, describe: Callable[[str], Described]
+    share: float,
+    region: str,
+    colours: Collection[str] | None,
+    describe: Callable[[str], StyleDescription],
 ) -> Part:
-    """A style as a part: the whole of it serves a region that is named, or every region where it
-    has none of its own.
+    """Makes a part of a style, the whole of which serves the region that is named, or every region
+    where it has none of its own.
 
     Args:
-        share: of the blend.
-        region: the only one that it serves; or an empty text.
-        colours: of its own regions, if it has a mask.
-        describe: one of its own regions; all of it for an empty text.
+        share: its share of the blend.
+        region: the only one that it serves, or an empty text.
+        colours: those of its own regions, if it has a mask.
+        describe: as in `Part`.
     """
     if region or colours is None:
         return Part(share, [region] if region else None, lambda _: describe(""))
     return Part(share, colours, describe)
 
 
-def assemble(
+def assemble_targets(
     content: Mapping[str, Tensor], mask: Mask | None, parts: Sequence[Part], kind: StyleKind
 ) -> Targets:
-    """The targets of one picture.
+    """Assembles the targets of one image.
 
     Args:
         content: from `content_targets`.
@@ -137,11 +146,12 @@ def assemble(
         UserError: no region has a style.
     """
 
-    def drawn_to(those: Sequence[Part], region: str) -> Described:
-        return blend([one.describe(region) for one in those], [one.share for one in those], kind)
+    def describe(serving: Sequence[Part], region: str) -> StyleDescription:
+        shares = [part.share for part in serving]
+        return blend([part.describe(region) for part in serving], shares, kind)
 
     if mask is None:
-        style = drawn_to(parts, "")
+        style = describe(parts, "")
         return Targets(content, {layer: [described] for layer, described in style.items()})
     serving = {
         colour: [one for one in parts if one.regions is None or colour in one.regions]
@@ -150,9 +160,9 @@ def assemble(
     serving = {colour: those for colour, those in serving.items() if those}
     if not serving:
         raise UserError(f"none of the content's regions ({', '.join(mask.colours)}) has a style.")
-    each = [drawn_to(those, colour) for colour, those in serving.items()]
+    each = [describe(those, colour) for colour, those in serving.items()]
     styles = {layer: [region[layer] for region in each] for layer in each[0]}
-    return Targets(content, styles, *guides_of(mask, list(serving)))
+    return Targets(content, styles, *region_guides(mask, list(serving)))
 
 
 def make_targets(
@@ -162,7 +172,7 @@ def make_targets(
     mask: Mask | None,
     settings: TransferSettings,
 ) -> Targets:
-    """The targets of B pictures that share their styles and their regions.
+    """Makes the targets of B images that share their styles and their regions.
 
     Args:
         network: the extractor.
@@ -177,37 +187,39 @@ def make_targets(
     def part(style: Style, scale: float) -> Part:
         own = (height, width) if settings.style_fit == "content" else style.picture.shape[-2:]
         shape = [max(1, round(side * scale)) for side in own]
-        picture = style.picture
-        if shape != list(picture.shape[-2:]):
-            picture = resize(picture, *shape).to(picture)
-        picture = style_colours(picture, content, settings)
+        image = style.picture
+        if shape != list(image.shape[-2:]):
+            image = resize(image, *shape).to(image)
+        image = style_colours(image, content, settings.preserve_color, settings.color_variant)
 
-        def describe(region: str) -> Described:
+        def describe(region: str) -> StyleDescription:
             guide = style.mask.at(*shape).of(region) if style.mask and region else None
-            return describe_style(network, picture, settings, kind, guide)
+            return describe_style(network, image, settings, kind, guide)
 
         share = style.share / len(settings.style_scale)
         colours = style.mask.colours if style.mask else None
         return make_part(share, style.region, colours, describe)
 
-    features = content_targets(network, content_colours(content, settings), settings)
+    transferred = content_colours(content, settings.preserve_color)
+    features = content_targets(network, transferred, settings)
     parts = [part(style, scale) for style in styles for scale in settings.style_scale]
-    return assemble(features, mask and mask.at(height, width), parts, kind)
+    return assemble_targets(features, mask and mask.at(height, width), parts, kind)
 
 
-def guides_of(regions: Mask, colours: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Which pixel is in which of the named regions, (1, R, H, W), and how much of it is in none,
-    (1, 1, H, W)."""
+def region_guides(regions: Mask, colours: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """Returns which pixel is in which of the named regions, (1, R, H, W), and how much of it is in
+    none of them, (1, 1, H, W)."""
     guides = torch.cat([regions.of(colour) for colour in colours], dim=1)
     return guides, (1 - guides.sum(dim=1, keepdim=True)).clamp(0, 1)
 
 
-def stack(each: Sequence[Targets], kind: StyleKind) -> Targets:
-    """The targets of single pictures as those of a batch."""
+def stack_targets(each: Sequence[Targets], kind: StyleKind) -> Targets:
+    """Stacks the targets of single images to those of a batch."""
     content = {layer: torch.cat([one.content[layer] for one in each]) for layer in each[0].content}
     many = max((len(regions) for one in each for regions in one.style.values()), default=0)
     style = {
-        layer: regions_of([one.style[layer] for one in each], many, kind) for layer in each[0].style
+        layer: stack_regions([one.style[layer] for one in each], many, kind)
+        for layer in each[0].style
     }
     if all(one.guides is None for one in each):
         return Targets(content, style)
@@ -224,9 +236,9 @@ def stack(each: Sequence[Targets], kind: StyleKind) -> Targets:
     return Targets(content, style, torch.cat(guides), torch.cat(kept))
 
 
-def regions_of(each: Sequence[Sequence[Tensor]], many: int, kind: StyleKind) -> list[Tensor]:
-    """One layer of several pictures: region by region, where one has fewer than another, its first
-    once more (no pixel is in it)."""
+def stack_regions(each: Sequence[Sequence[Tensor]], many: int, kind: StyleKind) -> list[Tensor]:
+    """Stacks one layer of several images, region by region; one that has fewer than `many` repeats
+    its first, in which no pixel is then."""
     filled = [one for regions in each for one in (*regions, *[regions[0]] * (many - len(regions)))]
-    alike = kind.match_shapes(filled)
-    return [torch.cat(alike[region::many]) for region in range(many)]
+    matched = kind.match_shapes(filled)
+    return [torch.cat(matched[region::many]) for region in range(many)]

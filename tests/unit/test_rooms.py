@@ -5,9 +5,6 @@ from docs.draw_rooms import all_imports, circles, draw, modules, same_names, upw
 KNOWN = modules()
 IMPORTS = all_imports(KNOWN)
 
-# What is still to be mended, with the room that owes it.
-OWED_NAMES = ("transfer",)
-
 
 def test_no_import_points_up():
     assert upward(IMPORTS) == []
@@ -18,8 +15,7 @@ def test_no_files_of_a_room_import_one_another_in_a_circle():
 
 
 def test_every_file_name_occurs_once():
-    faults = same_names(KNOWN)
-    assert [fault for fault in faults if not any(room in fault for room in OWED_NAMES)] == []
+    assert same_names(KNOWN) == []
 
 
 def test_every_import_counts(tmp_path):

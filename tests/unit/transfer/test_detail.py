@@ -9,8 +9,8 @@ import torch.nn.functional as F
 
 from nst_lightning.imaging.read import load_image
 from nst_lightning.imaging.resize import resize
-from nst_lightning.transfer.colour import luma
-from nst_lightning.transfer.detail import RADIUS, RIDGE, slope, with_detail
+from nst_lightning.transfer.detail import RADIUS, RIDGE, add_detail, slope
+from nst_lightning.transfer.keep_colours import luma
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -42,7 +42,7 @@ def test_a_picture_that_follows_the_content_gets_its_detail(name: str):
     content = load_image(EXAMPLES / "contents" / f"{name}.jpg")
     height, width = content.shape[-2:]
     small = resize(content, height // 3, width // 3)
-    made = with_detail(small, content)
+    made = add_detail(small, content)
     assert made.shape == content.shape
     assert rms(luma(made), luma(content)) < 0.55 * rms(
         luma(enlarged(small, content)), luma(content)
@@ -50,7 +50,7 @@ def test_a_picture_that_follows_the_content_gets_its_detail(name: str):
     # Half as contrasty a picture gets half of the detail: no rims that it does not have itself.
     flat = 0.25 + small / 2
     target = 0.25 + content / 2
-    assert rms(luma(with_detail(flat, content)), luma(target)) < 0.7 * rms(
+    assert rms(luma(add_detail(flat, content)), luma(target)) < 0.7 * rms(
         luma(enlarged(flat, target)), luma(target)
     )
 
@@ -59,14 +59,14 @@ def test_a_content_without_detail_adds_none():
     g = torch.Generator().manual_seed(0)
     painting = torch.rand(1, 3, 20, 24, generator=g)
     content = torch.full((1, 3, 60, 72), 0.4)
-    assert with_detail(painting, content) == pytest.approx(enlarged(painting, content), abs=1e-5)
+    assert add_detail(painting, content) == pytest.approx(enlarged(painting, content), abs=1e-5)
 
 
 def test_the_contents_colours_can_be_kept():
     content = load_image(EXAMPLES / "contents" / "coffee.jpg")
     gray = luma(resize(content, 60, 80))
-    made = with_detail(gray, content, keep_colours=True)
-    free = with_detail(gray, content)
+    made = add_detail(gray, content, keep_colours=True)
+    free = add_detail(gray, content)
     assert rms(luma(made), luma(free)) < 1e-3
     ratio = (made - luma(made)).flatten(2), (content - luma(content)).flatten(2)
     across = torch.cosine_similarity(*ratio, dim=1)

@@ -9,7 +9,7 @@ from nst_lightning import StyleTransfer, TransferSettings, UserError
 from nst_lightning.imaging.mask import Mask
 from nst_lightning.losses.style import style_kind
 from nst_lightning.transfer.module import build_network
-from nst_lightning.transfer.targets import Style, make_targets, stack
+from nst_lightning.transfer.targets import Style, make_targets, stack_targets
 
 SMALL = {"weights": "random", "content_layers": "relu2_1", "style_layers": "relu1_1,relu2_1"}
 
@@ -147,7 +147,7 @@ def test_a_batch_is_its_pictures_alone(name: str):
     ]
     contents = torch.cat([picture(5 + i) for i in range(3)])
     together = StyleTransfer(
-        contents, contents, settings, network=network, targets=stack(single, kind)
+        contents, contents, settings, network=network, targets=stack_targets(single, kind)
     )
     image = picture(9, batch=3)
     with torch.no_grad():

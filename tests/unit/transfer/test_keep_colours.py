@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from nst_lightning.settings import build
-from nst_lightning.transfer.colour import (
+from nst_lightning.settings.transfer import ColorVariant, PreserveColor
+from nst_lightning.transfer.keep_colours import (
     LUMA,
-    Variant,
+    colour_statistics,
     content_colours,
     match_histogram,
     match_linear,
@@ -32,7 +32,7 @@ def pixels(image: Tensor) -> np.ndarray:
 
 
 @pytest.mark.parametrize("variant", ["cholesky", "pca", "symmetric"])
-def test_linear_matching_gives_mean_and_covariance(variant: Variant):
+def test_linear_matching_gives_mean_and_covariance(variant: ColorVariant):
     source, target = picture(1, 40, 30), picture(2, 25, 50)
     matched = pixels(match_linear(source, target, variant))
     assert matched.mean(axis=1) == pytest.approx(pixels(target).mean(axis=1), abs=1e-3)
@@ -58,7 +58,7 @@ def test_the_linear_variants_are_the_maps_of_their_names():
 
 
 @pytest.mark.parametrize("variant", ["cholesky", "pca", "symmetric"])
-def test_pictures_of_one_colour_are_matched_too(variant: Variant):
+def test_pictures_of_one_colour_are_matched_too(variant: ColorVariant):
     flat = torch.full((3, 8, 8), 0.25)
     assert match_linear(flat, picture(1, 9, 9), variant).isfinite().all()
     assert match_linear(picture(1, 9, 9), flat, variant).mean() == pytest.approx(0.25, abs=1e-3)
@@ -105,17 +105,21 @@ def test_luma_is_kept_to_within_rounding_and_the_hue_stays():
 
 
 def test_without_the_wish_nothing_changes():
-    settings = build({})
     style, content = picture(1, 8, 8)[None], picture(2, 9, 9)[None]
-    assert content_colours(content, settings) is content
-    assert style_colours(style, content, settings) is style
+    assert content_colours(content, "none") is content
+    assert style_colours(style, content, "none", "symmetric") is style
 
 
 @pytest.mark.parametrize("how", ["luminance", "match-linear", "match-histogram"])
-def test_each_content_has_its_own_style(how: str):
-    settings = build({"preserve_color": how})
+def test_each_content_has_its_own_style(how: PreserveColor):
     contents = torch.stack([picture(2, 9, 9), picture(5, 9, 9)])
-    both = style_colours(picture(1, 8, 8)[None], contents, settings)
-    alone = [style_colours(picture(1, 8, 8)[None], one[None], settings) for one in contents]
+    both = style_colours(picture(1, 8, 8)[None], contents, how, "symmetric")
+    alone = [style_colours(picture(1, 8, 8)[None], one[None], how, "symmetric") for one in contents]
     assert both.equal(torch.cat(alone))
     assert not both[0].equal(both[1])
+
+
+def test_statistics_stay_on_their_device():
+    """On the `meta` device, which stands for any that is not the CPU."""
+    mean, covariance = colour_statistics(torch.zeros(3, 4, 5, device="meta"))
+    assert mean.device == covariance.device == torch.device("meta")
