@@ -133,11 +133,11 @@ def draw_sheet(
     from nst_lightning.store.ledger import Ledger
 
     asked = {one.output for one in pairs}
-    records = Ledger(out).read()
+    statuses = Ledger(out).pick(lambda record: record.status)
 
     def cell(row: int, column: int) -> Cell:
         one = pair(contents[row], styles[column], settings.suffix)
-        status = records.get(one.output.as_posix(), {}).get("status")
+        status = statuses.get(one.file)
         if status == "done" and (out / one.output).is_file():
             return Cell(out / one.output)
         return Cell(None, "failed" if status == "failed" and one.output in asked else "")

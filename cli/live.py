@@ -19,17 +19,18 @@ from rich.table import Column
 from rich.text import Text
 
 from nst_lightning.run.display import LOOK_SECONDS, Display, Losses, Silent
-from nst_lightning.store.ledger import Record
+from nst_lightning.store.records import Record
 
 
 def describe(record: Record) -> str:
     """A finished pair in one line."""
-    name = record["output"].rpartition(".")[0]
-    if record["status"] != "done":
-        return f"{name}: failed: {record['reason']}"
-    loss = record["losses"]["total"]
-    fallen = f" (float32 from step {record['float32_from']})" if "float32_from" in record else ""
-    return f"{name}: loss {loss:.4g}, {record['steps']} steps{fallen}, {record['seconds']:.1f} s"
+    if record.status != "done":
+        return f"{record.stem}: failed: {record.reason}"
+    fallen = f" (float32 from step {record.float32_from})" if record.float32_from else ""
+    return (
+        f"{record.stem}: loss {record.total_loss:.4g}, {record.steps} steps{fallen}, "
+        f"{record.seconds:.1f} s"
+    )
 
 
 class Lines:

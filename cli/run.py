@@ -133,10 +133,11 @@ def run(
             typer.echo("Interrupted: run the same command again to go on.", err=True)
             raise
     if as_json:
-        outcome = {"skipped": summary.skipped == 1, **summary.last}
+        made = summary.last.data() if summary.last else {}
+        outcome = {"skipped": summary.skipped == 1, **made}
         typer.echo(json.dumps({**outcome, "output": str(file)}, ensure_ascii=False))
     for record in summary.failed:
-        typer.echo(f"nst-batch: {record['reason']}", err=True)
+        typer.echo(f"nst-batch: {record.reason}", err=True)
         raise typer.Exit(1)
     if not quiet and not as_json:
         typer.echo(f"{file} {'was made before' if summary.skipped else 'is made'}")

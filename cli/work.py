@@ -1,10 +1,10 @@
 """What every command that optimises does: plan, run, report, and the exit code."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -64,7 +64,7 @@ def carry_out(
     from nst_lightning.store.ledger import Ledger
 
     here, stop = place(), StopFlag()
-    ledger = Ledger(out, here.name, {"by": asdict(here)}) if here.job else Ledger(out)
+    ledger = Ledger(out, here.name, asdict(here)) if here.job else Ledger(out)
     mine = deal(cases, share[0] * here.size + here.rank, share[1] * here.size)
     board = Board(out, here, choose_display(quiet or as_json, cases[0].settings.log_every))
 
@@ -97,7 +97,7 @@ def carry_out(
                 where = f"{error.filename}: cannot be written ({error.strerror})."
                 raise UserError(where) from None
 
-    failed = [{"output": r["output"], "reason": r["reason"]} for r in summary.failed]
+    failed = [{"output": r.output, "reason": r.reason} for r in summary.failed]
     if as_json:
         outcome = {
             "out": str(out),
@@ -135,11 +135,6 @@ def say_interrupted(interrupted: Interrupted, cases: Sequence[Case], out: Path) 
     typer.echo(said, err=True)
 
 
-def is_done(record: Mapping[str, Any]) -> bool:
-    """Whether a record says that its pair is done."""
-    return bool(record["status"] == "done")
-
-
 def size_in_words(scale: Scale) -> str:
     """The size of a scale as a part of a sentence."""
     if not isinstance(scale.target, float):
@@ -154,7 +149,7 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
     from nst_lightning.run.devices import DTYPES, choose_device, largest_batch_bytes, resolve
     from nst_lightning.store.ledger import Ledger
 
-    done = Ledger(out).read(keep=is_done)
+    done = Ledger(out).pick(lambda record: record.status == "done")
     device = choose_device(cases[0].settings.accelerator)
     made = unreadable = 0
     problems: dict[str, None] = {}

@@ -1,11 +1,12 @@
 """Results folders as a grid or a sweep leaves them, without the work of making one."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
+
+from nst_lightning.store.records import Record, parse_record
 
 SETTINGS = {
     "network": "vgg19",
@@ -24,9 +25,9 @@ def flat(path: Path, colour: tuple[int, ...], size: tuple[int, int] = (64, 48)) 
     return path
 
 
-def record(output: str, content: str, style: str, **facts: Any) -> dict[str, Any]:
+def record(output: str, content: str, style: str, **facts: Any) -> Record:
     """A finished pair's line of the manifest."""
-    return {
+    data = {
         "output": output,
         "status": "done",
         "content": content,
@@ -40,11 +41,12 @@ def record(output: str, content: str, style: str, **facts: Any) -> dict[str, Any
         "settings": SETTINGS,
         **facts,
     }
+    return Record.model_validate(data)
 
 
-def write_manifest(out: Path, records: Sequence[dict[str, Any]]) -> None:
+def write_manifest(out: Path, records: Sequence[Record]) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    lines = (json.dumps(one) + "\n" for one in records)
+    lines = (one.text() + "\n" for one in records)
     (out / "manifest.jsonl").write_text("".join(lines), encoding="utf-8")
 
 
@@ -55,7 +57,7 @@ def make_grid(root: Path, contents: Sequence[str], styles: Sequence[str]) -> Pat
         flat(root / "photos" / f"{name}.png", (250, 20 * i, 0))
     for j, name in enumerate(styles):
         flat(root / "paintings" / f"{name}.png", (0, 250, 20 * j), (50, 50))
-    records: list[dict[str, Any]] = []
+    records: list[Record] = []
     for i, content in enumerate(contents):
         for j, style in enumerate(styles):
             flat(out / content / f"{style}.png", (20 * i, 20 * j, 250))
@@ -73,11 +75,13 @@ def make_grid(root: Path, contents: Sequence[str], styles: Sequence[str]) -> Pat
     return out
 
 
-def read_manifest(out: Path) -> list[dict[str, Any]]:
-    lines = (out / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
+def read_manifest(out: Path) -> list[Record]:
+    lines = (out / "manifest.jsonl").read_text(encoding="utf-8").split("\n")
+    return [record for line in lines if (record := parse_record(line))]
 
 
 def change(out: Path, output: str, **facts: Any) -> None:
     """Another line for a result."""
-    write_manifest(out, [r | facts if r["output"] == output else r for r in read_manifest(out)])
+    write_manifest(
+        out, [r.with_facts(**facts) if r.output == output else r for r in read_manifest(out)]
+    )

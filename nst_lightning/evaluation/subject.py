@@ -5,13 +5,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from nst_lightning.evaluation.columns import METRICS_VERSION
 from nst_lightning.files import file_state
-from nst_lightning.grid.labels import case_of, short_labels
-from nst_lightning.store.ledger import Record
-from nst_lightning.store.records import pixel_limit
+from nst_lightning.grid.labels import short_labels
+from nst_lightning.store.records import Record
 
 Part = tuple[Path, float]
 """A picture, and its share of the style."""
@@ -40,25 +38,22 @@ class Subject:
 
 def subjects(records: Sequence[Record], out: Path) -> list[Subject]:
     """The finished results among records, in their order."""
-    done = [record for record in records if record.get("status") == "done"]
-    contents = short_labels(list(dict.fromkeys(str(r.get("content") or "") for r in done)))
-    styles = short_labels(list(dict.fromkeys(str(r.get("style") or "") for r in done)))
-    axes = list(dict.fromkeys(key for record in done for key in case_of(record)))
+    done = [record for record in records if record.status == "done"]
+    contents = short_labels(list(dict.fromkeys(record.content for record in done)))
+    styles = short_labels(list(dict.fromkeys(record.style for record in done)))
+    axes = list(dict.fromkeys(key for record in done for key in record.case))
     return [
         Subject(
-            case={axis_name(key): case_of(record).get(key, "") for key in axes},
-            names={
-                "content": contents[str(record.get("content") or "")],
-                "style": styles[str(record.get("style") or "")],
-            },
-            output=record["output"],
-            finished=str(record.get("finished") or ""),
-            path=out / record["output"],
+            case={axis_name(key): record.case.get(key, "") for key in axes},
+            names={"content": contents[record.content], "style": styles[record.style]},
+            output=record.output,
+            finished=record.finished,
+            path=out / record.output,
             inputs=hash_inputs(record, out),
-            content=out / str(record.get("content") or ""),
+            content=out / record.content,
             style=style_parts(record, out),
             identity=is_identity(record),
-            max_pixels=pixel_limit(record),
+            max_pixels=record.max_pixels,
         )
         for record in done
     ]
@@ -69,10 +64,9 @@ def hash_inputs(record: Record, out: Path) -> str:
 
     A file is its name, size and time of change, so that none need be read.
     """
-    content = out / str(record.get("content") or "")
-    parts = [(out / record["output"], 1.0), (content, 1.0), *style_parts(record, out)]
+    parts = [(out / record.output, 1.0), (out / record.content, 1.0), *style_parts(record, out)]
     files = [[*file_state(path), share] for path, share in parts]
-    known = json.dumps([METRICS_VERSION, files, is_identity(record), pixel_limit(record)])
+    known = json.dumps([METRICS_VERSION, files, is_identity(record), record.max_pixels])
     return hashlib.sha256(known.encode()).hexdigest()[:16]
 
 
@@ -83,10 +77,9 @@ def axis_name(key: str) -> str:
 
 def style_parts(record: Record, out: Path) -> tuple[Part, ...]:
     """The pictures that make up the style: one, or the parts of a blend by their shares."""
-    blend = record.get("blend")
-    if isinstance(blend, list) and blend:
-        return tuple((out / str(part["style"]), float(part["share"])) for part in blend)
-    return ((out / str(record.get("style") or ""), 1.0),)
+    if record.blend:
+        return tuple((out / part.style, part.share) for part in record.blend)
+    return ((out / record.style, 1.0),)
 
 
 def is_identity(record: Record) -> bool:
@@ -94,9 +87,6 @@ def is_identity(record: Record) -> bool:
 
     A reconstruction or a texture has its picture in both places, but is only to match it in one.
     """
-    sha = record.get("content_sha256")
-    if not sha or sha != record.get("style_sha256") or record.get("blend"):
+    if not record.content_sha256 or record.content_sha256 != record.style_sha256 or record.blend:
         return False
-    settings = record.get("settings")
-    asked: dict[str, Any] = settings if isinstance(settings, dict) else {}
-    return all(asked.get(f"{role}_layers", True) for role in ("content", "style"))
+    return all(record.settings.get(f"{role}_layers", True) for role in ("content", "style"))

@@ -12,7 +12,7 @@ from nst_lightning.drawing.csv_tables import write_table
 from nst_lightning.evaluation.columns import METRICS, SUMMARY
 from nst_lightning.evaluation.subject import Subject
 from nst_lightning.layout import EVALUATION_TABLE
-from nst_lightning.store.ledger import Record
+from nst_lightning.store.records import Record
 
 Values = dict[str, float]
 """Column → number; what was not measured is not there."""
@@ -53,7 +53,7 @@ def read_evaluation(out: Path, records: Sequence[Record]) -> dict[str, Values]:
 
     Those of a result that was made again since are left out.
     """
-    finished = {record["output"]: str(record.get("finished") or "") for record in records}
+    finished = {record.output: record.finished for record in records}
     return {
         row["output"]: parse_values(row)
         for row in read_rows(out)

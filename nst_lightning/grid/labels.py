@@ -2,7 +2,7 @@
 
 import posixpath
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -17,14 +17,6 @@ def short_labels(paths: Sequence[str]) -> dict[str, str]:
             count = Counter(ends.values())
             labels = {p: end for p, end in ends.items() if count[end] == 1} | labels
     return {path: labels.get(path) or path or "–" for path in paths}
-
-
-def case_of(record: Mapping[str, Any]) -> dict[str, str]:
-    """Returns axis → value of a sweep's record; {} for any other."""
-    case = record.get("case")
-    if not isinstance(case, dict):
-        return {}
-    return {str(key): as_text(value) for key, value in case.items()}
 
 
 def as_text(value: Any) -> str:

@@ -24,9 +24,9 @@ from nst_lightning.layout import (
     MANIFEST,
     PAGE,
 )
-from nst_lightning.report.gallery_data import ROLES, Source, gallery_data
-from nst_lightning.store.ledger import Ledger, Record
-from nst_lightning.store.records import pixel_limit
+from nst_lightning.report.gallery_data import Source, gallery_data
+from nst_lightning.store.ledger import Ledger
+from nst_lightning.store.records import Record
 
 THUMBNAIL = 256
 """Longest side in pixels: the page's cells are 92 to 238 wide."""
@@ -61,7 +61,7 @@ def write_gallery(out: Path, watch: Watch = lambda done, of: None) -> tuple[Path
     data = gallery_data(
         out,
         records,
-        lambda record: thumbnails.get(record["output"]),
+        lambda record: thumbnails.get(record.output),
         sources.__getitem__,
         read_evaluation(out, records),
     )
@@ -100,15 +100,15 @@ def make_copies(
     out: Path, records: list[Record], watch: Watch
 ) -> tuple[dict[str, Size | None], dict[str, Source]]:
     """Thumbnails of all results by output, and copies of all inputs by path."""
-    paths = {str(record.get(role) or ""): record for record in records for role in ROLES}
+    paths = {path: record for record in records for path in (record.content, record.style)}
     tasks: dict[tuple[str, str], Callable[[], Any]] = {
-        ("source", path): partial(copy_source, out, path, pixel_limit(record))
+        ("source", path): partial(copy_source, out, path, record.max_pixels)
         for path, record in paths.items()
     }
     for record in records:
-        if record.get("status") == "done" and (out / record["output"]).is_file():
-            key = ("result", record["output"])
-            tasks[key] = partial(copy_result, out, record["output"], pixel_limit(record))
+        if record.status == "done" and (out / record.output).is_file():
+            key = ("result", record.output)
+            tasks[key] = partial(copy_result, out, record.output, record.max_pixels)
     made = {}
     with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
         waiting = {pool.submit(task): key for key, task in tasks.items()}

@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 from nst_lightning.drawing.thumbnails import Size
 from nst_lightning.evaluation.columns import GRAM, STYLE_LAYERS, SUMMARY, WASSERSTEIN, by_layer
-from nst_lightning.grid.labels import as_text, case_of, short_labels
+from nst_lightning.grid.labels import as_text, short_labels
 from nst_lightning.layout import is_extra, own_folder, settings_beside
-from nst_lightning.store.ledger import Record
+from nst_lightning.store.records import Record
 
 ROLES = ("content", "style")
 _FIRST_LOSSES = ("total", "content", "style", "tv")
@@ -89,7 +89,7 @@ def gallery_data(
                 ],
                 "settings": variant,
             }
-            | metrics_data(measured.get(record["output"]), metrics)
+            | metrics_data(measured.get(record.output), metrics)
             for record, variant in zip(records, chosen, strict=True)
         ],
     }
@@ -100,7 +100,7 @@ def find_axes(records: Sequence[Record]) -> list[Axis]:
 
     Where every content is its own style, as in reconstruction, there is no axis for the style.
     """
-    keys = dict.fromkeys(key for record in records for key in case_of(record))
+    keys = dict.fromkeys(key for record in records for key in record.case)
     alone = all(value_on("content", record) == value_on("style", record) for record in records)
     roles = ROLES[:1] if alone else ROLES
     axes = [Axis(role) for role in roles] + [Axis(f"case:{key}") for key in keys]
@@ -118,8 +118,8 @@ def find_axes(records: Sequence[Record]) -> list[Axis]:
 def value_on(name: str, record: Record) -> str:
     """A record's value on an axis; "" where it has none."""
     if name in ROLES:
-        return str(record.get(name) or "")
-    return case_of(record).get(name.removeprefix("case:"), "")
+        return record.content if name == "content" else record.style
+    return record.case.get(name.removeprefix("case:"), "")
 
 
 def in_order(labels: Sequence[str], label_of: Mapping[str, str]) -> Callable[[str], Any]:
@@ -179,33 +179,28 @@ def result_data(
     out: Path, record: Record, thumbnail: Size | None, losses: Sequence[str]
 ) -> dict[str, Any]:
     """A result for the page, without its place and settings."""
-    result = out / record["output"]
+    result = out / record.output
     there = result.is_file()
-    if record.get("status") != "done":
-        state, reason = "failed", str(record.get("reason") or "no reason was recorded")
+    if record.status != "done":
+        state, reason = "failed", record.reason or "no reason was recorded"
     elif not there:
         state, reason = "missing", "the picture is no longer in the folder"
     elif thumbnail is None:
         state, reason = "missing", "the picture cannot be read"
     else:
         state, reason = "done", ""
-    resolved = record.get("resolved")
-    resolved = resolved if isinstance(resolved, dict) else {}
-    weighted, unweighted = (
-        terms if isinstance(terms, dict) else {}
-        for terms in (record.get("losses"), record.get("unweighted"))
-    )
+    width, height = record.resolved.width, record.resolved.height
     return {
-        "href": href(record["output"]),
+        "href": href(record.output),
         "state": state,
         "reason": reason,
         "thumb": thumbnail if state == "done" else None,
-        "size": [resolved.get("width"), resolved.get("height")] if "width" in resolved else None,
-        "losses": [number(weighted.get(name)) for name in losses],
-        "unweighted": [number(unweighted.get(name)) for name in losses],
-        "steps": number(record.get("steps")),
-        "seconds": number(record.get("seconds")),
-        "device": str(record.get("device") or ""),
+        "size": [width, height] if width and height else None,
+        "losses": [number(record.losses.get(name)) for name in losses],
+        "unweighted": [number(record.unweighted.get(name)) for name in losses],
+        "steps": number(record.steps or None),
+        "seconds": number(record.seconds or None),
+        "device": record.device,
         "files": extras(own_folder(result)),
         "yaml": settings_beside(result).is_file(),
     }
@@ -222,12 +217,7 @@ def extras(folder: Path) -> list[str]:
 
 def loss_names(records: Sequence[Record]) -> list[str]:
     """Every loss that is recorded, the total first."""
-    found = dict.fromkeys(
-        str(name)
-        for record in records
-        if isinstance(record.get("losses"), dict)
-        for name in record["losses"]
-    )
+    found = dict.fromkeys(name for record in records for name in record.losses)
     return [name for name in _FIRST_LOSSES if name in found] + [
         name for name in found if name not in _FIRST_LOSSES
     ]
@@ -260,11 +250,9 @@ def settings_table(
         Settings that are the same everywhere; names of the others; their values in each distinct
         combination; which combination each record has.
     """
-    texts = []
-    for record in records:
-        settings = record.get("settings")
-        items = settings.items() if isinstance(settings, dict) else ()
-        texts.append({str(name): as_text(value) for name, value in items})
+    texts = [
+        {name: as_text(value) for name, value in record.settings.items()} for record in records
+    ]
     names = list(dict.fromkeys(name for text in texts for name in text))
     different = [name for name in names if len({text.get(name) for text in texts}) > 1]
     common = {name: texts[0][name] for name in names if name not in set(different)}
@@ -276,11 +264,9 @@ def settings_table(
     return common, different, [list(key) for key in variants], chosen
 
 
-def number(value: Any) -> float | None:
-    """A finite number in six digits; None for anything else, which JSON cannot hold."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        return None
-    return float(f"{value:.6g}")
+def number(value: float | None) -> float | None:
+    """A finite number in six digits; None for others, which JSON cannot hold, and for None."""
+    return float(f"{value:.6g}") if value is not None and math.isfinite(value) else None
 
 
 def href(path: str) -> str:

@@ -14,7 +14,7 @@ from nst_lightning.callbacks.saved_state import BatchProgress, SavedState
 from nst_lightning.imaging.quantise import to_levels
 from nst_lightning.run.outcome import Stylised
 from nst_lightning.settings import BatchSettings, Scale, finite
-from nst_lightning.store.output import Job
+from nst_lightning.store.job import Job
 from nst_lightning.transfer.keep_colours import content_colours
 from nst_lightning.transfer.module import StyleTransfer
 

@@ -13,7 +13,7 @@ from nst_lightning.files import write_text
 from nst_lightning.layout import TASKS
 from nst_lightning.run.display import Display, Losses
 from nst_lightning.run.slurm import Place
-from nst_lightning.store.ledger import Record
+from nst_lightning.store.records import Record
 
 WRITE_SECONDS = 10.0
 """Between two states of a batch, in the file."""

@@ -19,7 +19,7 @@ from torch import Tensor
 from nst_lightning.callbacks.saved_state import SavedState
 from nst_lightning.files import atomic_file, write_text
 from nst_lightning.layout import CHECKPOINT_PAIRS, CHECKPOINT_STATE, CHECKPOINTS
-from nst_lightning.store.output import Job
+from nst_lightning.store.job import Job
 
 Identity = tuple[str, str]
 """What a pair in progress is known by: its output and its fingerprint."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from nst_lightning.store.ledger import Record
+from nst_lightning.store.records import Record
 
 Losses = Callable[[], Mapping[str, float]]
 """The batch's mean of each weighted term and of their `total`."""

@@ -15,7 +15,8 @@ from nst_lightning.run.board import Notice, notices
 from nst_lightning.run.job_array import submitted
 from nst_lightning.run.slurm import job_states
 from nst_lightning.store.expected import read_wanted
-from nst_lightning.store.ledger import Ledger, Record
+from nst_lightning.store.ledger import Ledger
+from nst_lightning.store.records import Record
 
 SILENT_SECONDS = 300.0
 """A process that cannot be asked for is taken for dead when it has written nothing for so long."""
@@ -51,7 +52,7 @@ def read_status(out: Path) -> Status:
     Raises:
         UserError: it is none.
     """
-    known = Ledger(out).read(keep=_brief)
+    known = Ledger(out).pick(_brief)
     try:
         wanted: Iterable[str] = read_wanted(out)
     except FileNotFoundError:
@@ -93,7 +94,7 @@ def read_status(out: Path) -> Status:
 
 
 def _brief(record: Record) -> tuple[str, str, float]:
-    return record["status"], record.get("reason", ""), record.get("seconds", 0.0)
+    return record.status, record.reason, record.seconds
 
 
 def _ask_slurm(out: Path) -> Mapping[str, str]:

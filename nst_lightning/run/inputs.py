@@ -20,7 +20,7 @@ from nst_lightning.run.tensor_cache import TensorCache
 from nst_lightning.settings import BatchSettings, Scale
 from nst_lightning.settings.sizes import fit
 from nst_lightning.store.fingerprint import pair_seed
-from nst_lightning.store.output import Job
+from nst_lightning.store.job import Job
 from nst_lightning.transfer.keep_colours import content_colours, style_colours
 from nst_lightning.transfer.start import starting_image
 from nst_lightning.transfer.targets import (

@@ -25,9 +25,8 @@ from nst_lightning.run.pool_worker import (
 )
 from nst_lightning.run.task import RunOptions, Task
 from nst_lightning.stop import StopFlag
-from nst_lightning.store.ledger import Record
-from nst_lightning.store.output import Job
-from nst_lightning.store.records import make_record
+from nst_lightning.store.job import Job
+from nst_lightning.store.records import Record, make_record
 
 PATIENCE = 60.0
 """Seconds that workers have to end their step and write what is finished, when stopped."""
@@ -137,7 +136,7 @@ class Pool:
             case StepDone(step, pairs, losses):
                 self.display.step(step, pairs, lambda: losses, worker.index)
             case PairFinished(record):
-                worker.unfinished.pop(record["output"], None)
+                worker.unfinished.pop(record.output, None)
                 self.finish(record)
             case Note(text):
                 self.display.note(text)

@@ -11,7 +11,7 @@ from threading import Lock
 from nst_lightning.errors import OutputError
 from nst_lightning.run.display import LOOK_SECONDS, Losses
 from nst_lightning.run.task import RunOptions
-from nst_lightning.store.ledger import Record
+from nst_lightning.store.records import Record
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from nst_lightning.run.task import CaseSettings
 from nst_lightning.settings import BatchSettings
 from nst_lightning.store.fingerprint import INITS, Fingerprints, masks_sha256, style_sha256
 from nst_lightning.store.input_hashes import InputHashes
-from nst_lightning.store.output import Finished, Job
+from nst_lightning.store.job import Job
+from nst_lightning.store.output import Finished
 from nst_lightning.vgg.weights import Weights, load_weights
 
 

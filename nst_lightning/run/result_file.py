@@ -14,8 +14,8 @@ from nst_lightning.imaging.quantise import to_levels
 from nst_lightning.imaging.read import read_picture
 from nst_lightning.imaging.xmp import packet
 from nst_lightning.settings import BatchSettings
-from nst_lightning.store.ledger import Record
-from nst_lightning.store.output import RECORD_KEY, encode
+from nst_lightning.store.output import RECORD_KEY
+from nst_lightning.store.records import Record
 from nst_lightning.transfer.detail import add_detail
 
 
@@ -96,7 +96,7 @@ def write_result(
 def fitting(record: Record, settings: BatchSettings) -> str:
     """A record as text: without its settings where a JPEG has no room for them, as is the case with
     thousands of steps in `save_at`; the manifest has them all the same."""
-    text = encode(record)
+    text = record.text()
     if settings.format == "jpeg" and len(packet({RECORD_KEY: text})) > LONGEST_TEXT:
-        return encode({name: value for name, value in record.items() if name != "settings"})
+        return record.text(leave_out={"settings"})
     return text

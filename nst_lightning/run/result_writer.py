@@ -17,9 +17,9 @@ from nst_lightning.run.outcome import Failure, Outcome, Stylised, explain
 from nst_lightning.run.result_file import finished_picture, write_result
 from nst_lightning.run.task import CaseSettings, RunOptions
 from nst_lightning.settings import dump_yaml
-from nst_lightning.store.ledger import Record
-from nst_lightning.store.output import RECORD_KEY, Job, encode
-from nst_lightning.store.records import make_record
+from nst_lightning.store.job import Job
+from nst_lightning.store.output import RECORD_KEY
+from nst_lightning.store.records import Record, Resolved, Status, make_record
 
 
 class ResultWriter:
@@ -66,7 +66,7 @@ class ResultWriter:
         record = self._record(job, status="done", **self._facts(made, image))
         self._write_beside(job, made, path)
         write_result(path, image, alpha, content, settings, record)
-        return record | {"bytes": path.stat().st_size}
+        return record.with_facts(bytes=path.stat().st_size)
 
     def _write_diverged(self, job: Job, made: Stylised) -> Record:
         """Writes the files of an image that diverged, its last good state among them."""
@@ -79,8 +79,8 @@ class ResultWriter:
         facts = self._facts(made, made.image)
         record = self._record(job, status="failed", reason=reason, **facts)
         self._write_beside(job, made, path)
-        write_png(path, made.image, made.alpha, {RECORD_KEY: encode(record)})
-        return record | {"bytes": path.stat().st_size}
+        write_png(path, made.image, made.alpha, {RECORD_KEY: record.text()})
+        return record.with_facts(bytes=path.stat().st_size)
 
     def _write_beside(self, job: Job, made: Stylised, path: Path) -> None:
         """Writes the curves, the film and the settings, where asked for.
@@ -111,20 +111,21 @@ class ResultWriter:
             **({"resumed": list(made.resumed)} if made.resumed else {}),
             "seconds": made.seconds,
             "device": device_name(self.device),
-            "resolved": {
-                "learning_rate": settings.resolved_learning_rate,
-                "accelerator": self.device.type,
-                "precision": settings.precision,
-                "width": image.shape[-1],
-                "height": image.shape[-2],
-            },
+            "resolved": Resolved(
+                learning_rate=settings.resolved_learning_rate,
+                accelerator=self.device.type,
+                precision=settings.precision,
+                width=image.shape[-1],
+                height=image.shape[-2],
+            ),
         }
 
-    def _record(self, job: Job, **facts: Any) -> Record:
+    def _record(self, job: Job, status: Status, **facts: Any) -> Record:
         return make_record(
             job,
             self.options.out,
             self.case.asked,
+            status=status,
             weights_checksum=self.weights_checksum,
             **facts,
         )

@@ -24,9 +24,10 @@ from nst_lightning.run.task import RunOptions, Task
 from nst_lightning.run.worker import Worker
 from nst_lightning.stop import Interrupted, StopFlag
 from nst_lightning.store.input_hashes import InputHashes
-from nst_lightning.store.ledger import Ledger, Record
-from nst_lightning.store.output import Finished, Job
-from nst_lightning.store.records import make_record
+from nst_lightning.store.job import Job
+from nst_lightning.store.ledger import Ledger
+from nst_lightning.store.output import Finished
+from nst_lightning.store.records import Record, make_record
 
 
 @dataclass
@@ -35,7 +36,7 @@ class Summary:
 
     done: list[str] = field(default_factory=list)
     """The results made, relative to the output folder."""
-    last: Record = field(default_factory=dict)
+    last: Record | None = None
     """The record of the last one."""
     skipped: int = 0
     failed: list[Record] = field(default_factory=list)
@@ -45,13 +46,13 @@ class Summary:
 
     def add(self, record: Record) -> None:
         """Counts a pair that is done or has failed."""
-        if record["status"] != "done":
+        if record.status != "done":
             self.failed.append(record)
             return
-        self.done.append(record["output"])
+        self.done.append(record.output)
         self.last = record
-        asked = sum(scale["steps"] for scale in record["settings"]["scales"])
-        self.steps_saved += asked - record["steps"]
+        asked = sum(scale["steps"] for scale in record.settings["scales"])
+        self.steps_saved += asked - record.steps
 
 
 def run(
@@ -165,6 +166,6 @@ def close(out: Path, ledger: Ledger) -> None:
     """Tidies up when all is made: one line per pair in the manifest, no notices, no states of
     images that are done."""
     ledger.compact()
-    done = ledger.read(keep=lambda record: record["status"] == "done")
+    done = ledger.pick(lambda record: record.status == "done")
     Checkpoints(out).remove_done(lambda pair: done.get(pair[0], False))  # with whatever settings
     shutil.rmtree(out / TASKS, ignore_errors=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nst_lightning.settings import BatchSettings
-from nst_lightning.store.output import Job
+from nst_lightning.store.job import Job
 
 
 @dataclass(frozen=True)

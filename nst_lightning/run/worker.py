@@ -27,8 +27,8 @@ from nst_lightning.run.task import CaseSettings, RunOptions
 from nst_lightning.run.trainer import fit, make_trainer
 from nst_lightning.settings import Scale
 from nst_lightning.stop import StopFlag
-from nst_lightning.store.ledger import Record
-from nst_lightning.store.output import Job
+from nst_lightning.store.job import Job
+from nst_lightning.store.records import Record
 from nst_lightning.transfer.module import StyleTransfer, build_network
 from nst_lightning.vgg.weights import Weights
 

@@ -58,5 +58,5 @@ def _files(case: Any) -> Iterator[str]:
 
 def is_complete(out: Path, ledger: Ledger) -> bool:
     """Whether every pair that is wanted is done or has failed."""
-    over = ledger.read(keep=lambda record: record["status"] in ("done", "failed"))
+    over = ledger.pick(lambda record: record.status in ("done", "failed"))
     return all(over.get(file, False) for file in read_wanted(out))

@@ -1,22 +1,26 @@
 """What is done: `manifest.jsonl`, one line per pair. Imports no torch."""
 
-import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO, NamedTuple, TypeVar
 
 from filelock import FileLock, SoftFileLock
 
 from nst_lightning.files import atomic_file
 from nst_lightning.layout import LEDGER_PARTS, MANIFEST, MANIFEST_LOCK, MANIFEST_SOFT_LOCK
+from nst_lightning.store.records import Record, parse_record
 
-Record = dict[str, Any]
-"""One line: see `batch.record.make_record` for its keys."""
+T = TypeVar("T")
 
-Line = tuple[Path, int, int]
-"""A file, and where in it a line begins and ends."""
+
+class Line(NamedTuple):
+    """Where a line stands."""
+
+    path: Path
+    start: int
+    end: int
 
 
 class Ledger:
@@ -29,56 +33,55 @@ class Ledger:
     Args:
         out: the output folder; it must exist before the first line is written.
         part: name of this process's own part; the manifest itself where it is empty.
-        stamp: goes into every record that is added.
+        by: the task of a Slurm job that this process is; goes into every record that is added.
     """
 
-    def __init__(self, out: Path, part: str = "", stamp: Record | None = None) -> None:
-        self.stamp = stamp or {}
+    def __init__(
+        self, out: Path, part: str = "", by: Mapping[str, int | str] | None = None
+    ) -> None:
+        self.by = by
         self.manifest = out / MANIFEST
         self.parts = out / LEDGER_PARTS
         self.path = self.parts / f"{part}.jsonl" if part else self.manifest
         self.lock_file = out / MANIFEST_LOCK
 
-    def read(self, keep: Callable[[Record], Any] = lambda record: record) -> dict[str, Any]:
-        """What to `keep` of the last record of each pair, by its output (relative to the folder).
+    def read(self) -> dict[str, Record]:
+        """Returns the last record of each pair, by its output (relative to the folder).
 
-        A torn line, left by a kill in mid-write, is passed over.
+        A line that holds no record, as a kill in mid-write leaves, is passed over.
         """
-        latest: dict[str, tuple[str, Any]] = {}
-        for record, _ in self._lines():
-            output, when = record["output"], record.get("finished", "")
-            if output not in latest or when >= latest[output][0]:
-                latest[output] = (when, keep(record))
-        return {output: kept for output, (_, kept) in latest.items()}
+        return self.pick(lambda record: record)
+
+    def pick(self, what: Callable[[Record], T]) -> dict[str, T]:
+        """Returns what is wanted of the last record of each pair; saves memory over `read`."""
+        latest = self._latest(lambda record, _: what(record))
+        return {output: wanted for output, (_, wanted) in latest.items()}
 
     def records(self) -> Iterator[Record]:
-        """Every record as it was added, also those that later ones replace."""
+        """Yields every record as it was added, also those that later ones replace."""
         return (record for record, _ in self._lines())
 
-    def find(self, output: str) -> Record | None:
-        """The last record of one pair."""
-        records = (record for record in self.records() if record["output"] == output)
-        return max(records, key=lambda record: str(record.get("finished", "")), default=None)
+    def append(self, *records: Record) -> None:
+        """Adds lines and sees them on disk. The files of the pairs must be on disk before.
 
-    def append(self, record: Record) -> None:
-        """Add a line and see it on disk. The file of the pair must be on disk before."""
-        line = json.dumps(record | self.stamp, ensure_ascii=False) + "\n"
+        Raises:
+            OSError: the ledger cannot be written.
+        """
+        if self.by:
+            records = tuple(record.with_facts(by=dict(self.by)) for record in records)
+        text = "".join(f"{record.text()}\n" for record in records)
         self.path.parent.mkdir(exist_ok=True, parents=True)
         with self._lock(), self.path.open("ab+") as file:
-            file.write(self._mend(file.tell(), file) + line.encode())
+            file.write(_line_break(file) + text.encode())
             file.flush()
             os.fsync(file.fileno())
 
     def compact(self) -> None:
-        """Leave one line per pair, the last one, in the order of outputs, in the manifest."""
+        """Leaves one line per pair, the last one, in the order of outputs, in the manifest."""
         with self._lock():
             aside = [path.rename(path.with_suffix(".old.jsonl")) for path in self._part_files()]
             before = {path: path.stat().st_size for path in aside}
-            latest: dict[str, tuple[str, Line]] = {}
-            for record, line in self._lines():
-                output, when = record["output"], record.get("finished", "")
-                if output not in latest or when >= latest[output][0]:
-                    latest[output] = (when, line)
+            latest = self._latest(lambda _, line: line)
             if not latest:
                 return
             with atomic_file(self.manifest) as file:
@@ -86,6 +89,15 @@ class Ledger:
             for path, size in before.items():
                 if path.stat().st_size == size:  # else a writer that was thought dead has added
                     path.unlink()
+
+    def _latest(self, what: Callable[[Record, Line], T]) -> dict[str, tuple[str, T]]:
+        """Returns by output when its last record was made, and something of it."""
+        latest: dict[str, tuple[str, T]] = {}
+        for record, line in self._lines():
+            known = latest.get(record.output)
+            if known is None or record.finished >= known[0]:
+                latest[record.output] = (record.finished, what(record, line))
+        return latest
 
     def _part_files(self) -> list[Path]:
         return sorted(self.parts.glob("*.jsonl"))
@@ -99,14 +111,6 @@ class Ledger:
             with SoftFileLock(self.lock_file.with_name(MANIFEST_SOFT_LOCK)):
                 yield
 
-    @staticmethod
-    def _mend(end: int, file: Any) -> bytes:
-        """A line break where the last line was torn."""
-        if end == 0:
-            return b""
-        file.seek(end - 1)
-        return b"" if file.read(1) == b"\n" else b"\n"
-
     def _lines(self) -> Iterator[tuple[Record, Line]]:
         for path in (self.manifest, *self._part_files()):
             try:
@@ -117,18 +121,23 @@ class Ledger:
                 start = 0
                 for line in file:
                     end = start + len(line)
-                    try:
-                        record = json.loads(line)
-                    except ValueError:
-                        record = None
-                    if isinstance(record, dict) and isinstance(record.get("output"), str):
-                        yield record, (path, start, end)
+                    if record := parse_record(line):
+                        yield record, Line(path, start, end)
                     start = end
 
 
+def _line_break(file: BinaryIO) -> bytes:
+    """Returns a line break where the last line of an open file was torn."""
+    end = file.seek(0, os.SEEK_END)
+    if end == 0:
+        return b""
+    file.seek(end - 1)
+    return b"" if file.read(1) == b"\n" else b"\n"
+
+
 def copy(lines: Iterable[Line]) -> Iterator[bytes]:
-    """The bytes of lines, each with its line break."""
-    files: dict[Path, Any] = {}
+    """Yields the bytes of lines, each with its line break."""
+    files: dict[Path, BinaryIO] = {}
     try:
         for path, start, end in lines:
             if path not in files:

@@ -1,39 +1,24 @@
 """The output folder: what is finished in it, and whether this run may write there. No torch."""
 
-import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nst_lightning.errors import UserError
 from nst_lightning.files import write_text
-from nst_lightning.grid.pairs import Pair
 from nst_lightning.grid.sources import Source
 from nst_lightning.imaging.header import read_metadata
 from nst_lightning.layout import SETTINGS
 from nst_lightning.settings import BatchSettings, build, dump_yaml, read_yaml
 from nst_lightning.store.fingerprint import ALGORITHM, pixel_settings
-from nst_lightning.store.ledger import Ledger, Record
+from nst_lightning.store.job import Job
+from nst_lightning.store.ledger import Ledger
+from nst_lightning.store.records import Record, parse_record
 
 RECORD_KEY = "nst-lightning"
 """The keyword of the text in a result's file that holds its record."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A pair to make, and the identity of its inputs."""
-
-    pair: Pair
-    content_sha256: str
-    style_sha256: str
-    fingerprint: str
-    case: Mapping[str, str] = field(default_factory=dict)
-    """In a sweep: axis → what it is here."""
-    masks_sha256: str = ""
-    """Of the masks, where the pair has regions."""
 
 
 def check_folder(out: Path, inputs: Sequence[Path]) -> None:
@@ -61,16 +46,8 @@ def check_folder(out: Path, inputs: Sequence[Path]) -> None:
 
 def record_in_picture(path: Path) -> Record | None:
     """The record that a result carries in its own metadata; None for any other file."""
-    try:
-        record = json.loads(read_metadata(path).get(RECORD_KEY, ""))
-    except ValueError:
-        return None
-    return record if isinstance(record, dict) and "fingerprint" in record else None
-
-
-def encode(record: Record) -> str:
-    """A record as the text that its picture carries."""
-    return json.dumps(record, ensure_ascii=False)
+    record = parse_record(read_metadata(path).get(RECORD_KEY, ""))
+    return record if record and record.fingerprint else None
 
 
 class Finished:
@@ -84,7 +61,7 @@ class Finished:
     def __init__(self, out: Path, ledger: Ledger | None) -> None:
         self.out = out
         self.ledger = ledger
-        self.known: dict[str, tuple[str, int]] = ledger.read(keep=_brief) if ledger else {}
+        self.known: dict[str, tuple[str, int]] = ledger.pick(_brief) if ledger else {}
         self.folders: dict[str, set[str]] = {}
 
     def is_done(self, identity: tuple[str, str]) -> bool:
@@ -108,9 +85,9 @@ class Finished:
         if whole and fingerprint == job.fingerprint:
             return True
         record = record_in_picture(path)
-        if record and record["fingerprint"] == job.fingerprint:
+        if record and record.fingerprint == job.fingerprint:
             if self.ledger:
-                self.ledger.append(record | {"bytes": path.stat().st_size})
+                self.ledger.append(record.with_facts(bytes=path.stat().st_size))
             return True
         if overwrite:
             return False
@@ -130,7 +107,7 @@ class Finished:
 
 def _brief(record: Record) -> tuple[str, int]:
     """Fingerprint and size of a finished picture; nothing of a failed pair."""
-    return (record["fingerprint"], record["bytes"]) if record["status"] == "done" else ("", 0)
+    return (record.fingerprint, record.bytes) if record.status == "done" else ("", 0)
 
 
 def check_settings(out: Path, settings: BatchSettings, *, overwrite: bool) -> None:
@@ -141,7 +118,7 @@ def check_settings(out: Path, settings: BatchSettings, *, overwrite: bool) -> No
     """
     if overwrite or not (out / SETTINGS).is_file():
         return
-    if not any(record["status"] == "done" for record in Ledger(out).records()):
+    if not any(record.status == "done" for record in Ledger(out).records()):
         return
     reasons = changed_settings(read_settings(out), settings)
     if reasons:
@@ -163,25 +140,25 @@ def refusal(path: Path, job: Job, record: Record | None, settings: BatchSettings
 def differences(record: Record, job: Job, settings: BatchSettings) -> list[str]:
     """How a finished picture's making differs from what is asked now."""
     reasons = []
-    if "settings" in record:
-        resolved = {"precision": record.get("resolved", {}).get("precision", settings.precision)}
+    if record.settings:
+        resolved = {"precision": record.resolved.precision or settings.precision}
         try:
-            reasons = changed_settings(build(record["settings"] | resolved), settings)
+            reasons = changed_settings(build(record.settings | resolved), settings)
         except UserError:  # of another version, which knew other settings
             reasons = ["other settings"]
     for role, sha in (("content", job.content_sha256), ("style", job.style_sha256)):
         source: Source = getattr(job.pair, role)
-        if record.get(f"{role}_sha256") == sha:
+        if getattr(record, f"{role}_sha256") == sha:
             continue
-        if source.blend or (role == "style" and "blend" in record):
+        if source.blend or (role == "style" and record.blend):
             reasons.append(f"other styles or shares than {source.name} has now")
         else:
             reasons.append(f"another {role} picture than {source.path} is now")
-    if record.get("masks_sha256", "") != job.masks_sha256:
+    if record.masks_sha256 != job.masks_sha256:
         reasons.append("other masks")
-    if record.get("algorithm") != ALGORITHM:
+    if record.algorithm != ALGORITHM:
         reasons.append("another version of the algorithm")
-    if not reasons and "weights_checksum" in record:
+    if not reasons and record.weights_checksum:
         reasons.append("other weights or another start picture")
     return reasons
 

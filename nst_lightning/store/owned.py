@@ -52,7 +52,7 @@ def results(out: Path) -> Iterator[Path]:
         ours = picture.is_file() and record_in_picture(picture) is not None
         if ours:
             yield from (picture, settings_beside(picture))
-        if ours or record["status"] != "done":
+        if ours or record.status != "done":
             extras = own_folder(picture)
             if extras.is_dir():
                 yield from sorted(p for p in extras.iterdir() if is_extra(p.name))

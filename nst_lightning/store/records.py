@@ -1,64 +1,193 @@
-"""A pair's line in the manifest, which its picture carries too. Imports no torch."""
+"""A pair's line in the manifest, which its image carries too. Imports no torch."""
 
+import json
+import math
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Container
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nst_lightning.formats import MAX_PIXELS
 from nst_lightning.settings import BatchSettings
 from nst_lightning.store.fingerprint import ALGORITHM
-from nst_lightning.store.ledger import Record
-from nst_lightning.store.output import Job
+from nst_lightning.store.job import Job
+
+SCHEMA = 2
+"""The version of the manifest's lines, raised when the meaning of a key changes.
+
+The lines of 0.1.0 carry none, which counts as 1: they have the keys of 2, but for `schema` itself.
+"""
+
+Status = Literal["done", "failed", "waiting"]
+"""`waiting`: the result is there, but a run has begun to make it anew with --overwrite."""
+
+
+class Frozen(BaseModel):
+    """Data that is parsed once and never changed."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class BlendPart(Frozen):
+    """One of several styles of a result."""
+
+    style: str
+    share: float
+    region: str | None = None
+    """The colour in the content's mask where it counts; None everywhere."""
+    mask: str | None = None
+
+
+class Resolved(Frozen):
+    """What each `auto` became, and the size of the result in pixels."""
+
+    learning_rate: float | None = None
+    accelerator: str = ""
+    precision: str = ""
+    width: int | None = None
+    height: int | None = None
+
+
+class Record(Frozen):
+    """What became of a pair. Paths are relative to the output folder; what is absent was not known.
+
+    The JSON holds the fields that were given, under their names (`schema` for the version).
+    """
+
+    schema_version: int = Field(1, alias="schema")
+    output: str
+    status: Status = "failed"
+    content: str = ""
+    content_sha256: str = ""
+    style: str = ""
+    style_sha256: str = ""
+    blend: list[BlendPart] = []
+    content_mask: str = ""
+    style_mask: str = ""
+    masks_sha256: str = ""
+    fingerprint: str = ""
+    algorithm: int = 0
+    finished: str = ""
+    """ISO 8601 in UTC, to the millisecond: sorts as text."""
+    case: dict[str, str] = {}
+    """In a sweep: axis → what it is here."""
+    weights_checksum: str = ""
+    reason: str = ""
+    """Why it failed."""
+    losses: dict[str, float | None] = {}
+    """Weighted terms and their `total`; None where one was no finite number."""
+    unweighted: dict[str, float | None] = {}
+    steps: int = 0
+    float32_from: int | None = None
+    """The step from which a half-precision run went on in float32."""
+    resumed: list[int] = []
+    """The steps at which it went on after an interruption."""
+    seconds: float = 0.0
+    device: str = ""
+    resolved: Resolved = Resolved()
+    settings: dict[str, Any] = {}
+    """What was asked, complete; an older version may have had other names or values."""
+    versions: dict[str, str] = {}
+    by: dict[str, int | str] = {}
+    """The task of a Slurm job that made it."""
+    bytes: int = 0
+    """The size of the result's file."""
+
+    @property
+    def stem(self) -> str:
+        """The result's path without its suffix."""
+        return self.output.rpartition(".")[0]
+
+    @property
+    def total_loss(self) -> float:
+        """The weighted sum of all terms; NaN where it is not known."""
+        total = self.losses.get("total")
+        return math.nan if total is None else total
+
+    @property
+    def max_pixels(self) -> int:
+        """The largest image that the run was told to open, in pixels."""
+        return int(self.settings.get("max_pixels", MAX_PIXELS))
+
+    def with_facts(self, **facts: Any) -> "Record":
+        """Returns the record with these fields changed."""
+        return self.model_copy(update=facts)
+
+    def data(self, leave_out: Container[str] = ()) -> dict[str, Any]:
+        """Returns the record as plain data for JSON, without what is absent."""
+        data = self.model_dump(by_alias=True, exclude_unset=True)
+        return {name: value for name, value in data.items() if name not in leave_out}
+
+    def text(self, leave_out: Container[str] = ()) -> str:
+        """Returns the record as one line of JSON."""
+        return json.dumps(self.data(leave_out), ensure_ascii=False)
+
+
+def parse_record(line: str | bytes) -> Record | None:
+    """Returns the record of a line of JSON; None where it holds none."""
+    try:
+        return Record.model_validate_json(line)
+    except ValidationError:
+        return None
 
 
 def make_record(
-    job: Job, out: Path, settings: BatchSettings, *, status: str, **facts: Any
+    job: Job, out: Path, settings: BatchSettings, *, status: Status, **facts: Any
 ) -> Record:
-    """One line of the manifest.
+    """Returns one line of the manifest.
 
     Args:
         job: the pair and its identity.
         out: the output folder; paths are written relative to it.
         settings: what was asked, complete.
-        status: `done` or `failed`.
-        facts: `losses` (weighted), `unweighted`, `steps`, `seconds`, `device`, `resolved` (what
-            each `auto` became),
-            `weights_checksum`, `reason`.
+        status: what became of it.
+        facts: other fields of `Record`.
     """
-    return {
-        "output": job.pair.output.as_posix(),
-        "status": status,
-        "content": relative(job.pair.content.path, out),
-        "content_sha256": job.content_sha256,
-        "style": relative(job.pair.style.path, out),
-        "style_sha256": job.style_sha256,
+    return Record(
+        schema=SCHEMA,
+        output=job.pair.output.as_posix(),
+        status=status,
+        content=relative(job.pair.content.path, out),
+        content_sha256=job.content_sha256,
+        style=relative(job.pair.style.path, out),
+        style_sha256=job.style_sha256,
+        fingerprint=job.fingerprint,
+        algorithm=ALGORITHM,
+        finished=now(),
         **parts(job, out),
-        "fingerprint": job.fingerprint,
-        "algorithm": ALGORITHM,
-        "finished": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-        **({"case": dict(job.case)} if job.case else {}),
         **facts,
-        "settings": settings.model_dump(mode="json"),
-        "versions": versions(),
-    }
+        settings=settings.model_dump(mode="json"),
+        versions=versions(),
+    )
 
 
-def parts(job: Job, out: Path) -> Record:
-    """What a pair is made of besides two pictures: `blend`, `content_mask`, `style_mask`."""
+def waiting_record(output: str) -> Record:
+    """Returns the line that says of a result, by its path, that it is about to be replaced."""
+    return Record(schema=SCHEMA, output=output, status="waiting", finished=now())
+
+
+def now() -> str:
+    """Returns the time as records hold it."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def parts(job: Job, out: Path) -> dict[str, Any]:
+    """Returns the fields that only some pairs have: those of a sweep, a blend, masks."""
     content, style = job.pair.content, job.pair.style
-    found: Record = {}
+    found: dict[str, Any] = {"case": dict(job.case)} if job.case else {}
     if style.blend:
         found["blend"] = [
-            {
-                "style": relative(part.path, out),
-                "share": part.share,
+            BlendPart(
+                style=relative(part.path, out),
+                share=part.share,
                 **({"region": part.region} if part.region else {}),
                 **({"mask": relative(part.mask, out)} if part.mask and content.mask else {}),
-            }
+            )
             for part in style.blend
         ]
     if content.mask:
@@ -70,22 +199,16 @@ def parts(job: Job, out: Path) -> Record:
 
 
 def relative(path: Path, out: Path) -> str:
-    """A path as seen from the output folder; absolute where there is no way (another drive)."""
+    """Returns a path as seen from the output folder; absolute where there is no way (another
+    drive)."""
     try:
         return Path(os.path.relpath(path.resolve(), out.resolve())).as_posix()
     except ValueError:
         return path.resolve().as_posix()
 
 
-def versions() -> Mapping[str, str]:
-    """The software that made a picture."""
+def versions() -> dict[str, str]:
+    """Returns the software that makes an image, by name."""
     return {"python": platform.python_version()} | {
         name: version(name) for name in ("nst-lightning", "torch", "lightning")
     }
-
-
-def pixel_limit(record: Record) -> int:
-    """Returns the largest image, in pixels, that the run was told to open."""
-    settings = record.get("settings")
-    limit = settings.get("max_pixels") if isinstance(settings, dict) else None
-    return limit if isinstance(limit, int) and limit > 0 else MAX_PIXELS

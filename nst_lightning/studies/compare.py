@@ -73,8 +73,8 @@ def measured(result: Result) -> dict[str, Any]:
         "ssim_content": ssim(made, content),
         "colour_distance_content": colour_distance(made, content),
         "colour_distance_style": colour_distance(made, picture(result.pair.style.path)),
-        "steps": result.record["steps"],
-        "seconds": result.record["seconds"],
+        "steps": result.record.steps,
+        "seconds": result.record.seconds,
     }
 
 
@@ -137,7 +137,7 @@ def report_starts(cases: Sequence[Case], out: Path) -> list[Path]:
         source = mine[0].pair
         rows = [Row("", [Panel(source.content.path, "content"), Panel(source.style.path, "style")])]
         for result in mine:
-            seconds = result.record["seconds"]
+            seconds = result.record.seconds
             start = (
                 f"from {result.labels['init']}: {seconds:.0f} s, loss {result.loss('total'):.4g}"
             )
@@ -154,7 +154,7 @@ def report_starts(cases: Sequence[Case], out: Path) -> list[Path]:
 
 def snapshots(result: Result, out: Path) -> list[Panel]:
     """The pictures of one result at its milestones."""
-    steps = result.record["steps"]
+    steps = result.record.steps
     folder = out / result.pair.extras
     marks = milestones(steps)
     every = max(1, math.ceil(len(marks) / COLUMNS))

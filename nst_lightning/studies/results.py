@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from nst_lightning.drawing.curves import draw_curves
 from nst_lightning.drawing.loss_history import read_history
 from nst_lightning.grid.pairs import Case, Pair
 from nst_lightning.layout import HISTORY
-from nst_lightning.store.ledger import Ledger, Record
+from nst_lightning.store.ledger import Ledger
+from nst_lightning.store.records import Record
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Result:
     def loss(self, term: str) -> float | None:
         """An unweighted term, or the weighted `total`; None where it had no weight."""
         if term == "total":
-            return _number(self.record["losses"].get(term))
-        return _number(self.record["unweighted"].get(term))
+            return self.record.losses.get(term)
+        return self.record.unweighted.get(term)
 
 
 def finished(cases: Sequence[Case], out: Path) -> Iterator[Result]:
@@ -33,8 +33,8 @@ def finished(cases: Sequence[Case], out: Path) -> Iterator[Result]:
     records = Ledger(out).read()
     for case in cases:
         for pair in case.pairs:
-            record = records.get(pair.output.as_posix(), {})
-            if record.get("status") == "done" and (out / pair.output).is_file():
+            record = records.get(pair.file)
+            if record and record.status == "done" and (out / pair.output).is_file():
                 yield Result(case.labels, pair, out / pair.output, record)
 
 
@@ -50,7 +50,3 @@ def overlay(results: Sequence[Result], out: Path, path: Path) -> list[Path]:
         return []
     draw_curves(path, histories, results[0].pair.label)
     return [path]
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)

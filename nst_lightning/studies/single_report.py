@@ -55,8 +55,8 @@ def measured(kind: Kind, result: Result) -> dict[str, Any]:
         "layers": result.labels[LAYERS],
         "seed": result.labels[SEED],
         "loss": result.loss("content" if kind == "reconstruct" else "style"),
-        "steps": result.record["steps"],
-        "seconds": result.record["seconds"],
+        "steps": result.record.steps,
+        "seconds": result.record.seconds,
     }
     if kind == "reconstruct":
         original = picture(result.pair.content.path, like=made)

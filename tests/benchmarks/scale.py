@@ -5,7 +5,6 @@ the commands that meet them, each as a process of its own, and runs a tenth as m
 SLEEPERS workers that sleep instead of optimising.
 """
 
-import json
 import os
 import random
 import resource
@@ -53,19 +52,19 @@ def pretend_done(folder: Path) -> None:
     resolved = resolve(settings, choose_device("auto"))
     out.mkdir()
     terms = {"content": 1.0, "style": 1.0, "tv": 0.0, "total": 2.0}
-    record: dict[str, Any] = {}
+    record = None
     with (out / "manifest.jsonl").open("w") as ledger:
         for job, _ in identify(case, resolved, weights, InputHashes(None)):
             path = out / job.pair.file
-            if not record:
+            if record is None:
                 record = make_record(
                     job, out, settings, status="done", losses=terms, unweighted=terms, steps=300,
                     seconds=1.0, device="cpu", weights_checksum=weights.checksum, bytes=0,
                 )  # fmt: skip
             path.parent.mkdir(exist_ok=True)
             path.touch()
-            own = {"output": job.pair.file, "fingerprint": job.fingerprint}
-            ledger.write(json.dumps(record | own) + "\n")
+            own = record.with_facts(output=job.pair.file, fingerprint=job.fingerprint)
+            ledger.write(own.text() + "\n")
     write_settings(out, settings, "")
     write_wanted(out, [case])
 
@@ -113,8 +112,9 @@ def simulate(folder: Path, pairs: int, workers: int) -> None:
     from nst_lightning.run.task import CaseSettings, RunOptions, Task
     from nst_lightning.settings import build
     from nst_lightning.stop import StopFlag
+    from nst_lightning.store.job import Job
     from nst_lightning.store.ledger import Ledger
-    from nst_lightning.store.output import Job
+    from nst_lightning.store.records import Record
 
     pool.work_for_parent = sleep_for_parent
     settings = build({})
@@ -131,9 +131,9 @@ def simulate(folder: Path, pairs: int, workers: int) -> None:
             seen[names[0]] = worker
             first[worker] = first[worker] or time.perf_counter()
 
-    def finish(record: dict[str, Any]) -> None:
+    def finish(record: Record) -> None:
         ledger.append(record)
-        last[seen.pop(record["output"])] = time.perf_counter()
+        last[seen.pop(record.output)] = time.perf_counter()
 
     started = time.perf_counter()
     pool.Pool([{}] * workers, RunOptions(out), Watch(), StopFlag(), finish).run(tasks)

@@ -57,7 +57,7 @@ def test_a_grid_in_another_format(nst: Nst, photos: Path, tmp_path: Path):
         assert (record["resolved"]["width"], record["resolved"]["height"]) == (160, 160)
         carried = record_in_picture(out / record["output"])
         assert carried is not None
-        assert record == carried | {"bytes": (out / record["output"]).stat().st_size}
+        assert record == carried.data() | {"bytes": (out / record["output"]).stat().st_size}
     with Image.open(out / names[1]) as image:
         assert image.size == (160, 160)
         assert image.getexif()[Base.DateTime] == "2024:05:06 07:08:09"

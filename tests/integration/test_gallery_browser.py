@@ -50,7 +50,7 @@ ODD = ["50% #1?", 'it\'s "two" & <b>', "日本 ü", "plain"]
 def grid(tmp_path: Path) -> Path:
     """4 × 3 results with odd names; one failed, one with all files beside it."""
     out = make_grid(tmp_path, ODD, ["a", "b</script>".replace("/", "∕"), "c"])
-    change(out, "plain/a.png", status="failed", reason="the sky fell", losses=None)
+    change(out, "plain/a.png", status="failed", reason="the sky fell", losses={})
     beside = out / "plain" / "c"
     flat(beside / "curves.png", (1, 2, 3))
     flat(beside / "step-0010.png", (1, 2, 3))
@@ -388,7 +388,7 @@ def test_five_thousand_results_open_at_once(browser: Chromium, tmp_path: Path) -
     for name in names:
         (out / name).hardlink_to(out / "one/style.png")
     write_manifest(
-        out, [result | {"output": n, "case": {"i": n[10:12], "j": n[13:-4]}} for n in names]
+        out, [result.with_facts(output=n, case={"i": n[10:12], "j": n[13:-4]}) for n in names]
     )
     page, _ = write_gallery(out)
     seconds = browser.open(page)

@@ -24,6 +24,7 @@ from nst_lightning.evaluation.table import (
     write_evaluation,
 )
 from nst_lightning.imaging.read import load_image
+from nst_lightning.store.records import Record
 from tests.results_folder import record, write_manifest
 
 CPU = torch.device("cpu")
@@ -44,21 +45,19 @@ def noise(path: Path, seed: int, size: tuple[int, int] = (48, 36)) -> Path:
     return path
 
 
-def folder(root: Path, records: list[dict[str, Any]]) -> Path:
+def folder(root: Path, records: list[Record]) -> Path:
     """An output folder whose results are noise, each its own."""
     out = root / "out"
     noise(root / "in" / "content.png", 100, (64, 48))
     noise(root / "in" / "style.png", 101, (60, 70))
     noise(root / "in" / "other.png", 102, (50, 50))
     for i, one in enumerate(records):
-        noise(out / one["output"], i)
+        noise(out / one.output, i)
     write_manifest(out, records)
     return out
 
 
-def measured(
-    out: Path, records: list[dict[str, Any]], network: FeatureExtractor, **how: Any
-) -> Evaluation:
+def measured(out: Path, records: list[Record], network: FeatureExtractor, **how: Any) -> Evaluation:
     return evaluate(subjects(records, out), network, CPU, **how)
 
 
@@ -240,7 +239,7 @@ def test_the_table_and_its_means(tmp_path: Path) -> None:
 
     read = read_evaluation(tmp_path, records)
     assert read["1/a/s.png"] == {"ssim": 0.5, "lpips": 0.25}
-    records[0]["finished"] = "later"
+    records[0] = records[0].with_facts(finished="later")
     assert "1/a/s.png" not in read_evaluation(tmp_path, records), "it was made again since"
     path.write_text("output,finished,ssim\n1/b/s.png,now,much\n2/a/s.png,now,inf\nx.png,now,1\n")
     assert read_evaluation(tmp_path, records[1:3]) == {"1/b/s.png": {}, "2/a/s.png": {}}
@@ -288,7 +287,7 @@ def test_only_what_changed_is_measured_again(tmp_path: Path, extractor: FeatureE
     assert update(lpips=counted) == (0, with_lpips)
     assert update() == (0, with_lpips), "what is known is not forgotten"
     # A result that was made again, a content and a style that were replaced.
-    records[1]["finished"] = "later"
+    records[1] = records[1].with_facts(finished="later")
     assert update(lpips=counted)[0] == 1
     noise(out / "c" / "a.png", 50)
     assert update(lpips=counted)[0] == 1

@@ -9,7 +9,7 @@ import torch
 from nst_lightning.grid.pairs import Pair
 from nst_lightning.grid.sources import Source
 from nst_lightning.run.checkpoints import CheckpointFiles, Checkpoints, sliced
-from nst_lightning.store.output import Job
+from nst_lightning.store.job import Job
 
 
 @pytest.fixture

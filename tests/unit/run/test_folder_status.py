@@ -19,6 +19,7 @@ from nst_lightning.run.slurm import Place
 from nst_lightning.settings import build
 from nst_lightning.store.expected import is_complete, read_wanted, write_wanted
 from nst_lightning.store.ledger import Ledger
+from nst_lightning.store.records import Record
 
 
 @pytest.fixture
@@ -27,8 +28,8 @@ def out(tmp_path: Path) -> Path:
     sides = [[Source(Path(n), n, (8, 8)) for n in names] for names in (("a", "b"), ("x", "y", "z"))]
     write_wanted(tmp_path, [Case(build({}), Grid(*sides))])
     ledger = Ledger(tmp_path)
-    ledger.append({"output": "a/x.png", "status": "done", "seconds": 10.0})
-    ledger.append({"output": "a/y.png", "status": "failed", "reason": "torn"})
+    ledger.append(Record(output="a/x.png", status="done", seconds=10.0))
+    ledger.append(Record(output="a/y.png", status="failed", reason="torn"))
     return tmp_path
 
 
@@ -90,16 +91,16 @@ def test_lists_of_pairs_are_wanted_as_they_are(tmp_path: Path):
     assert list(read_wanted(tmp_path)) == ["x/one.png", "x/two.png", "c/c.png"]
     ledger = Ledger(tmp_path)
     for file in ("x/one.png", "x/two.png"):
-        ledger.append({"output": file, "status": "done"})
+        ledger.append(Record(output=file, status="done"))
         assert not is_complete(tmp_path, ledger)
-    ledger.append({"output": "c/c.png", "status": "failed"})
+    ledger.append(Record(output="c/c.png", status="failed"))
     assert is_complete(tmp_path, ledger)
 
 
 def test_results_of_another_format(tmp_path: Path):
     sides = [[Source(Path(n), n, (8, 8)) for n in names] for names in (("a",), ("x.y", "z", "v"))]
     write_wanted(tmp_path, [Case(build({"format": "tiff"}), Grid(*sides, "tif"))])
-    Ledger(tmp_path).append({"output": "a/x.y.tif", "status": "done", "seconds": 10.0})
+    Ledger(tmp_path).append(Record(output="a/x.y.tif", status="done", seconds=10.0))
     board = Board(tmp_path, Place(), Silent())
     board.batch(["a/z"], 100, {})
     board.step(25, 1, dict)

@@ -25,8 +25,8 @@ from nst_lightning.run.task import CaseSettings, RunOptions
 from nst_lightning.run.worker import Worker
 from nst_lightning.settings import BatchSettings, build
 from nst_lightning.stop import Interrupted, StopFlag
-from nst_lightning.store.ledger import Record
-from nst_lightning.store.output import Job
+from nst_lightning.store.job import Job
+from nst_lightning.store.records import Record
 from nst_lightning.vgg.weights import load_weights
 
 SMALL = {
@@ -73,14 +73,14 @@ def test_each_picture_of_a_batch_has_its_own_recordings(jobs: list[Job], tmp_pat
     recordings = {"curves": True, "animate": "gif", "save_every": 1}
     together = make(jobs, tmp_path / "both", **recordings)
     alone = [make([job], tmp_path / "alone", **recordings)[0] for job in jobs]
-    assert [record["status"] for record in together] == ["done", "done"]
+    assert [record.status for record in together] == ["done", "done"]
     totals = []
     for job, one, other in zip(jobs, together, alone, strict=True):
-        assert one["fingerprint"] == other["fingerprint"] == job.fingerprint
-        assert one["losses"] == pytest.approx(other["losses"], rel=0.01)
+        assert one.fingerprint == other.fingerprint == job.fingerprint
+        assert one.losses == pytest.approx(other.losses, rel=0.01)
         for name in ("content", "style"):
             weight = getattr(build(SMALL), f"{name}_weight")
-            assert one["unweighted"][name] == pytest.approx(one["losses"][name] / weight)
+            assert one.unweighted[name] == pytest.approx(one.losses[name] / weight)
         folders = [tmp_path / run / job.pair.extras for run in ("both", "alone")]
         histories = [[row["total"] for row in read_history(f / "history.csv")] for f in folders]
         assert histories[0] == pytest.approx(histories[1], rel=0.01)
@@ -114,7 +114,7 @@ def test_steps_are_counted_over_all_scales(jobs: list[Job], tmp_path: Path):
     scales = [{"size": 24, "steps": 2}, {"size": 32, "steps": 3}]
     (record,) = make(jobs[:1], tmp_path, scales=scales, save_every=1, curves=True)
     folder = tmp_path / jobs[0].pair.extras
-    assert record["steps"] == 5
+    assert record.steps == 5
     assert [Image.open(folder / f"step-{k:04d}.png").width for k in range(1, 6)] == [
         24,
         24,
@@ -135,9 +135,9 @@ def test_what_fails_beside_a_picture_costs_that_pair_alone(
 
     monkeypatch.setattr(result_writer, "draw_curves", broken)
     first, second = make(jobs, tmp_path, curves=True)
-    assert first["status"] == "done"
-    assert second["status"] == "failed"
-    assert second["reason"] == "ValueError: cannot be drawn"
+    assert first.status == "done"
+    assert second.status == "failed"
+    assert second.reason == "ValueError: cannot be drawn"
     assert not (tmp_path / jobs[1].pair.output).exists()
 
 
@@ -157,12 +157,12 @@ def test_a_batch_too_large_for_the_memory_is_halved(
     monkeypatch.setattr(Worker, "_make", limited)
     records = make(four, tmp_path)
     assert tried == [4, 2, 2]
-    assert [record["status"] for record in records] == ["done"] * 4
+    assert [record.status for record in records] == ["done"] * 4
     tried.clear()
     (failed,) = make(jobs[1:], tmp_path / "again")
     assert tried == [1]
-    assert failed["status"] == "failed"
-    assert "not enough memory" in failed["reason"]
+    assert failed.status == "failed"
+    assert "not enough memory" in failed.reason
 
 
 def renamed(pair: Pair) -> Pair:
@@ -192,9 +192,9 @@ def test_each_picture_is_read_once_and_ahead(
 
 def test_a_picture_that_stops_early_says_when(jobs: list[Job], tmp_path: Path):
     (record,) = make(jobs[:1], tmp_path, steps=200, stop_below=0.5, curves=True, animate="gif")
-    assert record["steps"] < 200
+    assert record.steps < 200
     folder = tmp_path / jobs[0].pair.extras
-    assert len(read_history(folder / "history.csv")) == record["steps"]
+    assert len(read_history(folder / "history.csv")) == record.steps
 
 
 class StopAfter(Silent):
@@ -229,10 +229,10 @@ def test_an_interrupted_batch_goes_on_bit_for_bit(
             one.run([jobs], records.append)
         assert records == []
     found = make(jobs, cut, **settings)
-    assert len(found[0]["resumed"]) == len(interruptions)
+    assert len(found[0].resumed) == len(interruptions)
     for job, before, after in zip(jobs, expected, found, strict=True):
-        assert after["losses"] == before["losses"]
-        assert after["steps"] == before["steps"] == 14
+        assert after.losses == before.losses
+        assert after.steps == before.steps == 14
         for name in sorted(path.name for path in (whole / job.pair.extras).iterdir()):
             mine, other = ((out / job.pair.extras / name) for out in (cut, whole))
             if name == "history.csv":
@@ -296,7 +296,7 @@ def test_a_state_that_leads_to_nothing_is_dropped(jobs: list[Job], tmp_path: Pat
     kept["pictures"] = {}
     torch.save(kept, path)
     found = make(jobs, tmp_path)
-    assert [record["status"] for record in found] == ["done", "done"]
+    assert [record.status for record in found] == ["done", "done"]
     assert "resumed" not in found[0]
     assert not (tmp_path / ".nst").exists()
 
@@ -312,7 +312,7 @@ def test_one_failure_of_several_at_a_coarse_scale_leaves_the_others_whole(
 
     monkeypatch.setattr(Inputs, "start", spoil)
     found = make(jobs, tmp_path, scales=TWO_SCALES)
-    assert [record["status"] for record in found] == ["failed", "done"]
+    assert [record.status for record in found] == ["failed", "done"]
     with Image.open(tmp_path / jobs[1].pair.output) as picture:
         assert max(picture.size) == 32
 
@@ -320,7 +320,7 @@ def test_one_failure_of_several_at_a_coarse_scale_leaves_the_others_whole(
 def test_luminance_alone_is_transferred(jobs: list[Job], tmp_path: Path):
     luma = np.array([0.299, 0.587, 0.114])
     found = make(jobs[:1], tmp_path, preserve_color="luminance", steps=8, save_every=4)
-    assert found[0]["status"] == "done"
+    assert found[0].status == "done"
     content = np.asarray(Image.open(jobs[0].pair.content.path).convert("RGB"), float)
     for name in (jobs[0].pair.output, jobs[0].pair.extras / "step-0008.png"):
         made = np.asarray(Image.open(tmp_path / name), float)
@@ -340,7 +340,7 @@ def test_a_style_in_the_colours_of_its_content_is_made_for_each(jobs: list[Job],
         make([job], tmp_path / "alone", preserve_color="match-linear", steps=2)[0] for job in jobs
     ]
     for one, other in zip(both, alone, strict=True):
-        assert one["losses"]["style"] == pytest.approx(other["losses"]["style"], rel=1e-3)
+        assert one.losses["style"] == pytest.approx(other.losses["style"], rel=1e-3)
 
 
 class Notes(Silent):
@@ -364,7 +364,7 @@ def test_a_state_that_cannot_be_written_costs_no_picture(
     one.display = notes = Notes()
     records: list[Record] = []
     one.run([jobs], records.append)
-    assert [record["status"] for record in records] == ["done", "done"]
+    assert [record.status for record in records] == ["done", "done"]
     assert "one/paint and 1 more: its state cannot be saved" in notes.said[0]
     assert "No space left on device" in notes.said[0]
 
@@ -392,26 +392,26 @@ def test_a_share_is_of_the_contents_own_size(jobs: list[Job], tmp_path: Path):
     scales = [{"size": 1, "steps": 1}, {"size": "original", "steps": 2}]
     first = {"content_layers": "relu1_1", "style_layers": "relu1_1"}  # the others need more pixels
     (record,) = make(jobs[:1], tmp_path / "share", scales=scales, **first)
-    assert record["resolved"]["width"] == 32  # and not 1, which is another size than the share 1.0
+    assert record.resolved.width == 32  # and not 1, which is another size than the share 1.0
     whole = [{"size": 1, "steps": 1}, {"size": 32, "steps": 2}]
     (same,) = make(jobs[:1], tmp_path / "pixels", scales=whole, **first)
-    assert record["losses"] == same["losses"]
+    assert record.losses == same.losses
 
 
 @pytest.mark.parametrize("how", [{"bit_depth": 16}, {"dither": True}])
 def test_losses_are_those_of_what_the_file_holds(jobs: list[Job], tmp_path: Path, how: dict):
     (plain,) = make(jobs[:1], tmp_path / "plain")
     (other,) = make(jobs[:1], tmp_path / "other", **how)
-    assert plain["losses"] == pytest.approx(other["losses"], rel=0.02)
-    assert plain["losses"] != other["losses"]
+    assert plain.losses == pytest.approx(other.losses, rel=0.02)
+    assert plain.losses != other.losses
 
 
 def test_detail_changes_the_file_and_not_the_losses(jobs: list[Job], tmp_path: Path):
     small = {"size": 16, "preserve_color": "luminance"}
     (plain,) = make(jobs[1:], tmp_path / "plain", **small)
     (detail,) = make(jobs[1:], tmp_path / "detail", **small, finish="detail")
-    assert plain["losses"] == detail["losses"]
-    assert [r["resolved"]["width"] for r in (plain, detail)] == [16, 32]
+    assert plain.losses == detail.losses
+    assert [r.resolved.width for r in (plain, detail)] == [16, 32]
     with Image.open(tmp_path / "detail" / jobs[1].pair.output) as image:
         assert (image.size, image.mode) == ((32, 32), "RGBA")
         (content,) = [Image.open(jobs[1].pair.content.path)]

@@ -1,42 +1,39 @@
 """The manifest: appending, torn lines, several writers."""
 
-import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nst_lightning.store import ledger as ledger_module
 from nst_lightning.store.ledger import Ledger
+from nst_lightning.store.records import Record, Status
+
+
+def record(output: str, status: Status = "done", finished: str = "", **facts: Any) -> Record:
+    return Record(output=output, status=status, finished=finished, **facts)
 
 
 def test_last_line_wins_and_compaction_keeps_it(tmp_path: Path):
     ledger = Ledger(tmp_path)
     assert ledger.read() == {}
-    for status in ("failed", "done"):
-        ledger.append({"output": "b/x.png", "status": status})
-    ledger.append({"output": "a/é.png", "status": "done"})
-    expected = {
-        "b/x.png": {"output": "b/x.png", "status": "done"},
-        "a/é.png": {"output": "a/é.png", "status": "done"},
-    }
+    ledger.append(record("b/x.png", "failed"))
+    ledger.append(record("b/x.png"), record("a/é.png"))
+    expected = {"b/x.png": record("b/x.png"), "a/é.png": record("a/é.png")}
     assert ledger.read() == expected
     ledger.compact()
     assert ledger.read() == expected
-    assert [json.loads(x)["output"] for x in ledger.path.read_text().splitlines()] == [
-        "a/é.png",
-        "b/x.png",
-    ]
+    assert [one.output for one in ledger.records()] == ["a/é.png", "b/x.png"]
 
 
 def test_a_torn_line_costs_only_itself(tmp_path: Path):
     ledger = Ledger(tmp_path)
-    ledger.append({"output": "a", "status": "done"})
+    ledger.append(record("a"))
     with ledger.path.open("a") as file:
         file.write('{"output": "b", "sta')
-    ledger.append({"output": "c", "status": "done"})
+    ledger.append(record("c"))
     assert set(ledger.read()) == {"a", "c"}
 
 
@@ -44,7 +41,7 @@ def test_several_writers(tmp_path: Path):
     def write(k: int) -> None:
         for i in range(20):
             ledger = Ledger(tmp_path)
-            ledger.append({"output": f"{k}-{i}", "status": "done"})
+            ledger.append(record(f"{k}-{i}"))
             if i % 7 == 0:
                 ledger.compact()
 
@@ -54,17 +51,14 @@ def test_several_writers(tmp_path: Path):
 
 
 def test_parts_are_merged_on_reading_the_later_record_counts(tmp_path: Path):
-    def record(output: str, status: str, when: str) -> dict[str, str]:
-        return {"output": output, "status": status, "finished": when}
-
     Ledger(tmp_path).append(record("a", "done", "2026-01-01T10"))
     Ledger(tmp_path, "7.0.0").append(record("a", "failed", "2026-01-01T11"))
     Ledger(tmp_path, "7.0.1").append(record("a", "done", "2026-01-01T12"))
     Ledger(tmp_path, "7.0.2").append(record("a", "failed", "2026-01-01T09"))
-    Ledger(tmp_path, "7.0.2", {"by": 2}).append(record("b", "done", "2026-01-01T09"))
+    Ledger(tmp_path, "7.0.2", {"rank": 2}).append(record("b", "done", "2026-01-01T09"))
     ledger = Ledger(tmp_path)
-    assert ledger.read(keep=itemgetter("status")) == {"a": "done", "b": "done"}
-    assert ledger.find("b") == record("b", "done", "2026-01-01T09") | {"by": 2}
+    assert ledger.pick(lambda one: one.status) == {"a": "done", "b": "done"}
+    assert ledger.read()["b"] == record("b", "done", "2026-01-01T09", by={"rank": 2})
     before = ledger.read()
     ledger.compact()
     assert not list((tmp_path / ".nst" / "ledger").iterdir())
@@ -76,7 +70,7 @@ def test_a_part_that_grows_while_it_is_merged_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     late = Ledger(tmp_path, "7.0.0")
-    late.append({"output": "a", "status": "done", "finished": "1"})
+    late.append(record("a", finished="1"))
     kept = ledger_module.copy
 
     def copy(lines: Iterable[ledger_module.Line]) -> Iterator[bytes]:

@@ -1,8 +1,6 @@
 """What stands in an output folder and what a run may do to it."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -12,16 +10,17 @@ from nst_lightning.grid.pairs import Grid
 from nst_lightning.grid.sources import Source
 from nst_lightning.imaging.write import write_png
 from nst_lightning.settings import build
+from nst_lightning.store.job import Job
 from nst_lightning.store.ledger import Ledger
 from nst_lightning.store.output import (
     RECORD_KEY,
     Finished,
-    Job,
     changed_settings,
     check_folder,
     check_settings,
     write_settings,
 )
+from nst_lightning.store.records import Record
 
 SETTINGS = build({"size": 32})
 
@@ -36,15 +35,14 @@ def has(out: Path, ledger: Ledger, **options: bool) -> bool:
     return Finished(out, ledger).has(job(), SETTINGS, **{"overwrite": False, **options})
 
 
-def put(out: Path, fingerprint: str, ledger: Ledger | None) -> dict[str, Any]:
+def put(out: Path, fingerprint: str, ledger: Ledger | None) -> None:
     """A finished picture of `job`, as the worker leaves it."""
     path = out / job().pair.output
-    record = {"output": "c/s.png", "fingerprint": fingerprint, "status": "done"}
-    text = {RECORD_KEY: json.dumps(record)}
+    record = Record(output="c/s.png", fingerprint=fingerprint, status="done")
+    text = {RECORD_KEY: record.text()}
     write_png(path, torch.zeros(3, 8, 8, dtype=torch.uint8), None, text)
     if ledger:
-        ledger.append(record | {"bytes": path.stat().st_size})
-    return record
+        ledger.append(record.with_facts(bytes=path.stat().st_size))
 
 
 def test_what_is_done_is_what_has_the_fingerprint(tmp_path: Path):
@@ -63,8 +61,8 @@ def test_a_picture_without_its_line_is_entered(tmp_path: Path):
     ledger = Ledger(tmp_path)
     assert has(tmp_path, ledger)
     entered = ledger.read()["c/s.png"]
-    assert entered["fingerprint"] == "new"
-    assert entered["bytes"] == (tmp_path / "c/s.png").stat().st_size
+    assert entered.fingerprint == "new"
+    assert entered.bytes == (tmp_path / "c/s.png").stat().st_size
 
 
 def test_a_line_does_not_vouch_for_another_file(tmp_path: Path):
@@ -78,8 +76,9 @@ def test_a_line_does_not_vouch_for_another_file(tmp_path: Path):
 def test_a_refusal_names_how_the_picture_was_written(tmp_path: Path):
     before, now = build({"size": 32, "bit_depth": 16, "keep_exif": True}), SETTINGS
     path = tmp_path / job().pair.output
-    record = {"fingerprint": "old", "settings": before.model_dump(mode="json")}
-    write_png(path, torch.zeros(3, 8, 8), None, {RECORD_KEY: json.dumps(record)})
+    asked = before.model_dump(mode="json")
+    record = Record(output="c/s.png", fingerprint="old", settings=asked)
+    write_png(path, torch.zeros(3, 8, 8), None, {RECORD_KEY: record.text()})
     with pytest.raises(UserError, match="bit_depth 16 instead of 8; keep_exif True instead of Fal"):
         Finished(tmp_path, None).has(job(), now, overwrite=False)
 
@@ -101,8 +100,8 @@ def test_settings_that_count_are_told_as_they_were_typed(tmp_path: Path):
 
 def test_a_record_of_settings_that_are_no_longer_known(tmp_path: Path):
     path = tmp_path / job().pair.output
-    record = {"fingerprint": "old", "settings": {"sparkle": 1}}
-    write_png(path, torch.zeros(3, 8, 8), None, {RECORD_KEY: json.dumps(record)})
+    record = Record(output="c/s.png", fingerprint="old", settings={"sparkle": 1})
+    write_png(path, torch.zeros(3, 8, 8), None, {RECORD_KEY: record.text()})
     with pytest.raises(UserError, match=r"was made with other settings.*--overwrite"):
         Finished(tmp_path, None).has(job(), SETTINGS, overwrite=False)
 
@@ -111,7 +110,7 @@ def test_a_record_of_settings_that_are_no_longer_known(tmp_path: Path):
 def test_a_folder_of_another_format_is_refused(tmp_path: Path, old_first: bool):
     settings = [build({"size": 32}), build({"size": 32, "format": "jpeg", "finish": "detail"})]
     before, now = settings if old_first else settings[::-1]
-    Ledger(tmp_path).append({"output": "c/s.png", "status": "done"})
+    Ledger(tmp_path).append(Record(output="c/s.png", status="done"))
     write_settings(tmp_path, before, "")
     check_settings(tmp_path, before, overwrite=False)
     names = ("png", "jpeg") if old_first else ("jpeg", "png")
