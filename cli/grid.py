@@ -94,7 +94,7 @@ def choose_pairs(
     settings: BatchSettings,
     pairs_file: Path | None,
 ) -> Sequence[Pair]:
-    """The pairs that are wanted: all, or those of a file."""
+    """The pairs that are asked for: all, or those of a file."""
     if pairs_file is None:
         return Grid(rows, columns, settings.suffix)
     return listed_pairs(pairs_file, rows, columns, settings.suffix)

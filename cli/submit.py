@@ -85,12 +85,12 @@ def grid(
     With --dry-run, print the sbatch script.
     """
     from nst_lightning.run.job_array import executor, minutes, script, submit
-    from nst_lightning.store.expected import write_wanted
+    from nst_lightning.store.expected import write_expected
     from nst_lightning.store.output import check_folder, check_settings
 
     sides = read_sides(contents, styles, settings, out, blend_styles, mask_dir)
-    wanted = choose_pairs(*sides, settings, pairs_file)
-    tasks = count_tasks(shards, len(wanted), array_parallelism)
+    pairs = choose_pairs(*sides, settings, pairs_file)
+    tasks = count_tasks(shards, len(pairs), array_parallelism)
     parameters = {
         "job_name": "nst-batch", "wckey": None, "stderr_to_stdout": True,
         "partition": partition, "time": minutes(time_limit), "gpus_per_node": gpus_per_node,
@@ -109,13 +109,13 @@ def grid(
         "--pairs": pairs_file, "--mask-dir": mask_dir, "--blend-styles": blend_styles,
     })  # fmt: skip
     commands = [[*words, "--shard", f"{index}/{tasks}"] for index in range(1, tasks + 1)]
-    write_wanted(out, [Case(settings, wanted)])
+    write_expected(out, [Case(settings, pairs)])
     job = submit(made, out, commands)
     if as_json and not wait:
         typer.echo(json.dumps({"job": job, "tasks": tasks, "out": str(out)}))
     else:
         typer.echo(
-            f"Submitted job {job}: {count(tasks, 'task')} for {count(len(wanted), 'picture')}. "
+            f"Submitted job {job}: {count(tasks, 'task')} for {count(len(pairs), 'picture')}. "
             f"Watch it with `nst-batch status {out} --watch`, end it with `scancel {job}`.",
             err=as_json,
         )

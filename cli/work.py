@@ -43,7 +43,7 @@ def carry_out(
     """Make the pictures of all cases, then the report; what is finished is never made again.
 
     Args:
-        cases: what is wanted.
+        cases: what is asked for.
         out: the output folder, known to be writable.
         share: of several that are started by hand, which one this is, from 0, and how many. The
             tasks of a Slurm job divide it among them.
@@ -55,37 +55,39 @@ def carry_out(
         typer.Exit: with 1, where a pair failed.
     """
     from nst_lightning.files import remove_leftovers
-    from nst_lightning.run.board import Board
     from nst_lightning.run.cost import deal
+    from nst_lightning.run.heartbeat_display import HeartbeatDisplay
     from nst_lightning.run.runner import close, run
     from nst_lightning.run.slurm import place
     from nst_lightning.stop import StopFlag
-    from nst_lightning.store.expected import is_complete, write_wanted
+    from nst_lightning.store.expected import is_complete, write_expected
     from nst_lightning.store.ledger import Ledger
 
     here, stop = place(), StopFlag()
     ledger = Ledger(out, here.name, asdict(here)) if here.job else Ledger(out)
     mine = deal(cases, share[0] * here.size + here.rank, share[1] * here.size)
-    board = Board(out, here, choose_display(quiet or as_json, cases[0].settings.log_every))
+    display = HeartbeatDisplay(
+        out, here, choose_display(quiet or as_json, cases[0].settings.log_every)
+    )
 
     changed = False
 
     def begin() -> None:
         nonlocal changed
         ready()
-        changed = write_wanted(out, cases)
+        changed = write_expected(out, cases)
 
     with stop.listening():
         try:
             if here.rank == 0:
                 remove_leftovers(out)
-            summary = run(mine, out, board, stop, ledger=ledger, overwrite=overwrite, ready=begin)
+            summary = run(mine, out, display, stop, ledger=ledger, overwrite=overwrite, ready=begin)
         except Interrupted as interrupted:
-            board.leave()
+            display.remove()
             say_interrupted(interrupted, mine, out)
             raise
         finally:
-            board.leave()
+            display.remove()
         files: list[Path] = []
         made = bool(summary.done or summary.failed)
         changed = changed or made or sum(len(case.pairs) for case in cases) < ALWAYS

@@ -5,18 +5,17 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nst_lightning.errors import UserError
 from nst_lightning.layout import EXPECTED, MANIFEST
-from nst_lightning.run.board import Notice, notices
 from nst_lightning.run.job_array import submitted
 from nst_lightning.run.slurm import job_states
-from nst_lightning.store.expected import read_wanted
+from nst_lightning.store.expected import read_expected
+from nst_lightning.store.heartbeat import BatchState, Heartbeat, read_heartbeats
 from nst_lightning.store.ledger import Ledger
-from nst_lightning.store.records import Record
 
 SILENT_SECONDS = 300.0
 """A process that cannot be asked for is taken for dead when it has written nothing for so long."""
@@ -47,36 +46,32 @@ class Status:
 
 
 def read_status(out: Path) -> Status:
-    """Look at an output folder, and ask Slurm where Slurm is at work on it.
+    """Looks at an output folder, and asks Slurm where Slurm is at work on it.
 
     Raises:
         UserError: it is none.
     """
-    known = Ledger(out).pick(_brief)
+    known = Ledger(out).pick(lambda record: (record.status, record.reason, record.seconds))
     try:
-        wanted: Iterable[str] = read_wanted(out)
+        expected: Iterable[str] = read_expected(out)
     except FileNotFoundError:
         if not (out / MANIFEST).is_file():
             raise UserError(f"{out}: nst-batch has not made anything there.") from None
-        wanted = known
-    except (OSError, ValueError, TypeError):
+        expected = known
+    except (OSError, ValueError):
         raise UserError(
             f"{out / EXPECTED}: cannot be read; run the same command again, which writes it anew."
         ) from None
     found = Status()
     states = _ask_slurm(out)
-    now = _in_progress(out, states)
-    seconds, made, left, workers = 0.0, 0, 0.0, sum(len(notice["batches"]) for notice in now)
-    running = {name: (n, b) for n in now for b in n["batches"] for name in b["pairs"]}
-    for file in wanted:
-        status, reason, took = known.get(file, ("", "", 0.0))
-        name = file.rpartition(".")[0]
-        if name in running:
-            notice, batch = running[name]
-            where = f"job {notice['job']}, task {notice['rank']}" if notice["job"] else "process"
-            where += f" on {notice['host']}" + ("" if notice["job"] else f", {notice['pid']}")
-            found.running[file] = f"step {batch['step']}/{batch['steps']}, {where}"
-            left += 1 - batch["step"] / batch["steps"]
+    alive = _alive(out, states)
+    seconds, made, left = 0.0, 0, 0.0
+    running = {name: (one, batch) for one in alive for batch in one.batches for name in batch.pairs}
+    for file in expected:
+        status, reason, took = known.get(file, ("waiting", "", 0.0))
+        if at_work := running.get(file.rpartition(".")[0]):
+            found.running[file] = _progress(*at_work)
+            left += 1 - at_work[1].step / at_work[1].steps
         elif status == "done":
             found.done.append(file)
             seconds, made = seconds + took, made + 1
@@ -85,6 +80,7 @@ def read_status(out: Path) -> Status:
         else:
             found.waiting.append(file)
             left += 1
+    workers = sum(len(one.batches) for one in alive)
     if made and workers:
         found.seconds_left = left * seconds / made / workers
     for job in submitted(out):
@@ -93,44 +89,46 @@ def read_status(out: Path) -> Status:
     return found
 
 
-def _brief(record: Record) -> tuple[str, str, float]:
-    return record.status, record.reason, record.seconds
+def _progress(process: Heartbeat, batch: BatchState) -> str:
+    """Returns how far a batch is, and where."""
+    if process.job:
+        where = f"job {process.job}, task {process.rank} on {process.host}"
+    else:
+        where = f"process on {process.host}, {process.pid}"
+    return f"step {batch.step}/{batch.steps}, {where}"
 
 
 def _ask_slurm(out: Path) -> Mapping[str, str]:
-    """The states of all jobs that have to do with a folder; nothing where Slurm does not answer."""
-    jobs = {notice["job"] for _, notice in notices(out) if notice["job"]} | set(submitted(out))
+    """Returns the states of all jobs that have to do with a folder; nothing where Slurm does not
+    answer."""
+    jobs = {one.job for one in read_heartbeats(out) if one.job} | set(submitted(out))
     try:
         return job_states(sorted(jobs))
     except OSError:
         return {}
 
 
-def _in_progress(out: Path, states: Mapping[str, str]) -> list[Notice]:
-    """The notices of processes that are alive."""
-    found = [notice for _, notice in notices(out)]
+def _alive(out: Path, states: Mapping[str, str]) -> list[Heartbeat]:
+    """Returns the heartbeats of processes that are alive."""
+    found = list(read_heartbeats(out))
     latest: dict[str, int] = {}
-    for notice in found:
-        latest[notice["job"]] = max(latest.get(notice["job"], 0), notice["restarts"])
-    return [
-        notice
-        for notice in found
-        if notice["restarts"] == latest[notice["job"]] and _lives(notice, states)
-    ]
+    for one in found:
+        latest[one.job] = max(latest.get(one.job, 0), one.restarts)
+    return [one for one in found if one.restarts == latest[one.job] and _lives(one, states)]
 
 
-def _lives(notice: Notice, states: Mapping[str, str]) -> bool:
-    if notice["job"] and states:
-        return states.get(notice["job"]) in ("RUNNING", "COMPLETING")
-    if not notice["job"] and notice["host"] == socket.gethostname():
+def _lives(process: Heartbeat, states: Mapping[str, str]) -> bool:
+    if process.job and states:
+        return states.get(process.job) in ("RUNNING", "COMPLETING")
+    if not process.job and process.host == socket.gethostname():
         try:
-            os.kill(notice["pid"], 0)
+            os.kill(process.pid, 0)
         except ProcessLookupError:
             return False
         except OSError:  # another user's
             pass
         return True
-    return bool(time.time() - notice["written"] < SILENT_SECONDS)
+    return time.time() - process.written < SILENT_SECONDS
 
 
 def is_active(status: Status) -> bool:
@@ -139,13 +137,5 @@ def is_active(status: Status) -> bool:
 
 
 def as_data(status: Status) -> dict[str, Any]:
-    """For JSON."""
-    return {
-        "total": status.total,
-        "done": status.done,
-        "failed": status.failed,
-        "running": status.running,
-        "waiting": status.waiting,
-        "seconds_left": status.seconds_left,
-        "jobs": status.jobs,
-    }
+    """Returns a status for JSON."""
+    return {"total": status.total, **asdict(status)}

@@ -163,7 +163,7 @@ def batches_of(case: PreparedCase, checkpoints: Checkpoints) -> list[list[Job]]:
 
 
 def close(out: Path, ledger: Ledger) -> None:
-    """Tidies up when all is made: one line per pair in the manifest, no notices, no states of
+    """Tidies up when all is made: one line per pair in the manifest, no heartbeats, no states of
     images that are done."""
     ledger.compact()
     done = ledger.pick(lambda record: record.status == "done")

@@ -1,19 +1,51 @@
 """What an output folder is to hold, for those who come later: `status`, and the last to finish."""
 
 import itertools
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, TypeAdapter, model_validator
+
 from nst_lightning.files import write_text
 from nst_lightning.grid.pairs import Case, Grid
-from nst_lightning.layout import EXPECTED
+from nst_lightning.layout import EXPECTED, EXPECTED_BEFORE
 from nst_lightning.store.ledger import Ledger
 
 
-def write_wanted(out: Path, cases: Sequence[Case]) -> bool:
-    """Note every result that the cases ask for; a grid as its two sides, for it may have millions.
+class ExpectedGrid(BaseModel, frozen=True):
+    """The results of a grid by its two sides, for there may be millions."""
+
+    contents: list[str]
+    styles: list[str]
+    suffix: str = "png"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_list(cls, data: Any) -> Any:
+        """Takes a list as well, as 0.1.0 wrote it."""
+        return dict(zip(cls.model_fields, data)) if isinstance(data, list) else data  # noqa: B905
+
+    def results(self) -> Iterator[str]:
+        """Yields the results, relative to the output folder."""
+        return (f"{one}/{style}.{self.suffix}" for one in self.contents for style in self.styles)
+
+
+class ExpectedFiles(BaseModel, frozen=True):
+    """Results that are no grid, each by name."""
+
+    files: list[str]
+
+    def results(self) -> Iterator[str]:
+        """Yields the results, relative to the output folder."""
+        return iter(self.files)
+
+
+_CASES = TypeAdapter(list[ExpectedGrid | ExpectedFiles])
+
+
+def write_expected(out: Path, cases: Sequence[Case]) -> bool:
+    """Notes every result that the cases ask for.
 
     Returns:
         Whether that is something new.
@@ -21,42 +53,36 @@ def write_wanted(out: Path, cases: Sequence[Case]) -> bool:
     Raises:
         OSError: it cannot be written.
     """
-    text = json.dumps([_sides(case) for case in cases], ensure_ascii=False)
+    text = _CASES.dump_json([_expected(case) for case in cases]).decode()
     path = out / EXPECTED
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return False
     write_text(path, text)
+    (out / EXPECTED_BEFORE).unlink(missing_ok=True)
     return True
 
 
-def _sides(case: Case) -> Any:
+def _expected(case: Case) -> ExpectedGrid | ExpectedFiles:
     if isinstance(case.pairs, Grid):
-        sides = [
+        contents, styles = (
             [source.name for source in side] for side in (case.pairs.contents, case.pairs.styles)
-        ]
-        return [*sides, case.pairs.suffix]
-    return {"files": [pair.file for pair in case.pairs]}
+        )
+        return ExpectedGrid(contents=contents, styles=styles, suffix=case.pairs.suffix)
+    return ExpectedFiles(files=[pair.file for pair in case.pairs])
 
 
-def read_wanted(out: Path) -> Iterator[str]:
-    """Every result that the last run in a folder asked for, relative to the folder.
+def read_expected(out: Path) -> Iterator[str]:
+    """Returns every result that the last run in a folder asked for, relative to the folder.
 
     Raises:
         OSError, ValueError: there is no such note, or it is damaged.
     """
-    noted = json.loads((out / EXPECTED).read_text(encoding="utf-8"))
-    return itertools.chain.from_iterable(map(_files, noted))
-
-
-def _files(case: Any) -> Iterator[str]:
-    if isinstance(case, dict):
-        return iter(case["files"])
-    contents, styles, *rest = case
-    suffix = rest[0] if rest else "png"  # as notes of before there was a choice mean
-    return (f"{content}/{style}.{suffix}" for content in contents for style in styles)
+    path = out / EXPECTED
+    cases = _CASES.validate_json((path if path.exists() else out / EXPECTED_BEFORE).read_bytes())
+    return itertools.chain.from_iterable(case.results() for case in cases)
 
 
 def is_complete(out: Path, ledger: Ledger) -> bool:
-    """Whether every pair that is wanted is done or has failed."""
+    """Whether every result that is expected is done or has failed."""
     over = ledger.pick(lambda record: record.status in ("done", "failed"))
-    return all(over.get(file, False) for file in read_wanted(out))
+    return all(over.get(file, False) for file in read_expected(out))

@@ -53,9 +53,9 @@ class Ledger:
         return self.pick(lambda record: record)
 
     def pick(self, what: Callable[[Record], T]) -> dict[str, T]:
-        """Returns what is wanted of the last record of each pair; saves memory over `read`."""
+        """Returns something of the last record of each pair, by its output; needs less memory."""
         latest = self._latest(lambda record, _: what(record))
-        return {output: wanted for output, (_, wanted) in latest.items()}
+        return {output: picked for output, (_, picked) in latest.items()}
 
     def records(self) -> Iterator[Record]:
         """Yields every record as it was added, also those that later ones replace."""

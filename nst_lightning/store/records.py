@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from nst_lightning.formats import MAX_PIXELS
 from nst_lightning.settings import BatchSettings
@@ -27,13 +27,7 @@ Status = Literal["done", "failed", "waiting"]
 """`waiting`: the result is there, but a run has begun to make it anew with --overwrite."""
 
 
-class Frozen(BaseModel):
-    """Data that is parsed once and never changed."""
-
-    model_config = ConfigDict(frozen=True)
-
-
-class BlendPart(Frozen):
+class BlendPart(BaseModel, frozen=True):
     """One of several styles of a result."""
 
     style: str
@@ -43,7 +37,7 @@ class BlendPart(Frozen):
     mask: str | None = None
 
 
-class Resolved(Frozen):
+class Resolved(BaseModel, frozen=True):
     """What each `auto` became, and the size of the result in pixels."""
 
     learning_rate: float | None = None
@@ -53,7 +47,7 @@ class Resolved(Frozen):
     height: int | None = None
 
 
-class Record(Frozen):
+class Record(BaseModel, frozen=True):
     """What became of a pair. Paths are relative to the output folder; what is absent was not known.
 
     The JSON holds the fields that were given, under their names (`schema` for the version).

@@ -39,7 +39,7 @@ def pretend_done(folder: Path) -> None:
     from nst_lightning.run.devices import choose_device, resolve
     from nst_lightning.run.prepare import identify
     from nst_lightning.settings import build
-    from nst_lightning.store.expected import write_wanted
+    from nst_lightning.store.expected import write_expected
     from nst_lightning.store.input_hashes import InputHashes
     from nst_lightning.store.output import write_settings
     from nst_lightning.store.records import make_record
@@ -66,7 +66,7 @@ def pretend_done(folder: Path) -> None:
             own = record.with_facts(output=job.pair.file, fingerprint=job.fingerprint)
             ledger.write(own.text() + "\n")
     write_settings(out, settings, "")
-    write_wanted(out, [case])
+    write_expected(out, [case])
 
 
 def timed(name: str, *words: object) -> None:

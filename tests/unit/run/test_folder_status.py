@@ -10,14 +10,14 @@ import pytest
 from nst_lightning.errors import UserError
 from nst_lightning.grid.pairs import Case, Grid, Pair
 from nst_lightning.grid.sources import Source
-from nst_lightning.layout import EXPECTED
+from nst_lightning.layout import EXPECTED, EXPECTED_BEFORE, TASKS
 from nst_lightning.run import folder_status as module
-from nst_lightning.run.board import Board
 from nst_lightning.run.display import Silent
 from nst_lightning.run.folder_status import read_status
+from nst_lightning.run.heartbeat_display import HeartbeatDisplay
 from nst_lightning.run.slurm import Place
 from nst_lightning.settings import build
-from nst_lightning.store.expected import is_complete, read_wanted, write_wanted
+from nst_lightning.store.expected import is_complete, read_expected, write_expected
 from nst_lightning.store.ledger import Ledger
 from nst_lightning.store.records import Record
 
@@ -26,23 +26,23 @@ from nst_lightning.store.records import Record
 def out(tmp_path: Path) -> Path:
     """Two contents in three styles are wanted; one is done, one has failed."""
     sides = [[Source(Path(n), n, (8, 8)) for n in names] for names in (("a", "b"), ("x", "y", "z"))]
-    write_wanted(tmp_path, [Case(build({}), Grid(*sides))])
+    write_expected(tmp_path, [Case(build({}), Grid(*sides))])
     ledger = Ledger(tmp_path)
     ledger.append(Record(output="a/x.png", status="done", seconds=10.0))
     ledger.append(Record(output="a/y.png", status="failed", reason="torn"))
     return tmp_path
 
 
-def busy(out: Path, place: Place) -> Board:
-    board = Board(out, place, Silent())
-    board.batch(["a/z", "b/x"], 100, {})
-    board.written = 0.0
-    board.step(25, 2, dict)
-    return board
+def busy(out: Path, place: Place) -> HeartbeatDisplay:
+    display = HeartbeatDisplay(out, place, Silent())
+    display.batch(["a/z", "b/x"], 100, {})
+    display.written = 0.0
+    display.step(25, 2, dict)
+    return display
 
 
 def test_every_pair_is_in_one_group(out: Path):
-    board = busy(out, Place())
+    display = busy(out, Place())
     found = read_status(out)
     assert found.done == ["a/x.png"]
     assert found.failed == {"a/y.png": "torn"}
@@ -51,27 +51,29 @@ def test_every_pair_is_in_one_group(out: Path):
     assert found.waiting == ["b/y.png", "b/z.png"]
     assert found.total == 6
     assert found.seconds_left == pytest.approx((2 * 0.75 + 2) * 10)
-    board.leave()
+    display.remove()
     assert read_status(out).running == {}
 
 
 def test_the_dead_do_not_run(out: Path, monkeypatch: pytest.MonkeyPatch):
-    board = busy(out, Place())
-    notice = json.loads(board.path.read_text())
-    board.path.write_text(json.dumps(notice | {"pid": 2**22 + 1}))
+    display = busy(out, Place())
+    notice = json.loads(display.path.read_text())
+    display.path.write_text(json.dumps(notice | {"pid": 2**22 + 1}))
     assert read_status(out).running == {}
-    board.path.write_text(json.dumps(notice | {"host": "elsewhere"}))
+    display.path.write_text(json.dumps(notice | {"host": "elsewhere"}))
     assert len(read_status(out).running) == 2
-    board.path.write_text(json.dumps(notice | {"host": "elsewhere", "written": time.time() - 1e4}))
+    display.path.write_text(
+        json.dumps(notice | {"host": "elsewhere", "written": time.time() - 1e4})
+    )
     assert read_status(out).running == {}
-    board.path.write_text('{"batches": [')
+    display.path.write_text('{"batches": [')
     assert read_status(out).running == {}
     assert os.getpid()
 
 
 def test_slurm_is_asked_for_its_jobs(out: Path, monkeypatch: pytest.MonkeyPatch):
     busy(out, Place(job="12", restarts=0, size=2))
-    Board(out, Place(job="12", restarts=1), Silent()).batch(["b/y"], 100, {})
+    HeartbeatDisplay(out, Place(job="12", restarts=1), Silent()).batch(["b/y"], 100, {})
     states = {"12": "RUNNING"}
     monkeypatch.setattr(module, "job_states", lambda jobs: states if jobs == ["12"] else {})
     assert list(read_status(out).running) == ["b/y.png"]  # what ran before the restart does not
@@ -87,8 +89,8 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path):
 def test_lists_of_pairs_are_wanted_as_they_are(tmp_path: Path):
     source = Source(Path("c"), "c", (8, 8))
     pairs = [Pair(source, source, f"x/{name}.png") for name in ("one", "two")]
-    write_wanted(tmp_path, [Case(build({}), pairs), Case(build({}), Grid([source], [source]))])
-    assert list(read_wanted(tmp_path)) == ["x/one.png", "x/two.png", "c/c.png"]
+    write_expected(tmp_path, [Case(build({}), pairs), Case(build({}), Grid([source], [source]))])
+    assert list(read_expected(tmp_path)) == ["x/one.png", "x/two.png", "c/c.png"]
     ledger = Ledger(tmp_path)
     for file in ("x/one.png", "x/two.png"):
         ledger.append(Record(output=file, status="done"))
@@ -99,16 +101,34 @@ def test_lists_of_pairs_are_wanted_as_they_are(tmp_path: Path):
 
 def test_results_of_another_format(tmp_path: Path):
     sides = [[Source(Path(n), n, (8, 8)) for n in names] for names in (("a",), ("x.y", "z", "v"))]
-    write_wanted(tmp_path, [Case(build({"format": "tiff"}), Grid(*sides, "tif"))])
+    write_expected(tmp_path, [Case(build({"format": "tiff"}), Grid(*sides, "tif"))])
     Ledger(tmp_path).append(Record(output="a/x.y.tif", status="done", seconds=10.0))
-    board = Board(tmp_path, Place(), Silent())
-    board.batch(["a/z"], 100, {})
-    board.step(25, 1, dict)
+    display = HeartbeatDisplay(tmp_path, Place(), Silent())
+    display.batch(["a/z"], 100, {})
+    display.step(25, 1, dict)
     found = read_status(tmp_path)
-    board.leave()
+    display.remove()
     assert (found.done, list(found.running), found.waiting) == (
         ["a/x.y.tif"], ["a/z.tif"], ["a/v.tif"],
     )  # fmt: skip
     # A note of before there was a choice means PNG.
     (tmp_path / EXPECTED).write_text('[[["a"], ["x", "y"]]]')
-    assert list(read_wanted(tmp_path)) == ["a/x.png", "a/y.png"]
+    assert list(read_expected(tmp_path)) == ["a/x.png", "a/y.png"]
+
+
+def test_the_notes_of_0_1_0_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    expected = '[[["a"], ["x", "y"], "webp"], {"files": ["conv_1/seed-0.png"]}]'
+    heartbeat = """{"job": "12_3", "restarts": 1, "rank": 0, "host": "node1", "pid": 4107,
+        "written": 1795517446.9, "batches": [{"pairs": ["a/y"], "step": 7, "steps": 15}]}"""
+    (tmp_path / TASKS).mkdir(parents=True)
+    (tmp_path / EXPECTED_BEFORE).write_text(expected)
+    (tmp_path / TASKS / "12_3.1.0.json").write_text(heartbeat)
+    monkeypatch.setattr(module, "job_states", lambda jobs: dict.fromkeys(jobs, "RUNNING"))
+    found = read_status(tmp_path)
+    assert found.waiting == ["a/x.webp", "conv_1/seed-0.png"]
+    assert found.running == {"a/y.webp": "step 7/15, job 12_3, task 0 on node1"}
+    # The next run writes it anew.
+    source = Source(Path("c"), "c", (8, 8))
+    write_expected(tmp_path, [Case(build({}), Grid([source], [source]))])
+    assert list(read_expected(tmp_path)) == ["c/c.png"]
+    assert not (tmp_path / EXPECTED_BEFORE).exists()
