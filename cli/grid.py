@@ -129,18 +129,20 @@ def draw_sheet(
     if len(contents) * len(styles) > MOST_CELLS:
         return []
     from nst_lightning.grid.pairs import pair
-    from nst_lightning.report.contact_sheet import Cell, contact_sheet
+    from nst_lightning.report.contact_sheet import contact_sheet
+    from nst_lightning.report.panels import Panel
     from nst_lightning.store.ledger import Ledger
 
     asked = {one.output for one in pairs}
     statuses = Ledger(out).pick(lambda record: record.status)
 
-    def cell(row: int, column: int) -> Cell:
+    def cell(row: int, column: int) -> Panel:
         one = pair(contents[row], styles[column], settings.suffix)
         status = statuses.get(one.file)
         if status == "done" and (out / one.output).is_file():
-            return Cell(out / one.output)
-        return Cell(None, "failed" if status == "failed" and one.output in asked else "")
+            return Panel(out / one.output)
+        failed = status == "failed" and one.output in asked
+        return Panel(None, failure="failed" if failed else "missing")
 
     return contact_sheet(
         out,

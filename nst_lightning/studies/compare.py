@@ -8,7 +8,8 @@ from typing import Any
 from nst_lightning.drawing.csv_tables import write_table
 from nst_lightning.grid.pairs import Case
 from nst_lightning.layout import RESULTS_TABLE, curves_name, figure_name, snapshot_name
-from nst_lightning.report.figure import Panel, Row, draw_figure
+from nst_lightning.report.figure import draw_figure
+from nst_lightning.report.panels import Panel, Row
 from nst_lightning.studies.distances import colour_distance, picture, psnr, ssim
 from nst_lightning.studies.results import Result, finished, overlay
 

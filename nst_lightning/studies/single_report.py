@@ -13,7 +13,8 @@ from nst_lightning.drawing.csv_tables import write_table
 from nst_lightning.grid.pairs import Case
 from nst_lightning.imaging.write import to_uint8
 from nst_lightning.layout import RESULTS_TABLE, SEEDS_TABLE, curves_name, figure_name
-from nst_lightning.report.figure import Panel, Row, draw_figure
+from nst_lightning.report.figure import draw_figure
+from nst_lightning.report.panels import Panel, Row
 from nst_lightning.studies.distances import colour_distance, grain, picture, psnr, rms, ssim
 from nst_lightning.studies.results import Result, finished, overlay
 from nst_lightning.studies.single import LAYERS, SEED, Kind

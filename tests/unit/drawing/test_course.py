@@ -14,7 +14,8 @@ from nst_lightning.drawing.films import FRAME_SECONDS, HOLD_SECONDS, write_film
 from nst_lightning.drawing.font import load_font
 from nst_lightning.drawing.loss_history import read_history, rows, write_history
 from nst_lightning.errors import UserError
-from nst_lightning.report.figure import Panel, Row, compose, draw_figure, wrapped
+from nst_lightning.report.figure import compose, draw_figure
+from nst_lightning.report.panels import Panel, Row, wrapped
 
 
 def history(steps: int = 5) -> list[dict[str, float]]:

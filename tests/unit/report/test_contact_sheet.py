@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nst_lightning.report.contact_sheet import Cell, contact_sheet
+from nst_lightning.report.contact_sheet import contact_sheet
+from nst_lightning.report.panels import Panel
 
 LIMIT = 10**7
 Named = list[tuple[str, Path]]
@@ -37,8 +38,12 @@ def sides(folder: Path, rows: int, columns: int) -> tuple[Named, Named]:
     return contents, styles
 
 
-def nothing(i: int, j: int) -> Cell:
-    return Cell(None, "failed")
+def shows(path: Path | None, failure: str = "") -> Panel:
+    return Panel(path, failure=failure or ("missing" if path is None else ""))
+
+
+def nothing(i: int, j: int) -> Panel:
+    return shows(None, "failed")
 
 
 def test_contents_go_down_and_styles_across(tmp_path: Path) -> None:
@@ -50,7 +55,7 @@ def test_contents_go_down_and_styles_across(tmp_path: Path) -> None:
     }
     out = tmp_path / "out"
     written = contact_sheet(
-        out, contents, styles, lambda i, j: Cell(results[i, j]), max_pixels=LIMIT
+        out, contents, styles, lambda i, j: shows(results[i, j]), max_pixels=LIMIT
     )
     assert written == [out / "grid.png"]
     sheet = pixels(out / "grid.png")
@@ -74,7 +79,7 @@ def test_thumbnails_keep_their_aspect_in_the_middle_of_their_cell(
 ) -> None:
     contents, styles = sides(tmp_path, 1, 1)
     result = flat(tmp_path / "r.png", (0, 0, 200), size)
-    contact_sheet(tmp_path, contents, styles, lambda i, j: Cell(result), max_pixels=LIMIT)
+    contact_sheet(tmp_path, contents, styles, lambda i, j: shows(result), max_pixels=LIMIT)
     sheet = pixels(tmp_path / "grid.png")
     cell, style = box(sheet, (255, 0, 0)), box(sheet, (0, 255, 0))
     left, top, right, bottom = box(sheet, (0, 0, 200))
@@ -88,11 +93,11 @@ def test_transparent_pictures_stand_on_white(tmp_path: Path) -> None:
     contents, styles = sides(tmp_path, 1, 1)
     clear = flat(tmp_path / "r.png", (0, 0, 200, 0))
     half = flat(tmp_path / "h.png", (0, 0, 200, 51))
-    contact_sheet(tmp_path, contents, styles, lambda i, j: Cell(clear), max_pixels=LIMIT)
+    contact_sheet(tmp_path, contents, styles, lambda i, j: shows(clear), max_pixels=LIMIT)
     sheet = pixels(tmp_path / "grid.png")
     content, style = box(sheet, (255, 0, 0)), box(sheet, (0, 255, 0))
     assert box(sheet, (255, 255, 255)) == (style[0], content[1], style[2], content[3])
-    contact_sheet(tmp_path, contents, styles, lambda i, j: Cell(half), max_pixels=LIMIT)
+    contact_sheet(tmp_path, contents, styles, lambda i, j: shows(half), max_pixels=LIMIT)
     box(pixels(tmp_path / "grid.png"), (204, 204, 244))
 
 
@@ -104,7 +109,7 @@ def test_pictures_are_upright(tmp_path: Path) -> None:
     image.paste((200, 0, 200), (0, 0, 20, 40))
     image.save(tmp_path / "r.png", exif=exif)
     contact_sheet(
-        tmp_path, contents, styles, lambda i, j: Cell(tmp_path / "r.png"), max_pixels=LIMIT
+        tmp_path, contents, styles, lambda i, j: shows(tmp_path / "r.png"), max_pixels=LIMIT
     )
     sheet = pixels(tmp_path / "grid.png")
     assert box(sheet, (200, 0, 200))[3] < box(sheet, (0, 0, 200))[3]
@@ -114,19 +119,19 @@ def test_deep_gray_is_shown(tmp_path: Path) -> None:
     contents, styles = sides(tmp_path, 1, 1)
     Image.new("I;16", (20, 20), 100 * 257).save(tmp_path / "r.png")
     contact_sheet(
-        tmp_path, contents, styles, lambda i, j: Cell(tmp_path / "r.png"), max_pixels=LIMIT
+        tmp_path, contents, styles, lambda i, j: shows(tmp_path / "r.png"), max_pixels=LIMIT
     )
     box(pixels(tmp_path / "grid.png"), (100, 100, 100))
 
 
-def drawn(folder: Path, cell: Cell) -> np.ndarray:
+def drawn(folder: Path, cell: Panel) -> np.ndarray:
     contents, styles = sides(folder, 1, 1)
     contact_sheet(folder, contents, styles, lambda i, j: cell, max_pixels=LIMIT)
     return pixels(folder / "grid.png")
 
 
 def test_a_failed_cell_is_plain_to_see_and_says_why(tmp_path: Path) -> None:
-    failed, missing = drawn(tmp_path, Cell(None, "failed")), drawn(tmp_path, Cell(None))
+    failed, missing = drawn(tmp_path, shows(None, "failed")), drawn(tmp_path, shows(None))
     rows, columns = np.nonzero((failed != missing).any(-1))  # the words alone
     content, style = box(failed, (255, 0, 0)), box(failed, (0, 255, 0))
     assert style[0] < columns.min()
@@ -141,7 +146,7 @@ def test_a_failed_cell_is_plain_to_see_and_says_why(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("note", ["loss " * 300, "x" * 2000, "two\nlines", "\udcff", " "])
 def test_any_note_stays_inside_its_cell(tmp_path: Path, note: str) -> None:
-    plain, noted = drawn(tmp_path, Cell(None, "failed")), drawn(tmp_path, Cell(None, note))
+    plain, noted = drawn(tmp_path, shows(None, "failed")), drawn(tmp_path, shows(None, note))
     rows, columns = np.nonzero((plain != noted).any(-1))
     content, style = box(plain, (255, 0, 0)), box(plain, (0, 255, 0))
     assert style[0] < columns.min()
@@ -152,7 +157,7 @@ def test_any_note_stays_inside_its_cell(tmp_path: Path, note: str) -> None:
 
 def test_a_note_stands_below_its_picture(tmp_path: Path) -> None:
     result = flat(tmp_path / "r.png", (0, 0, 200))
-    plain, noted = drawn(tmp_path, Cell(result)), drawn(tmp_path, Cell(result, "last good"))
+    plain, noted = drawn(tmp_path, shows(result)), drawn(tmp_path, shows(result, "last good"))
     rows, columns = np.nonzero((plain != noted).any(-1))
     left, _, right, bottom = box(plain, (0, 0, 200))
     assert rows.min() >= bottom
@@ -172,7 +177,7 @@ def test_what_cannot_be_read_becomes_a_cell(tmp_path: Path) -> None:
         (0, 0): good, (0, 1): broken, (1, 0): tmp_path / "empty.png", (1, 1): tmp_path,
         (2, 0): tmp_path / "absent.png", (2, 1): huge,
     }  # fmt: skip
-    contact_sheet(tmp_path, contents, styles, lambda i, j: Cell(cells[i, j]), max_pixels=LIMIT)
+    contact_sheet(tmp_path, contents, styles, lambda i, j: shows(cells[i, j]), max_pixels=LIMIT)
     sheet = pixels(tmp_path / "grid.png")
     for colour in ((255, 0, 0), (253, 0, 0), (0, 255, 0), (0, 0, 200)):
         box(sheet, colour)
@@ -243,12 +248,12 @@ def shown(folder: Path, rows: int, columns: int) -> list[set[tuple[int, int]]]:
     red, green = flat(source / "c.png", (255, 0, 0)), flat(source / "s.png", (0, 255, 0))
     pages: list[set[tuple[int, int]]] = []
 
-    def cell(i: int, j: int) -> Cell:
+    def cell(i: int, j: int) -> Panel:
         # A page is on disk before the next one is begun.
         while len(pages) <= len(list(folder.glob("grid*.png"))):
             pages.append(set())
         pages[-1].add((i, j))
-        return Cell(None)
+        return shows(None)
 
     contents = [(f"c{i}", red) for i in range(rows)]
     styles = [(f"s{j}", green) for j in range(columns)]
@@ -293,7 +298,7 @@ def test_a_page_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
     contents, styles = sides(tmp_path, 1, 1)
     (tmp_path / "grid.png").write_bytes(b"old")
 
-    def fails(i: int, j: int) -> Cell:
+    def fails(i: int, j: int) -> Panel:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
