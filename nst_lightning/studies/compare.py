@@ -10,8 +10,14 @@ from nst_lightning.grid.pairs import Case
 from nst_lightning.layout import RESULTS_TABLE, curves_name, figure_name, snapshot_name
 from nst_lightning.report.figure import draw_figure
 from nst_lightning.report.panels import Panel, Row
-from nst_lightning.studies.distances import colour_distance, picture, psnr, ssim
-from nst_lightning.studies.results import Result, finished, overlay
+from nst_lightning.studies.distances import (
+    colour_distance,
+    psnr,
+    read_input,
+    read_result,
+    ssim,
+)
+from nst_lightning.studies.results import Result, finished, overlay_curves
 
 COLUMNS = 8
 """Of a figure whose cases have one axis only."""
@@ -37,7 +43,7 @@ def report(cases: Sequence[Case], out: Path) -> list[Path]:
         return []
     rows = [measured(result) for result in results]
     write_table(out / RESULTS_TABLE, rows)
-    draw_figure(out / figure_name(), figure(results))
+    draw_figure(out / figure_name(), figure(results), max_pixels=results[0].max_pixels)
     return [out / figure_name(), out / RESULTS_TABLE, *curves(results, out)]
 
 
@@ -49,7 +55,7 @@ def curves(results: Sequence[Result], out: Path) -> list[Path]:
     written = []
     for mine in by_pair.values():
         name = curves_name("" if len(by_pair) == 1 else pair_name(mine[0]))
-        written += overlay(mine, out, out / name)
+        written += overlay_curves(mine, out, out / name)
     return written
 
 
@@ -60,8 +66,9 @@ def pair_name(result: Result) -> str:
 
 def measured(result: Result) -> dict[str, Any]:
     """A result's labels, losses, and how it compares with its content and style."""
-    made = picture(result.path)
-    content = picture(result.pair.content.path, like=made)
+    image = read_result(result)
+    content = read_input(result, result.pair.content.path, like=image)
+    style = read_input(result, result.pair.style.path)
     return {
         **result.labels,
         "content": result.pair.content.name,
@@ -70,10 +77,10 @@ def measured(result: Result) -> dict[str, Any]:
         "content_loss": result.loss("content"),
         "style_loss": result.loss("style"),
         "tv_loss": result.loss("tv"),
-        "psnr_content": psnr(made, content),
-        "ssim_content": ssim(made, content),
-        "colour_distance_content": colour_distance(made, content),
-        "colour_distance_style": colour_distance(made, picture(result.pair.style.path)),
+        "psnr_content": psnr(image, content),
+        "ssim_content": ssim(image, content),
+        "colour_distance_content": colour_distance(image, content),
+        "colour_distance_style": colour_distance(image, style),
         "steps": result.record.steps,
         "seconds": result.record.seconds,
     }
@@ -145,7 +152,8 @@ def report_starts(cases: Sequence[Case], out: Path) -> list[Path]:
             rows.append(Row(start, snapshots(result, out)))
         name = figure_name("" if len(by_pair) == 1 else pair_name(mine[0]))
         path = out / name
-        draw_figure(path, rows, f"{label}: starts compared at equal steps")
+        heading = f"{label}: starts compared at equal steps"
+        draw_figure(path, rows, heading, max_pixels=mine[0].max_pixels)
         written.append(path)
     if results:
         write_table(out / RESULTS_TABLE, [measured(result) for result in results])

@@ -1,4 +1,4 @@
-"""What a study has made: its finished pictures, and tables of numbers. Imports no torch."""
+"""What a study has made: its finished images and their curves. Imports no torch."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,32 +14,39 @@ from nst_lightning.store.records import Record
 
 @dataclass(frozen=True)
 class Result:
-    """A finished picture of a study."""
+    """A finished image of a study."""
 
     labels: Mapping[str, str]
     pair: Pair
     path: Path
     record: Record
+    max_pixels: int
+    """The largest image that the study opens."""
 
     def loss(self, term: str) -> float | None:
-        """An unweighted term, or the weighted `total`; None where it had no weight."""
+        """Returns an unweighted term, or the weighted `total`; None where it had no weight."""
         if term == "total":
             return self.record.losses.get(term)
         return self.record.unweighted.get(term)
 
 
 def finished(cases: Sequence[Case], out: Path) -> Iterator[Result]:
-    """The pictures of the cases that are done, in order."""
+    """Yields the images of the cases that are done, in order."""
     records = Ledger(out).read()
     for case in cases:
         for pair in case.pairs:
             record = records.get(pair.file)
             if record and record.status == "done" and (out / pair.output).is_file():
-                yield Result(case.labels, pair, out / pair.output, record)
+                path, most = out / pair.output, case.settings.max_pixels
+                yield Result(case.labels, pair, path, record, most)
 
 
-def overlay(results: Sequence[Result], out: Path, path: Path) -> list[Path]:
-    """curves.png of all results that have a history, by their labels; [] where none has."""
+def overlay_curves(results: Sequence[Result], out: Path, path: Path) -> list[Path]:
+    """Draws the curves of all results that have a history, by their labels.
+
+    Returns:
+        The file; [] where no result has a history.
+    """
     histories = {}
     for result in results:
         file = out / result.pair.extras / HISTORY

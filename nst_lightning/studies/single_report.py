@@ -1,7 +1,7 @@
 """Figures and tables of content reconstruction and texture synthesis."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,21 @@ from torch import Tensor
 
 from nst_lightning.drawing.csv_tables import write_table
 from nst_lightning.grid.pairs import Case
+from nst_lightning.imaging.resize import resize
 from nst_lightning.imaging.write import to_uint8
 from nst_lightning.layout import RESULTS_TABLE, SEEDS_TABLE, curves_name, figure_name
 from nst_lightning.report.figure import draw_figure
 from nst_lightning.report.panels import Panel, Row
-from nst_lightning.studies.distances import colour_distance, grain, picture, psnr, rms, ssim
-from nst_lightning.studies.results import Result, finished, overlay
+from nst_lightning.studies.distances import (
+    colour_distance,
+    grain,
+    psnr,
+    read_input,
+    read_result,
+    rms,
+    ssim,
+)
+from nst_lightning.studies.results import Result, finished, overlay_curves
 from nst_lightning.studies.single import LAYERS, SEED, Kind
 
 FACTORS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
@@ -35,11 +44,12 @@ def report(kind: Kind, cases: Sequence[Case], out: Path) -> list[Path]:
         by_image.setdefault(result.pair.content.name, []).append(result)
     written, rows, pairs = [], [], []
     for name, results in by_image.items():
-        rows += [measured(kind, result) for result in results]
+        numbers = [measured(kind, result) for result in results]
+        rows += numbers
         pairs += [between(a, b) for a, b in seed_pairs(results)]
         path = out / name / figure_name()
-        draw_figure(path, figure(kind, results))
-        written += [path, *overlay(results, out, path.with_name(curves_name()))]
+        draw_figure(path, figure(kind, results, numbers), max_pixels=results[0].max_pixels)
+        written += [path, *overlay_curves(results, out, path.with_name(curves_name()))]
     for file, table in ((RESULTS_TABLE, rows), (SEEDS_TABLE, pairs)):
         if table:
             write_table(out / file, table)
@@ -49,8 +59,8 @@ def report(kind: Kind, cases: Sequence[Case], out: Path) -> list[Path]:
 
 def measured(kind: Kind, result: Result) -> dict[str, Any]:
     """A result's losses, and how it compares with its original."""
-    made = picture(result.path)
-    original = picture(result.pair.content.path)
+    image = read_result(result)
+    original = read_input(result, result.pair.content.path)
     row: dict[str, Any] = {
         "image": result.pair.content.name,
         "layers": result.labels[LAYERS],
@@ -60,14 +70,14 @@ def measured(kind: Kind, result: Result) -> dict[str, Any]:
         "seconds": result.record.seconds,
     }
     if kind == "reconstruct":
-        original = picture(result.pair.content.path, like=made)
-        row |= {"psnr": psnr(made, original), "ssim": ssim(made, original)}
-    return row | {"colour_distance": colour_distance(made, original), "grain": grain(made)}
+        original = resize(original, *image.shape[-2:])
+        row |= {"psnr": psnr(image, original), "ssim": ssim(image, original)}
+    return row | {"colour_distance": colour_distance(image, original), "grain": grain(image)}
 
 
 def between(a: Result, b: Result) -> dict[str, Any]:
     """How two seeds of one set differ."""
-    first, second = picture(a.path), picture(b.path)
+    first, second = read_result(a), read_result(b)
     return {
         "image": a.pair.content.name,
         "layers": a.labels[LAYERS],
@@ -89,11 +99,14 @@ def seed_pairs(results: Sequence[Result]) -> list[tuple[Result, Result]]:
     ]
 
 
-def figure(kind: Kind, results: Sequence[Result]) -> list[Row]:
-    """The original and each set of layers across, seeds down, then differences."""
+def figure(
+    kind: Kind, results: Sequence[Result], numbers: Sequence[Mapping[str, Any]]
+) -> list[Row]:
+    """Returns the original and each set of layers across, seeds down, then differences."""
     sets = list(dict.fromkeys(result.labels[LAYERS] for result in results))
     seeds = list(dict.fromkeys(result.labels[SEED] for result in results))
     at = {(result.labels[LAYERS], result.labels[SEED]): result for result in results}
+    notes = {(row["layers"], row["seed"]): note(kind, row) for row in numbers}
     original = Panel(results[0].pair.content.path, "original")
     empty = Panel(None)
     rows = [
@@ -102,9 +115,7 @@ def figure(kind: Kind, results: Sequence[Result]) -> list[Row]:
             [
                 original if seed == seeds[0] else empty,
                 *(
-                    Panel(at[s, seed].path, s, note(kind, at[s, seed]))
-                    if (s, seed) in at
-                    else empty
+                    Panel(at[s, seed].path, s, notes[s, seed]) if (s, seed) in at else empty
                     for s in sets
                 ),
             ],
@@ -128,9 +139,8 @@ def figure(kind: Kind, results: Sequence[Result]) -> list[Row]:
     return rows
 
 
-def note(kind: Kind, result: Result) -> str:
-    """What stands below a result."""
-    row = measured(kind, result)
+def note(kind: Kind, row: Mapping[str, Any]) -> str:
+    """Returns what stands below a result."""
     loss = f"loss {row['loss']:.3g}"
     return f"{loss}, {row['psnr']:.1f} dB" if kind == "reconstruct" else loss
 
@@ -139,15 +149,15 @@ def against_original(result: Result | None) -> Panel:
     """A result minus its original."""
     if result is None:
         return Panel(None)
-    made = picture(result.path)
-    return difference(made, picture(result.pair.content.path, like=made))
+    image = read_result(result)
+    return difference(image, read_input(result, result.pair.content.path, like=image))
 
 
 def against(a: Result | None, b: Result | None) -> Panel:
     """One seed minus another."""
     if a is None or b is None:
         return Panel(None)
-    return difference(picture(a.path), picture(b.path))
+    return difference(read_result(a), read_result(b))
 
 
 def difference(a: Tensor, b: Tensor) -> Panel:

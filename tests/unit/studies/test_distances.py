@@ -1,12 +1,22 @@
 """Distances between pictures, against formulas written here."""
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
+from nst_lightning.errors import UserError
+from nst_lightning.grid.pairs import Pair
+from nst_lightning.grid.sources import Source
+from nst_lightning.report.figure import compose
+from nst_lightning.report.panels import Panel, Row
+from nst_lightning.studies import compare, single_report
 from nst_lightning.studies.compare import milestones
 from nst_lightning.studies.distances import colour_distance, grain, psnr, rms, ssim
+from nst_lightning.studies.results import Result
 
 
 def test_psnr_and_rms():
@@ -54,3 +64,27 @@ def test_milestones():
     assert milestones(1) == [1]
     assert milestones(30) == [1, 2, 5, 10, 20, 30]
     assert milestones(100) == [1, 2, 5, 10, 20, 50, 100]
+
+
+def test_images_are_opened_up_to_the_limit_of_their_run(tmp_path: Path):
+    """The default limit was asked for before, whatever the run was told."""
+    Image.new("RGB", (12, 10)).save(tmp_path / "a.png")
+    source = Source(tmp_path / "a.png", "a", (10, 12))
+    pair = Pair(source, source, "a/a.png")
+    facts = {"losses": {}, "unweighted": {}, "steps": 1, "seconds": 1.0}
+    allowed, refused = (
+        Result({"case": "one"}, pair, tmp_path / "a.png", facts, limit) for limit in (120, 119)
+    )
+    assert compare.measured(allowed)["psnr_content"] == math.inf
+    assert single_report.measured("texture", replace(allowed, labels=LABELS))["grain"]
+    with pytest.raises(UserError, match="pixels"):
+        compare.measured(refused)
+    with pytest.raises(UserError, match="pixels"):
+        single_report.measured("texture", replace(refused, labels=LABELS))
+    rows = [Row("", [Panel(tmp_path / "a.png")])]
+    drawn = [compose(rows, max_pixels=limit).getpixel((75, 30)) for limit in (120, 119)]
+    assert drawn[0] == (0, 0, 0)
+    assert drawn[1] != (0, 0, 0)
+
+
+LABELS = {"layers": "conv_1", "seed": "0"}
