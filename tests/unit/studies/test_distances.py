@@ -13,6 +13,7 @@ from nst_lightning.grid.pairs import Pair
 from nst_lightning.grid.sources import Source
 from nst_lightning.report.figure import compose
 from nst_lightning.report.panels import Panel, Row
+from nst_lightning.store.records import Record
 from nst_lightning.studies import compare, single_report
 from nst_lightning.studies.compare import milestones
 from nst_lightning.studies.distances import colour_distance, grain, psnr, rms, ssim
@@ -71,9 +72,9 @@ def test_images_are_opened_up_to_the_limit_of_their_run(tmp_path: Path):
     Image.new("RGB", (12, 10)).save(tmp_path / "a.png")
     source = Source(tmp_path / "a.png", "a", (10, 12))
     pair = Pair(source, source, "a/a.png")
-    facts = {"losses": {}, "unweighted": {}, "steps": 1, "seconds": 1.0}
     allowed, refused = (
-        Result({"case": "one"}, pair, tmp_path / "a.png", facts, limit) for limit in (120, 119)
+        Result({"case": "one"}, pair, tmp_path / "a.png", Record(output="a/a.png"), limit)
+        for limit in (120, 119)
     )
     assert compare.measured(allowed)["psnr_content"] == math.inf
     assert single_report.measured("texture", replace(allowed, labels=LABELS))["grain"]
