@@ -9,6 +9,7 @@ from .doctor import doctor
 from .evaluate import evaluate
 from .folder import archive, clean
 from .grid import grid
+from .options import EPILOG, SettingsCommand
 from .report import report
 from .run import run
 from .show_presets import presets
@@ -44,12 +45,12 @@ def common(
     """Neural style transfer over folders of photographs and paintings."""
 
 
-app.command()(grid)
-app.command()(run)
-app.command()(reconstruct)
-app.command()(texture)
-app.command("compare-init")(compare_init)
-app.command()(sweep)
+app.command(cls=SettingsCommand, epilog=EPILOG)(grid)
+app.command(cls=SettingsCommand, epilog=EPILOG)(run)
+app.command(cls=SettingsCommand, epilog=EPILOG)(reconstruct)
+app.command(cls=SettingsCommand, epilog=EPILOG)(texture)
+app.command("compare-init", cls=SettingsCommand, epilog=EPILOG)(compare_init)
+app.command(cls=SettingsCommand, epilog=EPILOG)(sweep)
 app.command()(archive)
 app.command()(clean)
 app.command()(report)

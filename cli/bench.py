@@ -9,7 +9,7 @@ import typer
 from nst_lightning.errors import UserError
 from nst_lightning.settings import BatchSettings, Scale, build, parse_scales
 
-from .work import Json
+from .flags import Accelerator, Json, Weights
 
 
 def bench(
@@ -26,8 +26,8 @@ def bench(
         str, typer.Option(help="SIZE:STEPS,…;…: then these lists of scales too (with --until).")
     ] = "",
     memory: Annotated[str, typer.Option(help="Longest sides whose peak memory to measure.")] = "",
-    accelerator: Annotated[str, typer.Option(help="auto, cpu, gpu or mps.")] = "auto",
-    weights: Annotated[str, typer.Option(help="Weights of the network.")] = "normalized",
+    accelerator: Accelerator = "auto",
+    weights: Weights = "normalized",
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the figures go.")] = Path(
         "bench.json"
     ),

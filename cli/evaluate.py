@@ -10,7 +10,7 @@ import typer
 
 from nst_lightning.errors import OutputError, UserError
 
-from .work import Json, Quiet
+from .flags import Accelerator, Json, Network, Quiet, Weights
 
 if TYPE_CHECKING:
     import torch
@@ -31,9 +31,9 @@ def evaluate(
         bool,
         typer.Option("--lpips/--no-lpips", help="LPIPS too, whose network may be downloaded."),
     ] = True,
-    network: Annotated[str, typer.Option(help="Network that measures: vgg19 or vgg16.")] = "vgg19",
-    weights: Annotated[str, typer.Option(help="Its weights.")] = "normalized",
-    accelerator: Annotated[str, typer.Option(help="auto, cpu, gpu or mps.")] = "auto",
+    network: Network = "vgg19",
+    weights: Weights = "normalized",
+    accelerator: Accelerator = "auto",
     again: Annotated[
         bool, typer.Option("--again", help="Measure all, also what has not changed since.")
     ] = False,

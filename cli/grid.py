@@ -13,9 +13,10 @@ from nst_lightning.grid.sources import Source
 from nst_lightning.layout import HISTORY, curves_name
 from nst_lightning.settings import BatchSettings
 
+from .flags import Flags, Out, StyleFlags
 from .options import settings_options
-from .sides import BlendStyles, MaskDir, draw_blends, read_sides
-from .work import DryRun, Json, Out, Overwrite, Quiet, carry_out, show_plan
+from .sides import draw_blends, read_sides
+from .work import carry_out, show_plan
 
 Contents = Annotated[Path, typer.Argument(help="Folder of photographs, or one picture.")]
 Styles = Annotated[Path, typer.Argument(help="Folder of paintings, or one picture.")]
@@ -29,22 +30,18 @@ MOST_CELLS = 60_000
 """Of a contact sheet, which then has a hundred pages."""
 
 
-@settings_options
+@settings_options()
 def grid(
     contents: Contents,
     styles: Styles,
     settings: BatchSettings,
+    flags: Flags,
+    beside: StyleFlags,
     out: Out = Path("out"),
     pairs_file: PairsFile = None,
-    blend_styles: BlendStyles = None,
-    mask_dir: MaskDir = None,
     part: Annotated[
         str | None, typer.Option("--shard", metavar="I/N", help="Only the I-th of N parts.")
     ] = None,
-    dry_run: DryRun = False,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    as_json: Json = False,
 ) -> None:
     """Stylise every content with every style into OUT/<content>/<style>.png, or another
     --format.
@@ -54,16 +51,14 @@ def grid(
     from nst_lightning.run.cost import deal
     from nst_lightning.store.output import check_folder, check_settings, write_settings
 
-    content_sources, style_sources = read_sides(
-        contents, styles, settings, out, blend_styles, mask_dir
-    )
+    content_sources, style_sources = read_sides(contents, styles, settings, out, beside)
     pairs = choose_pairs(content_sources, style_sources, settings, pairs_file)
     share = parse_shard(part) if part is not None else (0, 1)
-    if dry_run:
-        show_plan(deal([Case(settings, pairs)], *share), out, as_json)
+    if flags.dry_run:
+        show_plan(deal([Case(settings, pairs)], *share), out, flags.as_json)
         return
     check_folder(out, [contents, styles])
-    check_settings(out, settings, overwrite=overwrite)
+    check_settings(out, settings, overwrite=flags.overwrite)
     words = list(sys.argv[1:])
     if "--shard" in words:  # settings.yaml speaks of the whole grid
         del words[words.index("--shard") :][:2]
@@ -77,9 +72,7 @@ def grid(
         [Case(settings, pairs)],
         out,
         share=share,
-        overwrite=overwrite,
-        quiet=quiet,
-        as_json=as_json,
+        flags=flags,
         ready=ready,
         report=lambda: [
             *draw_sheet(out, content_sources, style_sources, pairs, settings),

@@ -21,6 +21,8 @@ from rich.text import Text
 from nst_lightning.run.display import LOOK_SECONDS, Display, Losses, Silent
 from nst_lightning.store.records import Record
 
+from .wording import duration
+
 
 def describe(record: Record) -> str:
     """A finished pair in one line."""
@@ -156,14 +158,3 @@ def choose_display(quiet: bool, log_every: int) -> Display:
     if quiet:
         return Silent()
     return Live() if sys.stderr.isatty() else Lines(log_every)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as `h:mm:ss`."""
-    whole = round(max(0.0, seconds))
-    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
-
-
-def count(number: int, what: str) -> str:
-    """`1 task`, `2 tasks`."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

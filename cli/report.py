@@ -9,7 +9,7 @@ import typer
 
 from nst_lightning.errors import OutputError
 
-from .work import Json, Quiet
+from .flags import Json, Quiet
 
 
 def report(

@@ -17,11 +17,11 @@ from nst_lightning.grid.pairs import Case, Pair
 from nst_lightning.grid.sources import Source, StylePart, read_source
 from nst_lightning.layout import safe_name
 from nst_lightning.settings import BatchSettings, build
+from nst_lightning.settings.knob import COLOURS
 
-from .live import choose_display
+from .flags import Flags, MaskDir
 from .options import settings_options
-from .sides import MaskDir
-from .work import DryRun, Json, Overwrite, Quiet, show_plan
+from .work import show_plan
 
 
 def format_of(file: Path) -> dict[str, str]:
@@ -50,15 +50,19 @@ def check_suffix(file: Path, settings: BatchSettings) -> None:
         )
 
 
-@settings_options
+@settings_options()
 def run(
     content: Annotated[Path, typer.Argument(help="The photograph.")],
     given: Mapping[str, Any],
+    flags: Flags,
     style: Annotated[Path | None, typer.Argument(help="The painting.")] = None,
     blend: Annotated[
         list[str] | None,
         typer.Option(
-            "--blend", metavar="STYLE[=SHARE]", help="Several paintings, instead of STYLE."
+            "--blend",
+            metavar="STYLE[=SHARE]",
+            help="Several paintings, instead of STYLE.",
+            rich_help_panel=COLOURS,
         ),
     ] = None,
     region: Annotated[
@@ -67,24 +71,32 @@ def run(
             "--region",
             metavar="COLOUR=STYLE",
             help="A painting for the regions of that colour in the content's mask.",
+            rich_help_panel=COLOURS,
         ),
     ] = None,
     content_mask: Annotated[
         Path | None,
-        typer.Option("--content-mask", metavar="FILE", help="Regions of the photograph."),
+        typer.Option(
+            "--content-mask",
+            metavar="FILE",
+            help="Regions of the photograph.",
+            rich_help_panel=COLOURS,
+        ),
     ] = None,
     style_mask: Annotated[
         Path | None,
-        typer.Option("--style-mask", metavar="FILE", help="Regions of the painting."),
+        typer.Option(
+            "--style-mask",
+            metavar="FILE",
+            help="Regions of the painting.",
+            rich_help_panel=COLOURS,
+        ),
     ] = None,
     mask_dir: MaskDir = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Picture file [<content>-<style>.png].")
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Picture file [<content>-<style>.png]."),
     ] = None,
-    dry_run: DryRun = False,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    as_json: Json = False,
 ) -> None:
     """Stylise one picture into one file, whose suffix is its format where --format is not given."""
     settings = build(given if out is None else {**format_of(out), **given})
@@ -104,14 +116,16 @@ def run(
     if not file.stem.strip("."):  # its folder of snapshots would be this one, or the one above
         raise UserError(f"{file}: has only dots for a name; name another file with --out.")
     pair = replace(picture, file=file.name)
-    if dry_run:
-        show_plan([Case(settings, [pair])], file.parent, as_json)
+    if flags.dry_run:
+        show_plan([Case(settings, [pair])], file.parent, flags.as_json)
         return
 
     from nst_lightning.run.runner import run as run_pairs
     from nst_lightning.run.slurm import place
     from nst_lightning.stop import Interrupted, StopFlag
     from nst_lightning.store.output import check_folder
+
+    from .live import choose_display
 
     if place().rank > 0:
         typer.echo(f"{file}: the first task makes it; `nst-batch grid` has work for several.")
@@ -124,22 +138,22 @@ def run(
             summary = run_pairs(
                 [Case(settings, [pair])],
                 file.parent,
-                choose_display(quiet or as_json, settings.log_every),
+                choose_display(flags.quiet or flags.as_json, settings.log_every),
                 stop,
                 ledger=None,
-                overwrite=overwrite,
+                overwrite=flags.overwrite,
             )
         except Interrupted:
             typer.echo("Interrupted: run the same command again to go on.", err=True)
             raise
-    if as_json:
+    if flags.as_json:
         made = summary.last.data() if summary.last else {}
         outcome = {"skipped": summary.skipped == 1, **made}
         typer.echo(json.dumps({**outcome, "output": str(file)}, ensure_ascii=False))
     for record in summary.failed:
         typer.echo(f"nst-batch: {record.reason}", err=True)
         raise typer.Exit(1)
-    if not quiet and not as_json:
+    if not (flags.quiet or flags.as_json):
         typer.echo(f"{file} {'was made before' if summary.skipped else 'is made'}")
 
 

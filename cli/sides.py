@@ -2,9 +2,6 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from nst_lightning.errors import UserError
 from nst_lightning.grid.blends import blended_columns
@@ -13,22 +10,7 @@ from nst_lightning.grid.sources import Source, read_sources
 from nst_lightning.layout import BLENDS
 from nst_lightning.settings import BatchSettings
 
-MaskDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--mask-dir",
-        metavar="FOLDER",
-        help="Where <name>.mask.png, the regions of a picture, is, if not beside it.",
-    ),
-]
-BlendStyles = Annotated[
-    str | None,
-    typer.Option(
-        "--blend-styles",
-        metavar="pairs|FILE",
-        help="Blends of styles as columns: every two of them, or those that a YAML file names.",
-    ),
-]
+from .flags import StyleFlags
 
 
 def read_sides(
@@ -36,8 +18,7 @@ def read_sides(
     styles: Path,
     settings: BatchSettings,
     out: Path,
-    blend_styles: str | None = None,
-    mask_dir: Path | None = None,
+    flags: StyleFlags,
 ) -> tuple[list[Source], list[Source]]:
     """The rows and the columns of a grid.
 
@@ -45,12 +26,12 @@ def read_sides(
         UserError: no pictures, no masks, or a blend that cannot be.
     """
     rows, columns = (read_sources(side, settings, out) for side in (contents, styles))
-    if mask_dir is not None:
+    if (mask_dir := flags.mask_dir) is not None:
         rows, columns = (find_masks(side, mask_dir, settings) for side in (rows, columns))
         check_found(rows, mask_dir)
-    if blend_styles is not None:
+    if flags.blend_styles is not None:
         check_names(rows)
-        columns = blended_columns(blend_styles, columns, out)
+        columns = blended_columns(flags.blend_styles, columns, out)
     return rows, columns
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .live import duration
-from .work import Json
+from .flags import Json
+from .wording import duration
 
 if TYPE_CHECKING:
     from nst_lightning.run.folder_status import Status

@@ -12,72 +12,72 @@ from nst_lightning.grid.sources import read_sources
 from nst_lightning.settings import build, merge
 from nst_lightning.settings.layers import layer_sets
 from nst_lightning.settings.presets import read_preset, sweep_file
-from nst_lightning.studies.single import Kind, axes_of, cases_of
+from nst_lightning.studies.single import SINGLE, Kind, axes_of, cases_of
 from nst_lightning.studies.sweep import Axes, Sweep, dump_sweep, expand, read_sweep, with_pairs
 
+from .flags import Flags, Out, StyleFlags
 from .options import settings_options
-from .sides import BlendStyles, MaskDir, draw_blends, read_sides
-from .work import DryRun, Json, Out, Overwrite, Quiet, carry_out, show_plan
+from .sides import draw_blends, read_sides
+from .work import carry_out, show_plan
 
 Layers = Annotated[
     str,
     typer.Option(
         "--layers",
-        help="Layers and sets of layers, one result each: conv_1,conv_1+conv_2,conv_5..conv_8,all.",
+        metavar="LAYERS",
+        help="Layers and sets of layers, one result each: conv_1, conv_1+conv_2, conv_5..conv_8, "
+        "all.",
     ),
 ]
-Seeds = Annotated[int, typer.Option("--seeds", min=1, help="Noise starts of each set.")]
+Seeds = Annotated[
+    int, typer.Option("--seeds", min=1, metavar="N", help="Noise starts of each set.")
+]
 Images = Annotated[Path, typer.Argument(help="Folder of pictures, or one picture.")]
 
 Given = Mapping[str, Any]
 
+CURVES = {"curves": True}
+ALIKE = {"curves": True, "scales": 1, "precision": "32-true"}
+"""What is not said to `compare-init`: starts are compared at one scale, without rounding."""
 
-@settings_options
+
+@settings_options(**SINGLE)
 def reconstruct(
     images: Images,
     given: Given,
-    layers: Layers = "conv_1,conv_2,conv_3,conv_4,conv_5",
+    flags: Flags,
+    layers: Layers = "conv_1, conv_2, conv_3, conv_4, conv_5",
     seeds: Seeds = 2,
     out: Out = Path("reconstruct"),
-    dry_run: DryRun = False,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    as_json: Json = False,
 ) -> None:
     """Rebuild pictures from noise by their content alone, layer by layer: what a layer keeps."""
-    study("reconstruct", images, given, layers, seeds, out, dry_run, overwrite, quiet, as_json)
+    study("reconstruct", images, given, flags, layers, seeds, out)
 
 
-@settings_options
+@settings_options(**SINGLE)
 def texture(
     images: Images,
     given: Given,
-    layers: Layers = "conv_1,conv_1..conv_2,conv_1..conv_3,conv_1..conv_4,conv_1..conv_5",
+    flags: Flags,
+    layers: Layers = "conv_1, conv_1..conv_2, conv_1..conv_3, conv_1..conv_4, conv_1..conv_5",
     seeds: Seeds = 2,
     out: Out = Path("texture"),
-    dry_run: DryRun = False,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    as_json: Json = False,
 ) -> None:
     """Draw textures from noise by the Gram matrices alone, set by set of layers.
 
     --size WIDTHxHEIGHT makes them of any size; --style-size is that of the picture they come from.
     """
-    study("texture", images, given, layers, seeds, out, dry_run, overwrite, quiet, as_json)
+    study("texture", images, given, flags, layers, seeds, out)
 
 
 def study(
     kind: Kind,
     images: Path,
     given: Given,
+    flags: Flags,
     layers: str,
     seeds: int,
     out: Path,
-    dry_run: bool,
-    overwrite: bool,
-    quiet: bool,
-    as_json: bool,
 ) -> None:
     """Content reconstruction or texture synthesis."""
     settings = build(given)
@@ -91,33 +91,25 @@ def study(
 
         return report(kind, cases, out)
 
-    perform(cases, axes, given, out, [images], dry_run, overwrite, quiet, as_json, report)
+    perform(cases, axes, given, out, [images], flags, report)
 
 
-@settings_options
+@settings_options(**ALIKE)
 def compare_init(
     contents: Annotated[Path, typer.Argument(help="Photograph, or folder of photographs.")],
     styles: Annotated[Path, typer.Argument(help="Painting, or folder of paintings.")],
     given: Given,
+    flags: Flags,
+    beside: StyleFlags,
     out: Out = Path("compare-init"),
-    blend_styles: BlendStyles = None,
-    mask_dir: MaskDir = None,
-    dry_run: DryRun = False,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    as_json: Json = False,
 ) -> None:
     """Start from noise, from the content and from gray, and compare at equal steps."""
     from nst_lightning.studies.compare import INITS, milestones, report_starts
 
     settings = build(given)
     axes = {"init": INITS}
-    alike = {
-        "save_at": milestones(settings.total_steps), "curves": True, "scales": 1,
-        "precision": "32-true",
-    }  # fmt: skip
-    base = merge(alike, given)
-    pairs = Grid(*read_sides(contents, styles, settings, out, blend_styles, mask_dir))
+    base = merge({"save_at": milestones(settings.total_steps), **ALIKE}, given)
+    pairs = Grid(*read_sides(contents, styles, settings, out, beside))
     cases = with_pairs(expand(axes, base), pairs)
     inputs = [contents, styles]
     perform(
@@ -126,29 +118,22 @@ def compare_init(
         base,
         out,
         inputs,
-        dry_run,
-        overwrite,
-        quiet,
-        as_json,
+        flags,
         lambda: report_starts(cases, out),
     )
 
 
-@settings_options
+@settings_options(**CURVES)
 def sweep(
     file: Annotated[str, typer.Argument(help="YAML file of base settings and axes, or a name.")],
     given: Given,
+    flags: Flags,
+    beside: StyleFlags,
     contents: Annotated[
         Path | None, typer.Argument(help="Photographs, instead of the file's.")
     ] = None,
     styles: Annotated[Path | None, typer.Argument(help="Paintings, instead of the file's.")] = None,
     out: Out = Path("sweep"),
-    blend_styles: BlendStyles = None,
-    mask_dir: MaskDir = None,
-    dry_run: DryRun = False,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    as_json: Json = False,
 ) -> None:
     """Run every combination of the axes of FILE on every content and style.
 
@@ -157,7 +142,7 @@ def sweep(
     path = sweep_file(file)
     plan = read_sweep(path)
     preset = read_preset(plan.preset) if plan.preset else {}
-    base = merge({"curves": True}, preset, plan.base, given)
+    base = merge(CURVES, preset, plan.base, given)
     photographs, paintings = contents or plan.contents, styles or plan.styles
     if photographs is None or paintings is None:
         raise UserError(
@@ -165,7 +150,7 @@ def sweep(
         )
     cases = expand(plan.axes, base)
     settings = cases[0].settings
-    sides = read_sides(photographs, paintings, settings, out, blend_styles, mask_dir)
+    sides = read_sides(photographs, paintings, settings, out, beside)
     pairs = Grid(*sides)
     cases = with_pairs(cases, pairs)
 
@@ -175,7 +160,7 @@ def sweep(
         return report(cases, out)
 
     inputs = [photographs, paintings]
-    perform(cases, plan.axes, base, out, inputs, dry_run, overwrite, quiet, as_json, report)
+    perform(cases, plan.axes, base, out, inputs, flags, report)
 
 
 def perform(
@@ -184,15 +169,12 @@ def perform(
     base: Given,
     out: Path,
     inputs: Sequence[Path],
-    dry_run: bool,
-    overwrite: bool,
-    quiet: bool,
-    as_json: bool,
+    flags: Flags,
     report: Callable[[], list[Path]],
 ) -> None:
     """Run a study's cases; leaves `sweep.yaml`, which repeats it."""
-    if dry_run:
-        show_plan(cases, out, as_json)
+    if flags.dry_run:
+        show_plan(cases, out, flags.as_json)
         return
     from nst_lightning.files import write_text
     from nst_lightning.layout import SWEEP
@@ -207,9 +189,7 @@ def perform(
     carry_out(
         cases,
         out,
-        overwrite=overwrite,
-        quiet=quiet,
-        as_json=as_json,
+        flags=flags,
         ready=ready,
         report=report,
     )

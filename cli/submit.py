@@ -16,11 +16,11 @@ from nst_lightning.grid.pairs import Case
 from nst_lightning.layout import JOBS
 from nst_lightning.settings import BatchSettings
 
+from .flags import DryRun, Json, Out, Overwrite, StyleFlags
 from .grid import Contents, PairsFile, Styles, choose_pairs
-from .live import count, duration
-from .options import settings_options
-from .sides import BlendStyles, MaskDir, read_sides
-from .work import DryRun, Json, Out, Overwrite
+from .options import EPILOG, SettingsCommand, settings_options
+from .sides import read_sides
+from .wording import count, duration
 
 app = typer.Typer(help="Submit work to a Slurm cluster.", no_args_is_help=True)
 
@@ -30,12 +30,10 @@ LOOK_SECONDS = 2.0
 SIGNAL_SECONDS = 120
 """Before its time is up, a task is told so, saves its state and has itself requeued."""
 
-Slurm = "Slurm"
 
-
-def slurm(flag: str, text: str, **more: Any) -> Any:
-    """An option that concerns Slurm."""
-    return typer.Option(flag, help=text, rich_help_panel=Slurm, **more)
+def slurm(flag: str, metavar: str | None, text: str, **more: Any) -> Any:
+    """Returns an option that concerns Slurm."""
+    return typer.Option(flag, metavar=metavar, help=text, rich_help_panel="Slurm", **more)
 
 
 @app.callback()
@@ -43,39 +41,41 @@ def group() -> None:
     """Submit work to a Slurm cluster."""
 
 
-@app.command()
-@settings_options
+@app.command(cls=SettingsCommand, epilog=EPILOG)
+@settings_options()
 def grid(
     contents: Contents,
     styles: Styles,
     settings: BatchSettings,
+    beside: StyleFlags,
     out: Out = Path("out"),
     pairs_file: PairsFile = None,
-    blend_styles: BlendStyles = None,
-    mask_dir: MaskDir = None,
-    partition: Annotated[str | None, slurm("--partition", "Partition.")] = None,
+    partition: Annotated[str | None, slurm("--partition", "NAME", "Partition.")] = None,
     time_limit: Annotated[
-        str, slurm("--time", "Time limit of a task; after it, it goes on in a new one.")
+        str, slurm("--time", "H:M:S", "Time limit of a task; after it, it goes on in a new one.")
     ] = "1:00:00",
-    gpus_per_node: Annotated[int | None, slurm("--gpus-per-node", "GPUs of a task.")] = None,
-    cpus_per_task: Annotated[int | None, slurm("--cpus-per-task", "CPUs of a task.")] = None,
-    memory: Annotated[str | None, slurm("--mem", "Memory of a task, such as 16G.")] = None,
-    account: Annotated[str | None, slurm("--account", "Account that pays.")] = None,
+    gpus_per_node: Annotated[int | None, slurm("--gpus-per-node", "N", "GPUs of a task.")] = None,
+    cpus_per_task: Annotated[int | None, slurm("--cpus-per-task", "N", "CPUs of a task.")] = None,
+    memory: Annotated[str | None, slurm("--mem", "SIZE", "Memory of a task, such as 16G.")] = None,
+    account: Annotated[str | None, slurm("--account", "NAME", "Account that pays.")] = None,
     sbatch: Annotated[
         list[str] | None,
-        slurm("--sbatch", "Any other option of sbatch, such as qos=high.", metavar="KEY=VALUE"),
+        slurm("--sbatch", "KEY=VALUE", "Any other option of sbatch, such as qos=high."),
     ] = None,
     setup: Annotated[
         list[str] | None,
-        slurm("--setup", "Line of shell before the work, such as 'module load cuda'."),
+        slurm("--setup", "LINE", "Line of shell before the work, such as 'module load cuda'."),
     ] = None,
     shards: Annotated[
-        str, slurm("--shards", "Tasks to divide the grid into; auto: as many as may run at once.")
+        str,
+        slurm("--shards", "N", "Tasks to divide the grid into; auto: as many as may run at once."),
     ] = "auto",
     array_parallelism: Annotated[
-        int, slurm("--array-parallelism", "Tasks that may run at once.", min=1)
+        int, slurm("--array-parallelism", "N", "Tasks that may run at once.", min=1)
     ] = 32,
-    wait: Annotated[bool, slurm("--wait", "Stay until the job is over, and show how far.")] = False,
+    wait: Annotated[
+        bool, slurm("--wait", None, "Stay until the job is over, and show how far.")
+    ] = False,
     dry_run: DryRun = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -88,7 +88,7 @@ def grid(
     from nst_lightning.store.expected import write_expected
     from nst_lightning.store.output import check_folder, check_settings
 
-    sides = read_sides(contents, styles, settings, out, blend_styles, mask_dir)
+    sides = read_sides(contents, styles, settings, out, beside)
     pairs = choose_pairs(*sides, settings, pairs_file)
     tasks = count_tasks(shards, len(pairs), array_parallelism)
     parameters = {
@@ -106,7 +106,8 @@ def grid(
     check_settings(out, settings, overwrite=overwrite)
     words = grid_words(contents, styles, settings, out, overwrite)
     words += path_options({
-        "--pairs": pairs_file, "--mask-dir": mask_dir, "--blend-styles": blend_styles,
+        "--pairs": pairs_file, "--mask-dir": beside.mask_dir,
+        "--blend-styles": beside.blend_styles,
     })  # fmt: skip
     commands = [[*words, "--shard", f"{index}/{tasks}"] for index in range(1, tasks + 1)]
     write_expected(out, [Case(settings, pairs)])

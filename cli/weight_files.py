@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
+from .flags import Network
+
 app = typer.Typer(
     help="The network's weights: where they come from, and what is on this machine.",
     no_args_is_help=True,
 )
-
-Network = Annotated[str, typer.Option("--network", help="vgg19 or vgg16.")]
 
 
 @app.command("list")

@@ -4,26 +4,16 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from nst_lightning.errors import UserError
 from nst_lightning.grid.pairs import Case, Pair
 from nst_lightning.grid.sources import Source
-from nst_lightning.settings import Scale
 from nst_lightning.stop import Interrupted
 
-from .live import choose_display, count, duration
-
-Out = Annotated[Path, typer.Option("--out", "-o", help="Output folder.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and its estimated cost.")]
-Overwrite = Annotated[
-    bool,
-    typer.Option("--overwrite", help="Replace pictures made with other settings or inputs."),
-]
+from .flags import Flags
+from .wording import count, duration, size_in_words
 
 ALWAYS = 10_000
 """Up to so many pictures, the report is drawn anew even where nothing was made: it may be gone."""
@@ -34,9 +24,7 @@ def carry_out(
     out: Path,
     *,
     share: tuple[int, int] = (0, 1),
-    overwrite: bool,
-    quiet: bool,
-    as_json: bool,
+    flags: Flags,
     ready: Callable[[], None],
     report: Callable[[], list[Path]],
 ) -> None:
@@ -47,7 +35,7 @@ def carry_out(
         out: the output folder, known to be writable.
         share: of several that are started by hand, which one this is, from 0, and how many. The
             tasks of a Slurm job divide it among them.
-        overwrite, quiet, as_json: as the options say.
+        flags: as the options say.
         ready: called when nothing stands in the way, before the first picture.
         report: called at the end; returns the files to point at, the first one to look at.
 
@@ -63,11 +51,13 @@ def carry_out(
     from nst_lightning.store.expected import is_complete, write_expected
     from nst_lightning.store.ledger import Ledger
 
+    from .live import choose_display
+
     here, stop = place(), StopFlag()
     ledger = Ledger(out, here.name, asdict(here)) if here.job else Ledger(out)
     mine = deal(cases, share[0] * here.size + here.rank, share[1] * here.size)
     display = HeartbeatDisplay(
-        out, here, choose_display(quiet or as_json, cases[0].settings.log_every)
+        out, here, choose_display(flags.quiet or flags.as_json, cases[0].settings.log_every)
     )
 
     changed = False
@@ -81,7 +71,9 @@ def carry_out(
         try:
             if here.rank == 0:
                 remove_leftovers(out)
-            summary = run(mine, out, display, stop, ledger=ledger, overwrite=overwrite, ready=begin)
+            summary = run(
+                mine, out, display, stop, ledger=ledger, overwrite=flags.overwrite, ready=begin
+            )
         except Interrupted as interrupted:
             display.remove()
             say_interrupted(interrupted, mine, out)
@@ -100,7 +92,7 @@ def carry_out(
                 raise UserError(where) from None
 
     failed = [{"output": r.output, "reason": r.reason} for r in summary.failed]
-    if as_json:
+    if flags.as_json:
         outcome = {
             "out": str(out),
             "done": summary.done,
@@ -111,14 +103,14 @@ def carry_out(
             "steps_saved": summary.steps_saved,
         }
         typer.echo(json.dumps(outcome, ensure_ascii=False))
-    elif not quiet:
+    elif not flags.quiet:
         saved = f", {summary.steps_saved} steps saved" if summary.steps_saved else ""
         typer.echo(
             f"{len(summary.done)} made, {summary.skipped} done before, {len(failed)} failed, "
             f"in {duration(summary.seconds)}{saved}; see {files[0] if files else out}"
         )
     if failed:
-        if not as_json:
+        if not flags.as_json:
             for failure in failed:
                 typer.echo(f"failed: {failure['output']}: {failure['reason']}", err=True)
         raise typer.Exit(1)
@@ -135,13 +127,6 @@ def say_interrupted(interrupted: Interrupted, cases: Sequence[Case], out: Path) 
     again = interrupted.signum in AGAIN and place().job
     said = requeue(out, place()) if again else "Run the same command again to go on."
     typer.echo(said, err=True)
-
-
-def size_in_words(scale: Scale) -> str:
-    """The size of a scale as a part of a sentence."""
-    if not isinstance(scale.target, float):
-        return f"{scale.size} px"
-    return "the original size" if scale.target == 1 else f"{scale.size} of the original size"
 
 
 def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:

@@ -5,11 +5,11 @@ that `nst-batch --help` answers at once.
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from nst_lightning.errors import UserError as UserError
     from nst_lightning.imaging.mask import read_mask as read_mask
     from nst_lightning.imaging.read import load_image as load_image
@@ -22,11 +22,6 @@ if (_CLONE / "cli" / "app.py").is_file() and (_CLONE / "configs" / "presets").is
     # Imported from a clone: the command line and the configs stand beside this folder there,
     # not inside it as in an installed package.
     __path__.append(str(_CLONE))
-
-try:
-    __version__ = version("nst-lightning")
-except PackageNotFoundError:  # a clone that was never installed
-    __version__ = "0+unknown"
 
 _EXPORTS = {
     "Style": "nst_lightning.transfer.targets",
@@ -50,4 +45,11 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _EXPORTS:
         return getattr(import_module(_EXPORTS[name]), name)
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("nst-lightning")
+        except PackageNotFoundError:  # a clone that was never installed
+            return "0+unknown"
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

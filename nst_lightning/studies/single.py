@@ -12,6 +12,9 @@ from nst_lightning.studies.sweep import Axes, Settings, expand, folder_names
 Kind = Literal["reconstruct", "texture"]
 LAYERS, SEED = "layers", "seed"
 
+SINGLE = {"init": "noise", "curves": True, "scales": 1, "precision": "32-true"}
+"""What is not said to these studies: a layer is seen as it is at one scale, without rounding."""
+
 
 def axes_of(kind: Kind, sets: Mapping[str, Sequence[str]], seeds: int, given: Settings) -> Axes:
     """Sets of layers × seeds."""
@@ -31,9 +34,7 @@ def only(kind: Kind, layers: Sequence[str]) -> dict[str, Any]:
 
 def cases_of(kind: Kind, axes: Axes, given: Settings, sources: Sequence[Source]) -> list[Case]:
     """Every set and seed on every picture: <picture>/<layers>/seed-<n>.<suffix>, from noise."""
-    # A layer is to be seen as it is: at one scale, and without rounding.
-    alike = {"init": "noise", "curves": True, "scales": 1, "precision": "32-true"}
-    cases = expand(axes, merge(alike, given))
+    cases = expand(axes, merge(SINGLE, given))
     by_layers = [replace(case, labels={LAYERS: case.labels[LAYERS]}) for case in cases]
     names = dict(zip((case.labels[LAYERS] for case in cases), unique_names(by_layers), strict=True))
     return [

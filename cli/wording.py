@@ -1,0 +1,21 @@
+"""Numbers and sizes as parts of a sentence. Imports no torch."""
+
+from nst_lightning.settings import Scale
+
+
+def duration(seconds: float) -> str:
+    """Returns seconds as `h:mm:ss`."""
+    whole = round(max(0.0, seconds))
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def count(number: int, what: str) -> str:
+    """Returns `1 task`, `2 tasks`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def size_in_words(scale: Scale) -> str:
+    """Returns the size of a scale as a part of a sentence."""
+    if not isinstance(scale.target, float):
+        return f"{scale.size} px"
+    return "the original size" if scale.target == 1 else f"{scale.size} of the original size"
