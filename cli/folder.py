@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import sys
 import tarfile
 import zipfile
@@ -26,7 +27,7 @@ def archive(
     ] = None,
 ) -> None:
     """Pack a folder of results into one file, with a list of checksums."""
-    from nst_lightning.files import atomic_file
+    from nst_lightning.files import atomic_file, files_and_links
 
     if not out.is_dir():
         raise UserError(f"{out}: is not a folder of results.")
@@ -34,13 +35,10 @@ def archive(
     pack = packer(file)
     if file.is_dir():
         raise UserError(f"{file}: is a folder; name a file with --out.")
-    members = [
-        path
-        for path in sorted(out.rglob("*"))
-        if path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(out).parts)
-        and path.resolve() != file.resolve()
-    ]
+    found, links = (
+        [path for path in paths if not is_hidden(path, out)] for paths in files_and_links(out)
+    )
+    members = [path for path in found if path.resolve() != file.resolve()]
     if not members:
         raise UserError(f"{out}: is empty, so there is nothing to archive.")
     try:
@@ -49,6 +47,18 @@ def archive(
     except OSError as error:
         raise OutputError.at(file, error) from None
     typer.echo(f"{file}: {len(members)} files, {file.stat().st_size / 1e6:.1f} MB")
+    say_links(links, "are not in the archive")
+
+
+def is_hidden(path: Path, out: Path) -> bool:
+    """Whether a file of an output folder, or a folder on the way to it, is hidden."""
+    return any(part.startswith(".") for part in path.relative_to(out).parts)
+
+
+def say_links(links: Sequence[Path], what: str) -> None:
+    """Prints what becomes of links, where there are any."""
+    if links:
+        typer.echo(f"links {what}, nor what is behind them: {', '.join(map(str, links))}")
 
 
 def packer(file: Path) -> Callable[[BinaryIO, Path, Sequence[Path]], None]:
@@ -105,6 +115,7 @@ def clean(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Remove what nst-batch made in a folder, and nothing else, after showing it and asking."""
+    from nst_lightning.files import files_and_links
     from nst_lightning.store.owned import owned_files
 
     files = owned_files(out)
@@ -112,6 +123,7 @@ def clean(
         typer.echo(str(path))
     size = sum(path.stat().st_size for path in files)
     typer.echo(f"{len(files)} files, {size / 1e6:.1f} MB")
+    say_links(files_and_links(out)[1], "are not removed")
     if not yes:
         if not sys.stdin.isatty():
             raise UserError("nothing was removed: nobody is there to ask; add --yes.")
@@ -124,13 +136,13 @@ def clean(
         remove_empty(out)
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be removed ({error.strerror}).") from None
-    left = sum(path.is_file() for path in out.rglob("*")) if out.is_dir() else 0
+    left = len(files_and_links(out)[0])
     typer.echo("Removed." + (f" {left} files that nst-batch did not make stay." if left else ""))
 
 
 def remove_empty(out: Path) -> None:
-    """Remove folders without anything in them, the deepest first, and then the folder itself."""
-    folders = [path for path in out.rglob("*") if path.is_dir() and not path.is_symlink()]
-    for folder in (*sorted(folders, key=lambda path: -len(path.parts)), out):
-        if not any(folder.iterdir()):
+    """Removes folders without anything in them, the deepest first, and then the folder itself."""
+    for current, _, _ in os.walk(out, topdown=False):
+        folder = Path(current)
+        if not any(folder.iterdir()) and not folder.is_symlink():
             folder.rmdir()

@@ -1,6 +1,7 @@
 """Files that are seen whole or not at all, whatever happens meanwhile. Imports no torch."""
 
 import errno
+import itertools
 import os
 import re
 import secrets
@@ -46,6 +47,41 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             temporary.unlink()
         raise
     _fsync_folder(path.parent)
+
+
+def check_inside(out: Path, path: Path) -> None:
+    """Sees that no link on the way to a folder, or to a file written in place, leads out of `out`.
+
+    The output folder itself may be a link, and links that stay in it are fine.
+
+    Args:
+        out: the output folder.
+        path: below it, `out` being the beginning of its name.
+
+    Raises:
+        OSError: a link leads out of it; its `filename` is the link.
+    """
+    root = os.path.realpath(out)
+
+    def leads_out(place: Path) -> bool:
+        return not Path(os.path.realpath(place)).is_relative_to(root)
+
+    if leads_out(path):
+        below = itertools.takewhile(lambda place: place != out, (path, *path.parents))
+        link = [place for place in below if leads_out(place)][-1]
+        raise OSError(errno.ELOOP, f"{link} is a link that leads out of {out}", str(link))
+
+
+def files_and_links(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Returns all files below a folder and all links, each in order; no link is followed."""
+    files, links = [], []
+    for current, folders, names in os.walk(folder):
+        for path in (Path(current, name) for name in (*folders, *names)):
+            if path.is_symlink():
+                links.append(path)
+            elif path.is_file():
+                files.append(path)
+    return sorted(files), sorted(links)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -46,6 +46,12 @@ GALLERY = Path("gallery")
 GALLERY_RESULTS, GALLERY_LARGE = GALLERY / "results", GALLERY / "large"
 GALLERY_THUMBNAILS, GALLERY_VIEWS = GALLERY / "thumbs", GALLERY / "views"
 
+WRITTEN_BY_RUNS = (
+    MANIFEST, MANIFEST_LOCK, LEDGER_PARTS, TASKS, CHECKPOINTS, JOBS, SUBMITTED, BLENDS,
+)  # fmt: skip
+"""Folders that a run writes to, and files that it writes in place, whatever it makes."""
+WRITTEN_BY_REPORTS = (GALLERY_RESULTS, GALLERY_LARGE, GALLERY_THUMBNAILS, GALLERY_VIEWS)
+
 # What stands in a result's own folder, beside snapshots and a film.
 HISTORY = "history.csv"
 CURVES = "curves.png"

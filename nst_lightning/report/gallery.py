@@ -14,7 +14,7 @@ from typing import Any
 from nst_lightning.drawing.thumbnails import Size, small_copy
 from nst_lightning.errors import UserError
 from nst_lightning.evaluation.table import read_evaluation
-from nst_lightning.files import write_text
+from nst_lightning.files import check_inside, write_text
 from nst_lightning.formats import RESULT_SUFFIXES
 from nst_lightning.layout import (
     GALLERY_LARGE,
@@ -23,9 +23,11 @@ from nst_lightning.layout import (
     GALLERY_VIEWS,
     MANIFEST,
     PAGE,
+    WRITTEN_BY_REPORTS,
 )
 from nst_lightning.report.gallery_data import Source, gallery_data
 from nst_lightning.store.ledger import Ledger
+from nst_lightning.store.output import check_links
 from nst_lightning.store.records import Record
 
 THUMBNAIL = 256
@@ -53,10 +55,11 @@ def write_gallery(out: Path, watch: Watch = lambda done, of: None) -> tuple[Path
         The page, and how many results it shows by state: `done`, `failed`, `missing`.
 
     Raises:
-        UserError: the folder holds no manifest or no results.
+        UserError: the folder holds no manifest or no results, or links lead out of it.
         OSError: something cannot be written.
     """
     records = read_records(out)
+    check_links(out, WRITTEN_BY_REPORTS)
     thumbnails, sources = make_copies(out, records, watch)
     data = gallery_data(
         out,
@@ -126,8 +129,10 @@ def make_copies(
 def copy_result(out: Path, output: str, max_pixels: int) -> Size | None:
     """The thumbnail of a result; of a TIFF a larger copy too."""
     copy = out / GALLERY_RESULTS / f"{output.removesuffix('.png')}.jpg"
+    check_inside(out, copy.parent)
     if output.endswith(".tif"):
         large = out / GALLERY_LARGE / f"{output}.jpg"
+        check_inside(out, large.parent)
         small_copy(out / output, large, VIEW, max_pixels=max_pixels)
     return small_copy(out / output, copy, THUMBNAIL, max_pixels=max_pixels)
 

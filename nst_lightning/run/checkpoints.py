@@ -17,7 +17,7 @@ from lightning.fabric.plugins import CheckpointIO
 from torch import Tensor
 
 from nst_lightning.callbacks.saved_state import SavedState
-from nst_lightning.files import atomic_file, write_text
+from nst_lightning.files import atomic_file, check_inside, write_text
 from nst_lightning.layout import CHECKPOINT_PAIRS, CHECKPOINT_STATE, CHECKPOINTS
 from nst_lightning.store.job import Job
 
@@ -44,6 +44,7 @@ class Checkpoints:
     """
 
     def __init__(self, out: Path) -> None:
+        self.out = out
         self.folder = out / CHECKPOINTS
         self.saved = self._read_folders()
         self.dropped: set[Identity] = set()
@@ -66,6 +67,7 @@ class Checkpoints:
         """
         batch = SavedBatch(self.path(jobs).parent, tuple(map(identity, jobs)))
         if batch not in self.saved:
+            check_inside(self.out, batch.folder)
             text = json.dumps(batch.pairs, ensure_ascii=False, indent=1)
             write_text(batch.folder / CHECKPOINT_PAIRS, text + "\n")
             self.saved.append(batch)

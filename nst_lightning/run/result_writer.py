@@ -10,7 +10,7 @@ from nst_lightning.drawing.curves import draw_curves
 from nst_lightning.drawing.films import write_film
 from nst_lightning.drawing.loss_history import write_history
 from nst_lightning.errors import OutputError
-from nst_lightning.files import write_text
+from nst_lightning.files import check_inside, write_text
 from nst_lightning.imaging.write import to_uint8, write_png
 from nst_lightning.layout import CURVES, HISTORY, LAST_GOOD, film_name, settings_beside
 from nst_lightning.run.outcome import Failure, Outcome, Stylised, explain
@@ -89,6 +89,9 @@ class ResultWriter:
             path: the image's, beside which the settings go.
         """
         folder = self.options.out / job.pair.extras
+        check_inside(self.options.out, path.parent)
+        if made.history or made.frames:
+            check_inside(self.options.out, folder)
         if made.history:
             write_history(folder / HISTORY, made.history)
             draw_curves(folder / CURVES, {job.pair.label: made.history}, job.pair.label)

@@ -15,6 +15,7 @@ from nst_lightning.callbacks.progress import Progress
 from nst_lightning.callbacks.saved_state import SavedState
 from nst_lightning.callbacks.snapshots import Snapshots
 from nst_lightning.errors import OutputError
+from nst_lightning.files import check_inside
 from nst_lightning.imaging.resize import resize
 from nst_lightning.imaging.write import write_png
 from nst_lightning.run.batch_run import BatchRun, batch_name
@@ -112,6 +113,7 @@ class Worker:
 
         def write() -> None:
             try:
+                check_inside(self.out, path.parent)
                 write_png(path, rgb)
             except OSError as error:
                 raise OutputError.at(path, error) from None

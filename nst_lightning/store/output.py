@@ -2,15 +2,15 @@
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nst_lightning.errors import UserError
-from nst_lightning.files import write_text
+from nst_lightning.files import check_inside, write_text
 from nst_lightning.grid.sources import Source
 from nst_lightning.imaging.header import read_metadata
-from nst_lightning.layout import SETTINGS
+from nst_lightning.layout import SETTINGS, WRITTEN_BY_RUNS, own_folder
 from nst_lightning.settings import BatchSettings, build, dump_yaml, read_yaml
 from nst_lightning.store.fingerprint import ALGORITHM, pixel_settings
 from nst_lightning.store.job import Job
@@ -25,13 +25,14 @@ def check_folder(out: Path, inputs: Sequence[Path]) -> None:
     """Make the output folder and see that it can be written.
 
     Raises:
-        UserError: it is a file, an input folder, or cannot be written.
+        UserError: it is a file, an input folder, cannot be written, or has links that lead out.
     """
     if out.exists() and not out.is_dir():
         raise UserError(f"{out}: is a file; name a folder with --out.")
     for folder in inputs:
         if folder.is_dir() and folder.resolve() == out.resolve():
             raise UserError(f"{out}: is a folder of inputs; name another folder with --out.")
+    check_links(out, WRITTEN_BY_RUNS)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out) as probe:
@@ -42,6 +43,26 @@ def check_folder(out: Path, inputs: Sequence[Path]) -> None:
         raise UserError(
             f"{out}: cannot be written ({error.strerror}); free it or name another with --out."
         ) from None
+
+
+def check_links(out: Path, written: Iterable[Path | str]) -> None:
+    """Sees that nothing would be written through a link that leads out of the output folder.
+
+    Args:
+        out: the output folder.
+        written: folders in it, and files that are written in place.
+
+    Raises:
+        UserError: a link leads out; names it.
+    """
+    for name in written:
+        try:
+            check_inside(out, out / name)
+        except OSError as error:
+            raise UserError(
+                f"{error.filename}: is a link that leads out of {out}, where nothing is written; "
+                "remove it, or name another folder with --out."
+            ) from None
 
 
 def record_in_picture(path: Path) -> Record | None:
@@ -63,6 +84,7 @@ class Finished:
         self.ledger = ledger
         self.known: dict[str, tuple[str, int]] = ledger.pick(_brief) if ledger else {}
         self.folders: dict[str, set[str]] = {}
+        self.checked: set[Path] = set()
 
     def is_done(self, identity: tuple[str, str]) -> bool:
         """Whether the ledger has the pair of an output and a fingerprint as done."""
@@ -75,10 +97,16 @@ class Finished:
         A picture whose line is missing from the ledger (killed between the two) is entered there.
 
         Raises:
-            UserError: a file that is not this pair's with these settings is in the way.
+            UserError: a file that is not this pair's with these settings is in the way, or a link
+                that leads out of the folder.
         """
-        if not self._exists(job.pair.file):
-            return False
+        found = self._exists(job.pair.file) and self._is_ours(job, settings, overwrite)
+        if not found:
+            self._check_links(job.pair.file)
+        return found
+
+    def _is_ours(self, job: Job, settings: BatchSettings, overwrite: bool) -> bool:
+        """Whether the file in a job's place is its finished picture."""
         path = self.out / job.pair.output
         fingerprint, size = self.known.get(job.pair.file, ("", 0))
         whole = fingerprint and size == path.stat().st_size
@@ -103,6 +131,15 @@ class Finished:
             except OSError:
                 self.folders[folder] = set()
         return name in self.folders[folder]
+
+    def _check_links(self, file: str) -> None:
+        """Sees that a result, and what belongs to it, would be written in the output folder."""
+        result = Path(file)
+        if result.parent not in self.checked:
+            check_links(self.out, [result.parent])
+            self.checked.add(result.parent)
+        if self._exists(own_folder(result).as_posix()):
+            check_links(self.out, [own_folder(result)])
 
 
 def _brief(record: Record) -> tuple[str, int]:

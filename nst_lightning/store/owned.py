@@ -1,10 +1,10 @@
 """Which files of an output folder nst-batch made. Imports no torch."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from nst_lightning.drawing.swatch import is_swatch
 from nst_lightning.errors import UserError
+from nst_lightning.files import files_and_links
 from nst_lightning.layout import (
     BLENDS,
     GALLERY,
@@ -21,38 +21,37 @@ from nst_lightning.store.output import record_in_picture
 
 
 def owned_files(out: Path) -> list[Path]:
-    """The files that nst-batch made in an output folder, the manifest last.
+    """Returns the files that nst-batch made in an output folder, the manifest last.
 
-    A result counts only where it carries the record that nst-batch writes into its pictures, so
-    that a picture put in its place is not taken for one.
+    A result counts only where it carries the record that nst-batch writes into its images, so that
+    an image put in its place is not taken for one. Links do not count, nor what is behind them.
 
     Raises:
         UserError: it is not an output folder of nst-batch.
     """
     if not (out / MANIFEST).is_file():
         raise UserError(f"{out}: holds no {MANIFEST}, so it is not an output folder of nst-batch.")
-    found = dict.fromkeys(results(out))
-    folders = {folder for path in found for folder in path.parents if out in folder.parents}
-    for folder in sorted({out, *folders}):
-        if folder.is_dir():
-            found |= dict.fromkeys(sorted(p for p in folder.iterdir() if is_report(p.name)))
-    found |= dict.fromkeys(sorted((out / GALLERY).rglob("*.jpg")))
-    found |= dict.fromkeys(sorted(filter(is_swatch, (out / BLENDS).glob("*.png"))))
-    found |= dict.fromkeys(sorted((out / STATE).rglob("*")))
-    found |= dict.fromkeys(out / name for name in OF_THE_FOLDER)
-    return [path for path in found if path.is_file()]
-
-
-def results(out: Path) -> Iterator[Path]:
-    """The results in the manifest, with the files beside and below each."""
+    files, _ = files_and_links(out)
+    there = set(files)
+    results, own_folders, folders = set[Path](), set[Path](), {out}
     for name, record in Ledger(out).read().items():
-        picture = out / name
-        if out.resolve() not in picture.resolve().parents:
-            continue
-        ours = picture.is_file() and record_in_picture(picture) is not None
+        result = out / name
+        ours = result in there and record_in_picture(result) is not None
         if ours:
-            yield from (picture, settings_beside(picture))
+            results |= {result, settings_beside(result)}
         if ours or record.status != "done":
-            extras = own_folder(picture)
-            if extras.is_dir():
-                yield from sorted(p for p in extras.iterdir() if is_extra(p.name))
+            own_folders.add(own_folder(result))
+            folders.update(folder for folder in result.parents if out in folder.parents)
+
+    def is_owned(file: Path) -> bool:
+        return (
+            file in results
+            or (file.parent in own_folders and is_extra(file.name))
+            or (file.parent in folders and is_report(file.name))
+            or (out / GALLERY in file.parents and file.suffix == ".jpg")
+            or (file.parent == out / BLENDS and is_swatch(file))
+            or out / STATE in file.parents
+            or (file.parent == out and file.name in OF_THE_FOLDER)
+        )
+
+    return sorted(filter(is_owned, files), key=lambda file: file == out / MANIFEST)

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from nst_lightning.drawing.csv_tables import write_table
+from nst_lightning.files import check_inside
 from nst_lightning.grid.pairs import Case
 from nst_lightning.imaging.resize import resize
 from nst_lightning.imaging.write import to_uint8
@@ -48,6 +49,7 @@ def report(kind: Kind, cases: Sequence[Case], out: Path) -> list[Path]:
         rows += numbers
         pairs += [between(a, b) for a, b in seed_pairs(results)]
         path = out / name / figure_name()
+        check_inside(out, path.parent)
         draw_figure(path, figure(kind, results, numbers), max_pixels=results[0].max_pixels)
         written += [path, *overlay_curves(results, out, path.with_name(curves_name()))]
     for file, table in ((RESULTS_TABLE, rows), (SEEDS_TABLE, pairs)):
