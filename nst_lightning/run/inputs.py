@@ -78,7 +78,8 @@ class Inputs:
             style = self._style_image(job, first.path, scale, 1.0)
         seed = pair_seed(self.settings.seed, job.content_sha256, job.style_sha256)
         transferred = content_colours(content, self.settings.preserve_color)
-        return starting_image(transferred, style, self.settings, seed)
+        limit = self.settings.max_pixels
+        return starting_image(transferred, style, self.settings, seed, max_pixels=limit)
 
     def read_ahead(self, reader: Executor, jobs: Sequence[Job], following: Sequence[Job]) -> None:
         """Begin to read what the batch after this one needs and nothing before it has read."""

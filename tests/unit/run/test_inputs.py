@@ -1,0 +1,49 @@
+"""What a batch is made from."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from nst_lightning.errors import UserError
+from nst_lightning.grid.pairs import Grid
+from nst_lightning.grid.sources import Source
+from nst_lightning.imaging.read import Picture, load_image
+from nst_lightning.run.inputs import Inputs
+from nst_lightning.settings import Scale, build
+from nst_lightning.store.output import Job
+
+SIDE = 12
+
+
+class OnlyStart(Inputs):
+    """Its contents are gray, so that no network is needed."""
+
+    def content(self, job: Job, scale: Scale) -> Picture:
+        return Picture(torch.full((1, 3, 8, 8), 0.5), None)
+
+
+def start(tmp_path: Path, **settings: Any) -> torch.Tensor:
+    """Where a picture starts that starts from a white one of `SIDE` squared pixels."""
+    Image.new("RGB", (SIDE, SIDE), "white").save(tmp_path / "start.png")
+    (pair,) = Grid([Source(Path("c.png"), "c", (8, 8))], [Source(Path("s.png"), "s", (8, 8))])
+    chosen = build({"init": str(tmp_path / "start.png"), **settings})
+    inputs = OnlyStart(None, chosen, torch.device("cpu"), torch.float32)  # type: ignore[arg-type]
+    return inputs.start(Job(pair, "c", "s", "f"), Scale(size=8))
+
+
+def test_a_start_of_more_pixels_than_the_limit_is_refused(tmp_path: Path):
+    with pytest.raises(UserError, match="has 144 pixels, more than the limit of 143"):
+        start(tmp_path, max_pixels=SIDE**2 - 1)
+    torch.testing.assert_close(start(tmp_path, max_pixels=SIDE**2), torch.ones(1, 3, 8, 8))
+
+
+def test_a_raised_limit_counts_where_the_start_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    usual = {**load_image.__kwdefaults__, "max_pixels": 50}
+    monkeypatch.setattr(load_image, "__kwdefaults__", usual)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)  # Pillow refuses from twice as many on
+    torch.testing.assert_close(start(tmp_path, max_pixels=1000), torch.ones(1, 3, 8, 8))
