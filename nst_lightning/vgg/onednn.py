@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def served_by_onednn(x: Tensor) -> bool:
-    """Whether oneDNN computes in this precision on this device, and PyTorch lets us ask it."""
+    """Tells whether oneDNN computes in this precision on this device, and can be asked to."""
     if x.device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     if not hasattr(torch.ops.mkldnn, "_convolution_pointwise"):

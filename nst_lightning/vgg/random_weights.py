@@ -1,4 +1,4 @@
-"""A VGG that was never trained: nothing to download, for tests and smoke runs.
+"""Weights of a VGG that was never trained: nothing to download, for tests and smoke runs.
 
 He et al. (2016, "A Powerful Generative Model Using Random Weights") show that such networks
 transfer style, if less well.
@@ -17,12 +17,12 @@ NOISE_SIDE = 128
 
 
 def identity(network: str) -> str:
-    """What stands for the checksum: the last bit of the tensors differs between machines."""
+    """Returns what stands for the checksum: the tensors' last bit differs between machines."""
     return f"random-{network}-{SEED}-v1"
 
 
 def random_tensors(network: str) -> dict[str, Tensor]:
-    """He-initialised weights whose channels have a mean activation of 1 on `smooth_noise`.
+    """Draws He-initialised weights whose channels have a mean activation of 1 on `smooth_noise`.
 
     Each filter is centred (except the first layer's): every input channel has mean 1, so that an
     uncentred filter's output would be mostly its own sum, and half of the channels never active.
@@ -50,14 +50,14 @@ def random_tensors(network: str) -> dict[str, Tensor]:
 
 
 def smooth_noise(side: int, generator: torch.Generator) -> Tensor:
-    """A picture (1, 3, side, side) in (0, 1) whose spectrum falls off as a photograph's does."""
-    picture = torch.zeros(1, 3, side, side, dtype=torch.float32, device="cpu")
+    """Draws an image (1, 3, side, side) in (0, 1) with a spectrum like a photograph's."""
+    image = torch.zeros(1, 3, side, side, dtype=torch.float32, device="cpu")
     cells = 2
     while cells <= side:
         grid = torch.randn(
             1, 3, cells, cells, generator=generator, dtype=torch.float32, device="cpu"
         )
         layer = F.interpolate(grid, size=(side, side), mode="bicubic", align_corners=False)
-        picture += layer * (2 / cells)
+        image += layer * (2 / cells)
         cells *= 2
-    return torch.sigmoid(1.5 * picture)
+    return torch.sigmoid(1.5 * image)

@@ -20,13 +20,13 @@ from nst_lightning.settings.layers import BLOCKS, channels, conv_indices, conv_n
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-"""Of RGB in [0, 1]: what torchvision's classifiers were trained with."""
+"""The statistics of RGB in [0, 1] with which torchvision's classifiers were trained."""
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
 
 
 def imagenet_input() -> dict[str, Tensor]:
-    """`input.mean` and `input.std` of torchvision's networks, each (3,), float32."""
+    """Returns `input.mean` and `input.std` of torchvision's networks, each (3,), float32."""
     return {
         "input.mean": torch.tensor(IMAGENET_MEAN, dtype=torch.float32, device="cpu"),
         "input.std": torch.tensor(IMAGENET_STD, dtype=torch.float32, device="cpu"),
@@ -34,7 +34,7 @@ def imagenet_input() -> dict[str, Tensor]:
 
 
 def checksum(tensors: Mapping[str, Tensor]) -> str:
-    """The sha256 over names, shapes and float32 bytes, in the order of the names."""
+    """Computes the sha256 over names, shapes and float32 bytes, in the order of the names."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         values = tensors[name].detach().cpu().contiguous().numpy().astype("<f4", copy=False)
@@ -44,7 +44,7 @@ def checksum(tensors: Mapping[str, Tensor]) -> str:
 
 
 def sequential_indices(network: str) -> dict[str, int]:
-    """Position of each convolution in the normalised VGG's Sequential, by name.
+    """Returns the position of each convolution in the normalised VGG's Sequential, by name.
 
     It begins with the 1x1 convolution; each convolution has a padding before it and a ReLU after
     it, each block ends with a pooling.
@@ -60,7 +60,7 @@ def sequential_indices(network: str) -> dict[str, int]:
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a `.safetensors`, `.pth` or `.pt` file; no code in it is ever run.
+    """Reads the tensors of a `.safetensors`, `.pth` or `.pt` file; no code in it is ever run.
 
     Raises:
         UserError: no such file, another kind of file, damaged, or more in it than tensors.
@@ -96,7 +96,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def _tensors(state: Any, path: Path) -> dict[str, Tensor]:
-    """A state dict's tensors, also where training code has wrapped it."""
+    """Finds a state dict's tensors, also where training code has wrapped it."""
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]
     if not isinstance(state, Mapping):
@@ -110,7 +110,7 @@ def _tensors(state: Any, path: Path) -> dict[str, Tensor]:
 def canonical_tensors(
     state: Mapping[str, Tensor], network: str, name: str | Path
 ) -> dict[str, Tensor]:
-    """A network's tensors in our form: block_index names in order, then `input.mean`, `input.std`.
+    """Brings a network's tensors to our form: convolutions in order, then `input.mean` and `.std`.
 
     Args:
         state: tensors in one of the layouts above, of any floating type.
@@ -144,7 +144,7 @@ def canonical_tensors(
         tensors[f"{conv}.bias"] = _tensor(state, f"{key}.bias", (width,), name)
         before = width
     if "0.weight" in state:
-        tensors |= _folded(state, tensors["conv1_1.weight"], name)
+        tensors |= _fold_input(state, tensors["conv1_1.weight"], name)
     elif "input.mean" in state and "input.std" in state:
         tensors["input.mean"] = _tensor(state, "input.mean", (3,), name)
         tensors["input.std"] = _tensor(state, "input.std", (3,), name)
@@ -163,7 +163,7 @@ def _check_complete(
     network: str,
     name: str | Path,
 ) -> None:
-    """All of this network's convolutions are there, and they are not another network's."""
+    """Checks that all convolutions of this network are there, and not another network's."""
 
     def missing(of: str) -> list[str]:
         keys = layout[of].items()
@@ -196,8 +196,8 @@ def _tensor(
     return tensor.detach().to("cpu", torch.float32, copy=True).contiguous()
 
 
-def _folded(state: Mapping[str, Tensor], first: Tensor, name: str | Path) -> dict[str, Tensor]:
-    """The 1x1 convolution as an input normalisation, and conv1_1 for colours in RGB order.
+def _fold_input(state: Mapping[str, Tensor], first: Tensor, name: str | Path) -> dict[str, Tensor]:
+    """Turns the 1x1 convolution into an input normalisation, and conv1_1 to colours in RGB order.
 
     The 1x1 convolution reorders the colours, scales and shifts them: y_i = a_i·x_p(i) + b_i. So
     y_i = (x_p(i) - mean_p(i)) / std_p(i) with mean = -b / a and std = 1 / a; conv1_1's input

@@ -1,9 +1,8 @@
-"""The cache folder: where it is, one writer at a time, whole files or none. Imports no torch."""
+"""The cache folder: where it is, and one writer at a time. Imports no torch."""
 
 import contextlib
 import errno
 import os
-import secrets
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ _NO_LOCKS_HERE = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 def cache_folder() -> Path:
-    """The folder that holds pulled weights: `NST_CACHE`, else this platform's cache folder."""
+    """Returns the folder of pulled weights: `NST_CACHE`, else this platform's cache folder."""
     chosen = os.environ.get("NST_CACHE")
     if chosen:
         return Path(chosen).expanduser()
@@ -28,12 +27,12 @@ def cache_folder() -> Path:
 
 
 def say(line: str) -> None:
-    """One line for the person watching; standard output stays for results."""
+    """Prints one line for the person watching; standard output stays for results."""
     print(line, file=sys.stderr, flush=True)
 
 
 def unwritable(folder: Path, error: OSError) -> UserError:
-    """The sentence for a cache folder that is read-only, full or not a folder."""
+    """Makes the error for a cache folder that is read-only, full or not a folder."""
     return UserError(
         f"the cache folder {folder} cannot be written ({error.strerror or error}): make room and "
         "grant access there, or set NST_CACHE to a folder that can be written."
@@ -82,35 +81,3 @@ def _acquired(path: Path) -> FileLock | None:
             return None
         raise
     return lock
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Writes a file that is seen whole or not at all, whatever happens meanwhile.
-
-    Raises OSError when the folder cannot be written; nothing is left behind then.
-    """
-    # Not tempfile's: that would make the file unreadable for others who share the folder.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def sweep(path: Path) -> None:
-    """Removes what killed writers of `path` left; only for who holds its lock."""
-    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
-        with contextlib.suppress(OSError):
-            leftover.unlink()

@@ -1,4 +1,4 @@
-"""Where the network's weights come from: four sources, one form, each verified.
+"""The sources of the network's weights: four of them, one form, each verified.
 
 `normalized` is the paper's own network and the default; `imagenet` is torchvision's; `random`
 needs no download; anything else is the path of a file.
@@ -14,22 +14,23 @@ import torch
 from torch import Tensor
 
 from nst_lightning.errors import UserError
+from nst_lightning.files import atomic_file
 from nst_lightning.settings.layers import BLOCKS
 from nst_lightning.vgg import imagenet, normalized
 from nst_lightning.vgg.random_weights import identity, random_tensors
 from nst_lightning.vgg.state_dicts import SUFFIXES, canonical_tensors, checksum, read_state
-from nst_lightning.vgg.weight_cache import cache_folder, write_atomic
+from nst_lightning.vgg.weight_cache import cache_folder
 
 __all__ = [
     "CachedFile",
-    "Source",
+    "WeightSource",
     "Weights",
     "cache_folder",
     "export",
     "load_weights",
     "pull",
-    "sources",
     "verify",
+    "weight_sources",
 ]
 
 
@@ -52,8 +53,8 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class Source:
-    """What a source is, for people: its name, networks, description, download and licence."""
+class WeightSource:
+    """What people are told of a source: name, networks, description, download and licence."""
 
     name: str
     networks: tuple[str, ...]
@@ -76,24 +77,24 @@ class CachedFile:
     size: int
 
 
-def sources() -> list[Source]:
-    """The named sources, the default first."""
+def weight_sources() -> list[WeightSource]:
+    """Returns the named sources, the default first."""
     return [
-        Source(
+        WeightSource(
             "normalized",
             ("vgg19",),
             "Oxford's VGG-19 with mean activations of 1, the network of Gatys et al.; the default",
             "88 MB from the Python package index",
             normalized.ATTRIBUTION,
         ),
-        Source(
+        WeightSource(
             "imagenet",
             tuple(BLOCKS),
             "torchvision's classifiers, as most later code uses them",
             "about 550 MB from torchvision's server",
             imagenet.ATTRIBUTION,
         ),
-        Source(
+        WeightSource(
             "random",
             tuple(BLOCKS),
             "seeded He-initialised filters with mean activations of 1, to try things out",
@@ -104,11 +105,11 @@ def sources() -> list[Source]:
 
 
 def load_weights(source: str, network: str = "vgg19") -> Weights:
-    """A network's weights, pulled into the cache first where they are not yet there.
+    """Loads a network's weights, pulled into the cache first where they are not yet there.
 
     Args:
         source: `normalized`, `imagenet`, `random` or the path of a `.safetensors`, `.pth` or `.pt`
-            state dict (see `formats`).
+            state dict (see `state_dicts`).
         network: `vgg19` or `vgg16`.
 
     Raises:
@@ -129,7 +130,7 @@ def load_weights(source: str, network: str = "vgg19") -> Weights:
 
 
 def pull(source: str = "normalized", network: str = "vgg19") -> Path:
-    """Has a source's file in its cache, intact, and says where.
+    """Pulls a source's file into its cache, unless it is there and intact, and returns its path.
 
     Raises:
         UserError: as `load_weights`; also for `random` and paths, which are not pulled.
@@ -142,7 +143,7 @@ def pull(source: str = "normalized", network: str = "vgg19") -> Path:
 
 
 def verify(check: bool = True) -> list[CachedFile]:
-    """Every file that the sources may have cached, its content checked unless `check` is False."""
+    """Lists every file that the sources may have cached, checked unless `check` is False."""
     files = [_cached_file("normalized", "vgg19", normalized.cached_path(), check)]
     for network in BLOCKS:
         files.append(_cached_file("imagenet", network, imagenet.hub_path(network), check))
@@ -186,7 +187,7 @@ def export(
     for name, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):
             raise UserError(f"{name} has values beyond float16's range: export as float32.")
-    attribution = {s.name: s.licence for s in sources()}.get(source, "")
+    attribution = {s.name: s.licence for s in weight_sources()}.get(source, "")
     metadata = {
         "format": "pt",
         "network": network,
@@ -195,8 +196,8 @@ def export(
         "attribution": attribution,
     }
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, safetensors.torch.save(tensors, metadata))
+        with atomic_file(path) as file:
+            file.write(safetensors.torch.save(tensors, metadata))
     except OSError as error:
         raise UserError(
             f"cannot write {path} ({error.strerror or error}): make room and grant access there, "
@@ -206,10 +207,10 @@ def export(
 
 
 def _check(source: str, network: str) -> None:
-    """Bad usage, said before any work."""
+    """Refuses bad usage before any work."""
     if network not in BLOCKS:
         raise UserError(f"there is no network {network!r}: use {' or '.join(BLOCKS)}.")
-    known = {s.name: s for s in sources()}
+    known = {s.name: s for s in weight_sources()}
     if source in known:
         if network not in known[source].networks:
             raise UserError(

@@ -25,7 +25,7 @@ from nst_lightning.errors import UserError
 from nst_lightning.settings.layers import BLOCKS, channels, conv_indices, conv_names
 from nst_lightning.vgg import imagenet, normalized, random_weights, weights
 from nst_lightning.vgg.state_dicts import checksum, imagenet_input
-from nst_lightning.vgg.weight_cache import cache_folder, locked, write_atomic
+from nst_lightning.vgg.weight_cache import cache_folder, locked
 from nst_lightning.vgg.weights import export, load_weights, pull, verify
 
 NORMALIZED = "936c2d12aedffd5922304e75b7ac99c641d4b19c96f9d33b31c5bc5807ab3f54"
@@ -151,13 +151,14 @@ def test_many_threads_pull_once(downloads: list[float]) -> None:
 def test_many_processes_write_once(tmp_path: Path) -> None:
     script = (
         "import sys, time; from pathlib import Path\n"
-        "from nst_lightning.vgg.weight_cache import locked, write_atomic\n"
+        "from nst_lightning.files import atomic_file\n"
+        "from nst_lightning.vgg.weight_cache import locked\n"
         "path, log = Path(sys.argv[1]), Path(sys.argv[2])\n"
         "with locked(path):\n"
         "    if not path.exists():\n"
         "        time.sleep(0.5)\n"
         "        with log.open('a') as file: file.write('written ')\n"
-        "        write_atomic(path, b'whole')\n"
+        "        with atomic_file(path) as file: file.write(b'whole')\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "file"), str(tmp_path / "log")]
     processes = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(3)]
@@ -171,33 +172,18 @@ def test_a_kill_leaves_nothing_half_written(downloads: list[float]) -> None:
     path = normalized.cached_path()
     script = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from nst_lightning.vgg import weight_cache as cache\n"
+        "from nst_lightning.files import atomic_file\n"
+        "from nst_lightning.vgg.weight_cache import locked\n"
         "os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)\n"
         "path = Path(sys.argv[1])\n"
-        "with cache.locked(path): cache.write_atomic(path, bytes(100_000))\n"
+        "with locked(path), atomic_file(path) as file: file.write(bytes(100_000))\n"
     )
     killed = subprocess.run([sys.executable, "-c", script, str(path)], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert not path.exists()
-    assert list(path.parent.glob(".*.tmp"))  # what the killed process had begun …
+    assert list(path.parent.glob(".*nst-tmp"))  # what the killed process had begun …
     load_weights("normalized")
-    assert not list(path.parent.glob(".*.tmp"))  # … the next pull removes
-
-
-def test_a_failed_write_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "file"
-    write_atomic(path, b"old")
-
-    def full(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        write_atomic(path, b"new")
-    assert [file.name for file in tmp_path.iterdir()] == ["file"]
-    assert path.read_bytes() == b"old"
+    assert not list(path.parent.glob(".*nst-tmp"))  # … the next pull removes
 
 
 def test_a_cache_folder_that_cannot_be_written_is_named(
@@ -215,10 +201,10 @@ def test_a_cache_folder_that_cannot_be_written_is_named(
 def test_a_full_cache_folder_is_named(
     downloads: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: Path, data: bytes) -> None:
+    def full(path: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(normalized, "write_atomic", full)
+    monkeypatch.setattr(normalized, "atomic_file", full)
     with pytest.raises(UserError, match="No space left on device"):
         load_weights("normalized")
 
