@@ -132,7 +132,7 @@ def draw_sheet(
     def cell(row: int, column: int) -> Panel:
         one = pair(contents[row], styles[column], settings.suffix)
         status = statuses.get(one.file)
-        if status == "done" and (out / one.output).is_file():
+        if status in ("done", "waiting") and (out / one.output).is_file():
             return Panel(out / one.output)
         failed = status == "failed" and one.output in asked
         return Panel(None, failure="failed" if failed else "missing")

@@ -86,6 +86,7 @@ def grid(
     """
     from nst_lightning.run.job_array import executor, minutes, script, submit
     from nst_lightning.store.expected import write_expected
+    from nst_lightning.store.ledger import Ledger
     from nst_lightning.store.output import check_folder, check_settings
 
     sides = read_sides(contents, styles, settings, out, beside)
@@ -110,6 +111,8 @@ def grid(
         "--blend-styles": beside.blend_styles,
     })  # fmt: skip
     commands = [[*words, "--shard", f"{index}/{tasks}"] for index in range(1, tasks + 1)]
+    if overwrite:  # which of them are done with these settings, each task finds out
+        Ledger(out).withdraw([pair.file for pair in pairs])
     write_expected(out, [Case(settings, pairs)])
     job = submit(made, out, commands)
     if as_json and not wait:

@@ -38,7 +38,7 @@ class Subject:
 
 def subjects(records: Sequence[Record], out: Path) -> list[Subject]:
     """The finished results among records, in their order."""
-    done = [record for record in records if record.status == "done"]
+    done = [record for record in records if record.has_result]
     contents = short_labels(list(dict.fromkeys(record.content for record in done)))
     styles = short_labels(list(dict.fromkeys(record.style for record in done)))
     axes = list(dict.fromkeys(key for record in done for key in record.case))

@@ -109,7 +109,7 @@ def make_copies(
         for path, record in paths.items()
     }
     for record in records:
-        if record.status == "done" and (out / record.output).is_file():
+        if record.has_result and (out / record.output).is_file():
             key = ("result", record.output)
             tasks[key] = partial(copy_result, out, record.output, record.max_pixels)
     made = {}

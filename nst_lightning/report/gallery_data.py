@@ -181,7 +181,7 @@ def result_data(
     """A result for the page, without its place and settings."""
     result = out / record.output
     there = result.is_file()
-    if record.status != "done":
+    if not record.has_result:
         state, reason = "failed", record.reason or "no reason was recorded"
     elif not there:
         state, reason = "missing", "the picture is no longer in the folder"

@@ -3,7 +3,8 @@
 import itertools
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -86,15 +87,17 @@ def run(
     finished, hashes = Finished(out, ledger), InputHashes(out if ledger else None)
     prepared = prepare_cases(cases, finished, hashes, overwrite=overwrite)
     ready()
+    if ledger:
+        outdated = finished.outdated(job for case in prepared for job in case.todo)
+        with output_errors(ledger):
+            ledger.withdraw(outdated)
     Checkpoints(out).remove_done(finished.is_done)
     summary = Summary(skipped=sum(case.done for case in prepared))
 
     def finish(record: Record) -> None:
         if ledger:
-            try:
+            with output_errors(ledger):
                 ledger.append(record)
-            except OSError as error:
-                raise OutputError.at(ledger.path, error) from None
         summary.add(record)
         display.finished(record)
 
@@ -122,6 +125,19 @@ def run(
         summary.seconds = time.monotonic() - started
         display.stop()
     return summary
+
+
+@contextmanager
+def output_errors(ledger: Ledger) -> Iterator[None]:
+    """Turns an error of writing the ledger into one for the user.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError.at(ledger.path, error) from None
 
 
 def work_here(

@@ -1,7 +1,7 @@
 """What is done: `manifest.jsonl`, one line per pair. Imports no torch."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeVar
@@ -10,7 +10,7 @@ from filelock import FileLock, SoftFileLock
 
 from nst_lightning.files import atomic_file
 from nst_lightning.layout import LEDGER_PARTS, MANIFEST, MANIFEST_LOCK, MANIFEST_SOFT_LOCK
-from nst_lightning.store.records import Record, parse_record
+from nst_lightning.store.records import Record, now, parse_record
 
 T = TypeVar("T")
 
@@ -61,18 +61,32 @@ class Ledger:
         """Yields every record as it was added, also those that later ones replace."""
         return (record for record, _ in self._lines())
 
-    def append(self, *records: Record) -> None:
-        """Adds lines and sees them on disk. The files of the pairs must be on disk before.
+    def append(self, record: Record) -> None:
+        """Adds a line and sees it on disk. The file of the pair must be on disk before.
 
         Raises:
             OSError: the ledger cannot be written.
         """
-        if self.by:
-            records = tuple(record.with_facts(by=dict(self.by)) for record in records)
-        text = "".join(f"{record.text()}\n" for record in records)
+        self._add([record.with_facts(by=dict(self.by)) if self.by else record])
+
+    def withdraw(self, outputs: Collection[str]) -> None:
+        """Notes that results which are done are about to be replaced.
+
+        Raises:
+            OSError: the ledger cannot be written.
+        """
+        if not outputs:
+            return
+        latest = self._latest(lambda record, line: record.status == "done" and line)
+        lines = [line for output in outputs if (line := latest.get(output, ("", False))[1])]
+        records = filter(None, map(parse_record, copy(lines)))
+        self._add(record.with_facts(status="waiting", noted=now()) for record in records)
+
+    def _add(self, records: Iterable[Record]) -> None:
         self.path.parent.mkdir(exist_ok=True, parents=True)
         with self._lock(), self.path.open("ab+") as file:
-            file.write(_line_break(file) + text.encode())
+            file.write(_line_break(file))
+            file.writelines(f"{record.text()}\n".encode() for record in records)
             file.flush()
             os.fsync(file.fileno())
 
@@ -91,12 +105,12 @@ class Ledger:
                     path.unlink()
 
     def _latest(self, what: Callable[[Record, Line], T]) -> dict[str, tuple[str, T]]:
-        """Returns by output when its last record was made, and something of it."""
+        """Returns by output when its last record was added, and something of it."""
         latest: dict[str, tuple[str, T]] = {}
         for record, line in self._lines():
-            known = latest.get(record.output)
-            if known is None or record.finished >= known[0]:
-                latest[record.output] = (record.finished, what(record, line))
+            known, when = latest.get(record.output), record.noted or record.finished
+            if known is None or when >= known[0]:
+                latest[record.output] = (when, what(record, line))
         return latest
 
     def _part_files(self) -> list[Path]:

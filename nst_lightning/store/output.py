@@ -15,7 +15,7 @@ from nst_lightning.settings import BatchSettings, build, dump_yaml, read_yaml
 from nst_lightning.store.fingerprint import ALGORITHM, pixel_settings
 from nst_lightning.store.job import Job
 from nst_lightning.store.ledger import Ledger
-from nst_lightning.store.records import Record, parse_record
+from nst_lightning.store.records import Record, now, parse_record
 
 RECORD_KEY = "nst-lightning"
 """The keyword of the text in a result's file that holds its record."""
@@ -91,6 +91,11 @@ class Finished:
         output, fingerprint = identity
         return self.known.get(output, ("", 0))[0] == fingerprint
 
+    def outdated(self, jobs: Iterable[Job]) -> list[str]:
+        """Returns the outputs of the jobs that are done in the ledger, whatever with."""
+        files = (job.pair.file for job in jobs)
+        return [file for file in files if self.known.get(file, ("", 0))[0]]
+
     def has(self, job: Job, settings: BatchSettings, *, overwrite: bool) -> bool:
         """Whether the finished picture of a job stands.
 
@@ -115,7 +120,8 @@ class Finished:
         record = record_in_picture(path)
         if record and record.fingerprint == job.fingerprint:
             if self.ledger:
-                self.ledger.append(record.with_facts(bytes=path.stat().st_size))
+                facts = {"bytes": path.stat().st_size, "noted": now()}
+                self.ledger.append(record.with_facts(**facts))
             return True
         if overwrite:
             return False

@@ -39,7 +39,7 @@ def owned_files(out: Path) -> list[Path]:
         ours = result in there and record_in_picture(result) is not None
         if ours:
             results |= {result, settings_beside(result)}
-        if ours or record.status != "done":
+        if ours or not record.has_result:
             own_folders.add(own_folder(result))
             folders.update(folder for folder in result.parents if out in folder.parents)
 

@@ -24,7 +24,7 @@ The lines of 0.1.0 carry none, which counts as 1: they have the keys of 2, but f
 """
 
 Status = Literal["done", "failed", "waiting"]
-"""`waiting`: the result is there, but a run has begun to make it anew with --overwrite."""
+"""`waiting`: it was done, but a run has begun that is to replace it."""
 
 
 class BlendPart(BaseModel, frozen=True):
@@ -68,6 +68,8 @@ class Record(BaseModel, frozen=True):
     algorithm: int = 0
     finished: str = ""
     """ISO 8601 in UTC, to the millisecond: sorts as text."""
+    noted: str = ""
+    """When the line was added, where that was later than `finished`."""
     case: dict[str, str] = {}
     """In a sweep: axis → what it is here."""
     weights_checksum: str = ""
@@ -91,6 +93,11 @@ class Record(BaseModel, frozen=True):
     """The task of a Slurm job that made it."""
     bytes: int = 0
     """The size of the result's file."""
+
+    @property
+    def has_result(self) -> bool:
+        """Whether there should be an image, of whatever settings."""
+        return self.status in ("done", "waiting")
 
     @property
     def stem(self) -> str:
@@ -158,11 +165,6 @@ def make_record(
         settings=settings.model_dump(mode="json"),
         versions=versions(),
     )
-
-
-def waiting_record(output: str) -> Record:
-    """Returns the line that says of a result, by its path, that it is about to be replaced."""
-    return Record(schema=SCHEMA, output=output, status="waiting", finished=now())
 
 
 def now() -> str:

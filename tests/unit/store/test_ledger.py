@@ -20,7 +20,8 @@ def test_last_line_wins_and_compaction_keeps_it(tmp_path: Path):
     ledger = Ledger(tmp_path)
     assert ledger.read() == {}
     ledger.append(record("b/x.png", "failed"))
-    ledger.append(record("b/x.png"), record("a/é.png"))
+    for output in ("b/x.png", "a/é.png"):
+        ledger.append(record(output))
     expected = {"b/x.png": record("b/x.png"), "a/é.png": record("a/é.png")}
     assert ledger.read() == expected
     ledger.compact()

@@ -1,0 +1,93 @@
+"""A run over a folder in which something is done already, on the CPU with random weights."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from nst_lightning.grid.pairs import Case, Grid
+from nst_lightning.grid.sources import read_sources
+from nst_lightning.run.display import Silent
+from nst_lightning.run.folder_status import read_status
+from nst_lightning.run.runner import run
+from nst_lightning.settings import build
+from nst_lightning.stop import Interrupted, StopFlag
+from nst_lightning.store.expected import is_complete, write_expected
+from nst_lightning.store.ledger import Ledger
+from nst_lightning.store.records import Record
+
+NAMES = [f"{content}/style.png" for content in "abc"]
+
+
+def make(root: Path, steps: int, most: int = 9, overwrite: bool = False, part: str = "") -> None:
+    """Runs three pairs, one at a time, until so many are made."""
+    settings = build({
+        "weights": "random", "content_layers": "relu1_1", "style_layers": "relu1_1",
+        "accelerator": "cpu", "size": 16, "steps": steps, "batch_size": 1,
+    })  # fmt: skip
+    out, stop, made = root / "out", StopFlag(), []
+
+    class Impatient(Silent):
+        def finished(self, record: Record) -> None:
+            made.append(record)
+            if len(made) == most:
+                stop.raised(15)
+
+    sides = (read_sources(root / side, settings, out) for side in ("contents", "styles"))
+    cases = [Case(settings, Grid(*sides))]
+    run(
+        cases, out, Impatient(), stop, ledger=Ledger(out, part), overwrite=overwrite,
+        ready=lambda: write_expected(out, cases) and None,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Three contents, a style, and what a run with 2 steps made of them."""
+    for file in ("contents/a.png", "contents/b.png", "contents/c.png", "styles/style.png"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        Image.radial_gradient("L").resize((16, 16)).rotate(ord(file[-5])).save(tmp_path / file)
+    make(tmp_path, steps=2)
+    return tmp_path
+
+
+@pytest.mark.parametrize("part", ["", "7.0.0"])
+def test_old_results_wait_while_they_are_replaced(root: Path, part: str):
+    out = root / "out"
+    assert read_status(out).done == NAMES
+    with pytest.raises(Interrupted):
+        make(root, steps=3, most=1, overwrite=True, part=part)
+    found = read_status(out)
+    assert (len(found.done), len(found.waiting)) == (1, 2)
+    assert not is_complete(out, Ledger(out))
+    # They are what they were, for reports.
+    waiting = [Ledger(out).read()[name] for name in found.waiting]
+    assert [(one.steps, one.has_result, (out / one.output).is_file()) for one in waiting] == [
+        (2, True, True)
+    ] * 2
+    # The run goes on; what it has replaced stays.
+    make(root, steps=3, overwrite=True, part=part)
+    assert read_status(out).done == NAMES
+    assert {record.steps for record in Ledger(out).read().values()} == {3}
+    # Nothing is to be replaced, so nothing waits.
+    make(root, steps=3, most=0, overwrite=True, part=part)
+    assert read_status(out).done == NAMES
+
+
+def test_a_change_of_mind_finds_the_old_results_done(root: Path):
+    out = root / "out"
+    with pytest.raises(Interrupted):
+        make(root, steps=3, most=1, overwrite=True)
+    with pytest.raises(Interrupted):
+        make(root, steps=2, most=1, overwrite=True)
+    assert read_status(out).done == NAMES
+    assert {record.steps for record in Ledger(out).read().values()} == {2}
+
+
+def test_a_result_that_is_gone_waits_for_the_run_that_makes_it_anew(root: Path):
+    for name in NAMES[:2]:
+        (root / "out" / name).unlink()
+    with pytest.raises(Interrupted):
+        make(root, steps=2, most=1)
+    found = read_status(root / "out")
+    assert (len(found.done), len(found.waiting)) == (2, 1)
