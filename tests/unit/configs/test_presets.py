@@ -9,7 +9,7 @@ import yaml
 from torch import Tensor
 
 from nst_lightning.losses.style import style_kind
-from nst_lightning.settings import BatchSettings, TransferSettings, build
+from nst_lightning.settings import BatchSettings, Scale, TransferSettings, build
 from nst_lightning.settings.layers import channels
 from nst_lightning.transfer.objective import TransferLoss
 from nst_lightning.transfer.targets import Targets
@@ -45,6 +45,12 @@ def test_loads_and_cites(name: str):
 def test_default_is_the_default():
     written = yaml.safe_load(text("default"))
     assert set(written) == {*TransferSettings.model_fields, "size", "steps"}
+    defaults = BatchSettings().model_dump(include=set(TransferSettings.model_fields))
+    assert {k: v for k, v in written.items() if k in defaults and k != "scales"} == {
+        k: v for k, v in defaults.items() if k != "scales"
+    }
+    assert written["scales"] == BatchSettings.usual_scales
+    assert (written["size"], written["steps"]) == (Scale().size, Scale().steps)
     assert preset("default") == BatchSettings()
 
 
