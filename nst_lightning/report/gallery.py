@@ -40,6 +40,11 @@ those of TIFFs."""
 _THREADS = 4  # Pillow frees the interpreter while it works; each may hold a large photograph
 _SUFFIXES = frozenset(RESULT_SUFFIXES.values())
 _TITLE, _DATA = "<!-- title -->", "<!-- data -->"
+_LINKS = (
+    ('<link rel="stylesheet" href="gallery.css">', "style", "gallery.css"),
+    ('<script src="gallery.js"></script>', "script", "gallery.js"),
+)
+"""What links the other parts while the page is worked on, and the element that takes each in."""
 
 Watch = Callable[[int, int], None]
 
@@ -152,7 +157,7 @@ def copy_source(out: Path, path: str, max_pixels: int) -> Source:
 
 
 def render(title: str, data: dict[str, Any]) -> str:
-    """The page with its data inside.
+    """Returns the page with its style, its script and its data inside.
 
     The data is plain ASCII and holds no `<`, `>` or `&`, so nothing in it can end the script that
     carries it.
@@ -160,7 +165,14 @@ def render(title: str, data: dict[str, Any]) -> str:
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
-    template = (files("nst_lightning.report") / "gallery.html").read_text(encoding="utf-8")
-    before, after = template.split(_DATA)
     name = html.escape(title.encode("utf-8", "replace").decode("utf-8"))
-    return before.replace(_TITLE, name) + text + after
+    page = read_part("gallery.html").replace(_TITLE, name)
+    for link, tag, file in _LINKS:
+        page = page.replace(link, f"<{tag}>\n{read_part(file)}</{tag}>")
+    before, after = page.split(_DATA)
+    return before + text + after
+
+
+def read_part(name: str) -> str:
+    """Reads a part of the page, which is installed beside this file."""
+    return (files("nst_lightning.report") / name).read_text(encoding="utf-8")
