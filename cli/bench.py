@@ -39,13 +39,13 @@ def bench(
     """
     settings = build({"weights": weights, "accelerator": accelerator, "scales": 1})
     asked = {
-        "sizes": whole(sizes),
-        "batches": whole(batches),
+        "sizes": parse_numbers(sizes),
+        "batches": parse_numbers(batches),
         "precisions": precisions.split(","),
         "rounds": rounds,
-        "until": [passes(part)[0] for part in until.split(",") if part],
-        "scales": [passes(part) for part in scales.split(";") if part],
-        "memory": whole(memory),
+        "until": [parse_passes(part)[0] for part in until.split(",") if part],
+        "scales": [parse_passes(part) for part in scales.split(";") if part],
+        "memory": parse_numbers(memory),
     }
     figures = measure(settings, content, style, asked)
     from nst_lightning.files import write_text
@@ -54,12 +54,12 @@ def bench(
     if as_json:
         typer.echo(json.dumps(figures))
     else:
-        typer.echo("\n".join(table(figures)))
+        typer.echo("\n".join(format_figures(figures)))
         typer.echo(f"all figures are in {out}")
 
 
-def whole(text: str) -> list[int]:
-    """`256,512` → [256, 512].
+def parse_numbers(text: str) -> list[int]:
+    """Reads whole numbers such as `256,512`.
 
     Raises:
         UserError: anything else.
@@ -70,58 +70,49 @@ def whole(text: str) -> list[int]:
     return [int(part) for part in parts]
 
 
-def passes(text: str) -> list[Scale]:
-    """`256:150,512:60` → scales."""
+def parse_passes(text: str) -> list[Scale]:
+    """Reads scales such as `256:150,512:60`."""
     return build({"scales": parse_scales(text)}).scales
 
 
 def measure(
     settings: BatchSettings, content: Path, style: Path, asked: dict[str, Any]
 ) -> dict[str, Any]:
-    """All figures."""
+    """Returns all figures, ready for JSON."""
     from nst_lightning.benchmark.cases import Bench
-    from nst_lightning.benchmark.machine import describe_machine, peak_memory
-    from nst_lightning.imaging.read import load_image
-    from nst_lightning.run.devices import DTYPES, choose_device
+    from nst_lightning.benchmark.machine import describe_machine, measure_memory
+    from nst_lightning.run.devices import DTYPES
     from nst_lightning.run.memory import keep_freed_memory
-    from nst_lightning.vgg.weights import load_weights
 
     wrong = [name for name in asked["precisions"] if name not in DTYPES]
     if wrong:
         raise UserError(f"precision {wrong[0]!r} should be one of {', '.join(DTYPES)}.")
     keep_freed_memory()
-    device = choose_device(settings.accelerator)
-    bench = Bench(
-        load_weights(settings.weights, settings.network),
-        settings,
-        load_image(content),
-        load_image(style),
-        device,
-        asked["precisions"],
-    )
+    bench = Bench.load(settings, content, style, asked["precisions"])
 
-    def said(text: str) -> None:
+    def say(text: str) -> None:
         typer.echo(text, err=True)
 
-    figures: dict[str, Any] = {"machine": describe_machine(device), "peaks": bench.peaks}
+    figures: dict[str, Any] = {"machine": describe_machine(bench.device), "peaks": bench.peaks}
     figures["steps"], figures["until"], figures["memory"] = [], [], []
     for size in asked["sizes"]:
         for batch in asked["batches"]:
-            said(f"timing {size} px, batch {batch}")
+            say(f"timing {size} px, batch {batch}")
             figures["steps"].append(bench.steps(size, batch, asked["rounds"]))
     for scale in asked["until"]:
-        said(f"the tutorial's loss after {scale.steps} evaluations at {scale.size} px")
+        say(f"the tutorial's loss after {scale.steps} evaluations at {scale.size} px")
         lists = [some for some in asked["scales"] if some[-1].size == scale.size]
         figures["until"].append(bench.until(scale.longest, scale.steps, lists))
     for size in asked["memory"]:
         for precision in asked["precisions"]:
-            said(f"memory at {size} px, {precision}")
-            figures["memory"].append(peak_memory(settings, content, style, size, precision))
+            say(f"memory at {size} px, {precision}")
+            peak = measure_memory(settings, content, style, size, precision)
+            figures["memory"].append({"size": size, "precision": precision, "bytes": peak})
     return figures
 
 
-def table(figures: dict[str, Any]) -> list[str]:
-    """The figures as lines of text."""
+def format_figures(figures: dict[str, Any]) -> list[str]:
+    """Returns the figures as lines of text."""
     lines = [", ".join(str(value) for value in figures["machine"].values()), ""]
     lines.append(
         f"{'size':>9} {'batch':>5} {'precision':>10} {'tutorial':>9} {'bare':>8} {'ours':>8}"

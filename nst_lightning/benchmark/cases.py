@@ -1,24 +1,24 @@
-"""The benchmark's questions: what a step costs, when a loss is reached, what memory it takes."""
+"""The benchmark's questions: what a step costs, and when a loss is reached."""
 
-import resource
-import sys
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from nst_lightning.benchmark.rivals import TutorialLoop, bare_network
-from nst_lightning.benchmark.timing import matmul_peak, median, paired, seconds_of
+from nst_lightning.benchmark.timing import median_ratio, paired, peak_flops, seconds_of
+from nst_lightning.imaging.read import load_image
 from nst_lightning.imaging.resize import resize
-from nst_lightning.run.cost import flops_per_second, step_flops
-from nst_lightning.run.devices import DTYPES
-from nst_lightning.settings import Scale, TransferSettings
+from nst_lightning.run.cost import step_flops
+from nst_lightning.run.devices import DTYPES, choose_device
+from nst_lightning.settings import BatchSettings, Scale, TransferSettings
 from nst_lightning.settings.sizes import fit
 from nst_lightning.transfer.module import StyleTransfer, build_network
-from nst_lightning.vgg.weights import Weights
+from nst_lightning.vgg.weights import Weights, load_weights
 
 Figures = dict[str, Any]
 
@@ -37,7 +37,7 @@ class Ours:
         self.optimizer = model.configure_optimizers()
 
     def step(self) -> Tensor:
-        """One evaluation and one step; returns the losses at its start, (B,)."""
+        """Makes one evaluation and one step; returns the losses at its start, (B,)."""
         image = self.model.image
         self.optimizer.zero_grad()
         low = self.dtype != torch.float32
@@ -50,7 +50,7 @@ class Ours:
 
 @torch.no_grad()
 def true_terms(model: StyleTransfer) -> dict[str, float]:
-    """The terms of the picture as it stands, in float32."""
+    """Returns the terms of the loss of the image as it stands, in float32."""
     return {name: float(value[0]) for name, value in model.evaluate(model.image).items()}
 
 
@@ -82,25 +82,38 @@ class Bench:
         self.precisions = precisions
         self.network = build_network(settings, weights).to(device)
 
+    @classmethod
+    def load(
+        cls, settings: BatchSettings, content: Path, style: Path, precisions: Sequence[str]
+    ) -> "Bench":
+        """Reads weights and images, for the device that the settings choose.
+
+        Raises:
+            UserError: one of them cannot be had.
+        """
+        weights = load_weights(settings.weights, settings.network)
+        device = choose_device(settings.accelerator)
+        return cls(weights, settings, load_image(content), load_image(style), device, precisions)
+
     @cached_property
     def peaks(self) -> dict[str, float]:
-        """Operations per second that this device reaches at best, by precision."""
-        return {precision: fastest(self.device, precision) for precision in self.precisions}
+        """The operations per second that this device reaches at best, by precision."""
+        return {name: peak_flops(self.device, DTYPES[name]) for name in self.precisions}
 
-    def pictures(self, size: int, batch: int = 1) -> tuple[Tensor, Tensor]:
-        """Content and style with a longest side of `size`."""
+    def images(self, size: int, batch: int = 1) -> tuple[Tensor, Tensor]:
+        """Returns content and style with a longest side of `size`."""
         made = []
-        for picture in (self.content, self.style):
-            height, width = picture.shape[-2:]
-            small = resize(picture, *fit(height, width, size, upscale=True))
+        for image in (self.content, self.style):
+            height, width = image.shape[-2:]
+            small = resize(image, *fit(height, width, size, upscale=True))
             made.append(small.expand(batch, -1, -1, -1).to(self.device))
         return made[0], made[1][:1]
 
     def model(
         self, size: int, batch: int = 1, scale: Scale | None = None, image: Tensor | None = None
     ) -> StyleTransfer:
-        """Ours at one size."""
-        content, style = self.pictures(size, batch)
+        """Returns our module at one size."""
+        content, style = self.images(size, batch)
         settings = self.settings if scale is None else self.settings.at(scale)
         init = None if image is None else resize(image, *content.shape[-2:])
         return StyleTransfer(content, style, settings, network=self.network, init=init).to(
@@ -108,8 +121,8 @@ class Bench:
         )
 
     def steps(self, size: int, batch: int, rounds: int) -> Figures:
-        """Seconds of a step of each kind, alternating: the tutorial's, the bare network's, ours."""
-        content, style = self.pictures(size, batch)
+        """Times a step of each kind, alternating: the tutorial's, the bare network's, ours."""
+        content, style = self.images(size, batch)
         calls: dict[str, Any] = {}
         if batch == 1:
             tutorial = TutorialLoop(self.weights, self.settings, content, style)
@@ -119,7 +132,7 @@ class Bench:
                 self.weights, self.settings, content.shape, DTYPES[precision], self.device
             )
             calls[f"ours {precision}"] = Ours(self.model(size, batch), precision).step
-        times = paired(calls, rounds, self.device)
+        times = paired(calls, rounds)
         seconds = {name: median(values) for name, values in times.items()}
         height, width = content.shape[-2:]
         flops = batch * step_flops(self.settings, height, width)
@@ -132,8 +145,8 @@ class Bench:
         for precision in self.precisions:
             ours = seconds[f"ours {precision}"]
             found["ours"][precision] = {
-                "over_bare": ratio(times[f"ours {precision}"], times[f"bare {precision}"]),
-                "under_tutorial": ratio(times["tutorial"], times[f"ours {precision}"])
+                "over_bare": median_ratio(times[f"ours {precision}"], times[f"bare {precision}"]),
+                "under_tutorial": median_ratio(times["tutorial"], times[f"ours {precision}"])
                 if "tutorial" in times
                 else None,
                 "evaluations_per_second": batch / ours,
@@ -144,15 +157,15 @@ class Bench:
         return found
 
     def until(self, size: int, evaluations: int, scales: Sequence[Sequence[Scale]]) -> Figures:
-        """Seconds until the loss that the tutorial's loop has after so many evaluations.
+        """Times how long it takes to the loss that the tutorial has after so many evaluations.
 
         Ours counts as there once its float32 loss is at most 1 % above; that loss is looked at
         every ten steps, outside the time. Then the same from coarse to fine, for each list of
         scales: how near it ends.
         """
-        content, style = self.pictures(size)
+        content, style = self.images(size)
         tutorial = TutorialLoop(self.weights, self.settings, content, style)
-        spent = sum(seconds_of(tutorial.step, self.device) for _ in range(evaluations))
+        spent = sum(seconds_of(tutorial.step) for _ in range(evaluations))
         with torch.no_grad():
             model = self.model(size)
             model.image.copy_(tutorial.image.detach().clamp(0, 1))
@@ -165,7 +178,7 @@ class Bench:
             ours = Ours(self.model(size), precision)
             seconds, steps, terms = 0.0, 0, {"total": float("inf")}
             while steps < 2 * evaluations and terms["total"] > 1.01 * goal["total"]:
-                seconds += sum(seconds_of(ours.step, self.device) for _ in range(10))
+                seconds += sum(seconds_of(ours.step) for _ in range(10))
                 steps += 10
                 terms = true_terms(ours.model)
             found["ours"][precision] = {
@@ -178,42 +191,11 @@ class Bench:
         return found
 
     def _from_coarse(self, scales: Sequence[Scale], spent: float) -> Figures:
-        """One run from coarse to fine, in the last of the precisions."""
+        """Times one run from coarse to fine, in the last of the precisions."""
         image, seconds = None, 0.0
         for scale in scales:
             ours = Ours(self.model(scale.longest, scale=scale, image=image), self.precisions[-1])
-            seconds += sum(seconds_of(ours.step, self.device) for _ in range(scale.steps))
+            seconds += sum(seconds_of(ours.step) for _ in range(scale.steps))
             image = ours.model.image.detach()
         terms = true_terms(self.model(scales[-1].longest, image=image))
         return {"seconds": seconds, "share": seconds / spent, **terms}
-
-    def memory(self, size: int, precision: str) -> float:
-        """Bytes at the peak of three steps; on the CPU, those of the whole process so far."""
-        ours = Ours(self.model(size), precision)
-        for _ in range(3):
-            ours.step()
-        if self.device.type == "cuda":
-            return float(torch.cuda.max_memory_allocated(self.device))
-        return peak_of_process()
-
-
-def fastest(device: torch.device, precision: str) -> float:
-    """Operations per second of a large matrix product or of a convolution, whichever is more: on
-    some processors the library for products is the slower one."""
-    dtype = DTYPES[precision]
-    return max(matmul_peak(device, dtype), flops_per_second(device, dtype))
-
-
-def peak_of_process() -> float:
-    """Bytes of memory at this process's peak."""
-    status = Path("/proc/self/status")
-    if status.is_file():  # ru_maxrss begins at what the parent process had
-        (line,) = (x for x in status.read_text().splitlines() if x.startswith("VmHWM:"))
-        return 1024 * float(line.split()[1])
-    unit = 1 if sys.platform == "darwin" else 1024
-    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
-
-
-def ratio(a: Sequence[float], b: Sequence[float]) -> float:
-    """Median of the ratios of calls of the same round."""
-    return median([x / y for x, y in zip(a, b, strict=True)])

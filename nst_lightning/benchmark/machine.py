@@ -1,18 +1,21 @@
-"""The machine that figures belong to."""
+"""The machine that figures belong to, and what memory a step takes on it."""
 
 import multiprocessing
 import os
 import platform
+import resource
+import sys
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from nst_lightning.benchmark.cases import Bench, Ours
+from nst_lightning.run.memory import LARGEST_KEPT, keep_freed_memory
 from nst_lightning.settings import BatchSettings
 
 
 def describe_machine(device: torch.device) -> dict[str, str]:
-    """Processor or GPU, and the versions."""
+    """Returns the processor or GPU, and the versions."""
     cores = os.cpu_count() or 1
     name = (
         torch.cuda.get_device_name(device)
@@ -28,34 +31,36 @@ def describe_machine(device: torch.device) -> dict[str, str]:
     }
 
 
-def peak_memory(
-    settings: BatchSettings, content: Path, style: Path, size: int, precision: str
-) -> dict[str, Any]:
-    """Peak memory of three steps at one size, in a process of its own."""
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as pool:
-        size_in_bytes = pool.apply(run_alone, (settings, content, style, size, precision))
-    return {"size": size, "precision": precision, "bytes": size_in_bytes}
-
-
-def run_alone(
+def measure_memory(
     settings: BatchSettings, content: Path, style: Path, size: int, precision: str
 ) -> float:
-    """What the process of `peak_memory` does."""
-    from nst_lightning.benchmark.cases import Bench
-    from nst_lightning.imaging.read import load_image
-    from nst_lightning.run.devices import choose_device
-    from nst_lightning.run.memory import LARGEST_KEPT, keep_freed_memory
-    from nst_lightning.vgg.weights import load_weights
+    """Returns the bytes at the peak of three steps at one size, in a process of its own.
 
+    On the CPU they are those of the whole process.
+    """
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_three_steps, (settings, content, style, size, precision))
+
+
+def _three_steps(
+    settings: BatchSettings, content: Path, style: Path, size: int, precision: str
+) -> float:
     if size**2 <= LARGEST_KEPT:
         keep_freed_memory()
-    bench = Bench(
-        load_weights(settings.weights, settings.network),
-        settings,
-        load_image(content),
-        load_image(style),
-        choose_device(settings.accelerator),
-        [precision],
-    )
-    return bench.memory(size, precision)
+    bench = Bench.load(settings, content, style, [precision])
+    ours = Ours(bench.model(size), precision)
+    for _ in range(3):
+        ours.step()
+    if bench.device.type == "cuda":
+        return float(torch.cuda.max_memory_allocated(bench.device))
+    return peak_of_process()
+
+
+def peak_of_process() -> float:
+    """Returns the bytes of memory at this process's peak."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # ru_maxrss begins at what the parent process had
+        (line,) = (x for x in status.read_text().splitlines() if x.startswith("VmHWM:"))
+        return 1024 * float(line.split()[1])
+    unit = 1 if sys.platform == "darwin" else 1024
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)

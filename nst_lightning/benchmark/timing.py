@@ -1,56 +1,46 @@
-"""Paired timing: alternating in one process, medians and ratios."""
+"""Paired timing: calls take turns in one process; medians and ratios of what they took."""
 
-import statistics
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch.utils.benchmark import Timer, timer
+
+from nst_lightning.run.cost import flops_per_second
 
 WARM_UP = 3
 """Rounds before the first that counts."""
 
 
-def wait(device: torch.device) -> None:
-    """Until the device has done what it was asked."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+def seconds_of(call: Callable[[], Any]) -> float:
+    """Returns the seconds of one call, until the device has done what it was asked."""
+    began = timer()
+    call()
+    return timer() - began
 
 
-def seconds_of(step: Callable[[], Any], device: torch.device) -> float:
-    """Of one call."""
-    wait(device)
-    began = time.perf_counter()
-    step()
-    wait(device)
-    return time.perf_counter() - began
-
-
-def paired(
-    steps: Mapping[str, Callable[[], Any]], rounds: int, device: torch.device
-) -> dict[str, list[float]]:
-    """Seconds of every call: each round calls all once, in turn."""
-    times: dict[str, list[float]] = {name: [] for name in steps}
+def paired(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+    """Returns the seconds of every call by name: each round makes all of them once, in turn."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
     for k in range(WARM_UP + rounds):
-        for name, step in steps.items():
-            seconds = seconds_of(step, device)
+        for name, call in calls.items():
+            seconds = seconds_of(call)
             if k >= WARM_UP:
                 times[name].append(seconds)
     return times
 
 
-def median(values: list[float]) -> float:
-    """Of a list that is not empty."""
-    return statistics.median(values)
+def median_ratio(a: Sequence[float], b: Sequence[float]) -> float:
+    """Returns the median of the ratios of calls of the same round."""
+    return median(x / y for x, y in zip(a, b, strict=True))
 
 
-def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
-    """Operations per second of a large matrix product, the best of a few."""
+def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
+    """Returns the operations per second of a large matrix product or of a convolution, whichever
+    are more: on some processors the library for products is the slower one."""
     n = 8192 if device.type == "cuda" else 2048
     a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
-
-    def product() -> Tensor:
-        return a @ b
-
-    return 2 * n**3 / min(paired({"product": product}, 5, device)["product"])
+    product = Timer("a @ b", globals={"a": a, "b": b}, num_threads=torch.get_num_threads())
+    by_product = 2 * n**3 / min(product.blocked_autorange(min_run_time=0.2).times)
+    return max(by_product, flops_per_second(device, dtype))

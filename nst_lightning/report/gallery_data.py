@@ -199,7 +199,7 @@ def result_data(
         "losses": [number(record.losses.get(name)) for name in losses],
         "unweighted": [number(record.unweighted.get(name)) for name in losses],
         "steps": number(record.steps or None),
-        "seconds": number(record.seconds or None),
+        "seconds": number(record.seconds) if record.status == "done" else None,
         "device": record.device,
         "files": extras(own_folder(result)),
         "yaml": settings_beside(result).is_file(),

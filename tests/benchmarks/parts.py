@@ -4,11 +4,12 @@ Evaluation with its gradient, and the optimiser, alternating in one process; med
 """
 
 import sys
+from statistics import median
 
 import torch
 
 from nst_lightning import TransferSettings
-from nst_lightning.benchmark.timing import median, paired
+from nst_lightning.benchmark.timing import paired
 from nst_lightning.run.devices import DTYPES, choose_device, resolve
 from nst_lightning.run.memory import keep_freed_memory
 from nst_lightning.settings import build
@@ -31,8 +32,8 @@ def main(size: int = 512, batch: int = 1) -> None:
 
     parts = {"evaluation": evaluate, "optimiser": optimizer.step}
     # Enough rounds before for a full memory of correction pairs.
-    paired(parts, 12, device)
-    seconds = {name: median(times) for name, times in paired(parts, 9, device).items()}
+    paired(parts, 12)
+    seconds = {name: median(times) for name, times in paired(parts, 9).items()}
     whole = sum(seconds.values())
     for name, value in seconds.items():
         print(f"{name:<12}{1000 * value:9.1f} ms {100 * value / whole:5.1f} %")

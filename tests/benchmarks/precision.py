@@ -7,14 +7,11 @@ in each precision, from the same start.
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 
 from nst_lightning.benchmark.cases import Bench, Ours, true_terms
-from nst_lightning.benchmark.timing import median
-from nst_lightning.imaging.read import load_image
-from nst_lightning.run.devices import choose_device
 from nst_lightning.run.memory import keep_freed_memory
 from nst_lightning.settings import build
-from nst_lightning.vgg.weights import load_weights
 
 PRECISIONS = ("32-true", "bf16-mixed")
 
@@ -27,9 +24,7 @@ def main(size: int, steps: int, contents: Sequence[Path], styles: Sequence[Path]
         for style in styles:
             for init in ("content", "noise", "gray"):
                 settings = build({"scales": 1, "init": init})
-                weights = load_weights(settings.weights, settings.network)
-                pictures = (load_image(content), load_image(style))
-                bench = Bench(weights, settings, *pictures, choose_device("auto"), PRECISIONS)
+                bench = Bench.load(settings, content, style, PRECISIONS)
                 totals = []
                 for precision in PRECISIONS:
                     ours = Ours(bench.model(size), precision)

@@ -33,6 +33,6 @@ def test_the_bare_network_goes_forth_and_back():
 def test_rounds_alternate():
     called: list[str] = []
     steps = {name: (lambda name=name: called.append(name)) for name in ("a", "b")}
-    times = paired(steps, 4, torch.device("cpu"))
+    times = paired(steps, 4)
     assert called == ["a", "b"] * (len(called) // 2)
     assert [len(times[name]) for name in ("a", "b")] == [4, 4]
