@@ -1,5 +1,7 @@
 """What can be said of a picture format before any file is opened. Imports no torch."""
 
+from typing import Literal
+
 MAX_PIXELS: int = 178_956_970
 """Pictures of more pixels are refused as decompression bombs: Pillow's own limit."""
 
@@ -32,3 +34,6 @@ CAMERA_RAW: frozenset[str] = frozenset(_RAW.split())
 
 OTHER_PICTURES: frozenset[str] = CAMERA_RAW | frozenset(_OTHERS.split())
 """The suffixes of pictures in formats that are known but not supported, so that they are named."""
+
+FilmFormat = Literal["gif", "mp4", "webp"]
+"""The formats of films, by their suffix; `drawing/films.py` writes them."""

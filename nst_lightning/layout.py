@@ -3,6 +3,9 @@
 import hashlib
 import re
 from pathlib import Path
+from typing import get_args
+
+from nst_lightning.formats import FilmFormat
 
 # What was asked, and what is done.
 SETTINGS = "settings.yaml"
@@ -57,7 +60,7 @@ HISTORY = "history.csv"
 CURVES = "curves.png"
 LAST_GOOD = "last-good.png"
 
-
+# Names that are made from inputs.
 LONGEST_NAME = 255 - len("curves-.png")
 """Bytes of a name made from an input: what file systems take, less the most that is added to it."""
 
@@ -85,18 +88,7 @@ def short_hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
-def _any_of(*names: str) -> str:
-    return "|".join(map(re.escape, names))
-
-
 _SHEET = re.compile(r"grid(?:-([1-9]\d*))?\.png")
-_REPORT = re.compile(
-    rf"{_SHEET.pattern}|(figure|curves)(-.+)?\.png|"
-    + _any_of(RESULTS_TABLE, SEEDS_TABLE, EVALUATION_TABLE, PAGE)
-)
-_EXTRA = re.compile(
-    r"step-\d{4,}\.png|progress\.(gif|mp4|webp)|" + _any_of(HISTORY, CURVES, LAST_GOOD)
-)
 
 
 def sheet_name(page: int) -> str:
@@ -130,7 +122,7 @@ def snapshot_name(step: int) -> str:
 
 
 def film_name(kind: str) -> str:
-    """Returns the name of the film of a result in a format (gif, mp4 or webp), in its folder."""
+    """Returns the name of the film of a result in a format (a `FilmFormat`), in its folder."""
     return f"progress.{kind}"
 
 
@@ -142,6 +134,20 @@ def own_folder(result: Path) -> Path:
 def settings_beside(result: Path) -> Path:
     """Returns the file beside a result that holds its settings."""
     return result.with_suffix(".yaml")
+
+
+def _any_of(*names: str) -> str:
+    return "|".join(map(re.escape, names))
+
+
+_REPORT = re.compile(
+    rf"{_SHEET.pattern}|(figure|curves)(-.+)?\.png|"
+    + _any_of(RESULTS_TABLE, SEEDS_TABLE, EVALUATION_TABLE, PAGE)
+)
+_EXTRA = re.compile(
+    r"step-\d{4,}\.png|"
+    + _any_of(HISTORY, CURVES, LAST_GOOD, *map(film_name, get_args(FilmFormat)))
+)
 
 
 def is_report(name: str) -> bool:

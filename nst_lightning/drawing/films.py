@@ -5,13 +5,11 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from PIL import Image
 
 from nst_lightning.files import atomic_file
 
-Format = Literal["gif", "webp", "mp4"]
 FRAME_SECONDS = 0.1
 HOLD_SECONDS = 2.0
 """The final picture stands this long."""

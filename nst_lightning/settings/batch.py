@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from nst_lightning.errors import UserError
-from nst_lightning.formats import MAX_PIXELS, RESULT_SUFFIXES
+from nst_lightning.formats import MAX_PIXELS, RESULT_SUFFIXES, FilmFormat
 from nst_lightning.settings.knob import OUTPUT, RUNNING, Knob, parse_number, parse_numbers
 from nst_lightning.settings.text import validated
 from nst_lightning.settings.transfer import TransferSettings
@@ -80,7 +80,7 @@ class BatchSettings(TransferSettings):
     curves: Annotated[bool, Knob("running", OUTPUT)] = False
     """Write history.csv, the losses of each step, and curves.png beside each result."""
 
-    animate: Annotated[Literal["none", "gif", "mp4", "webp"], Knob("running", OUTPUT)] = "none"
+    animate: Annotated[Literal["none", FilmFormat], Knob("running", OUTPUT)] = "none"
     """Film of the optimisation beside each result, its frames those of the snapshots asked for."""
 
     log_every: Annotated[int, Field(ge=1), Knob("running", RUNNING)] = 10
