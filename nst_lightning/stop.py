@@ -1,4 +1,4 @@
-"""Signals as a flag that the work looks at between steps. Imports no torch."""
+"""Keeps signals as a flag that the work looks at between steps. Imports no torch."""
 
 import os
 import signal
@@ -9,12 +9,11 @@ from types import FrameType
 AGAIN = {number for number in signal.Signals if number.name in ("SIGUSR1", "SIGUSR2")}
 """Slurm's warnings that time is up: the run is to go on later. SIGINT and SIGTERM end it."""
 
-
 _early: list[int] = []
 
 
 def remember_warnings() -> None:
-    """Keep warnings that come before anything listens, such as while torch is imported, for the
+    """Keeps warnings that come before anything listens, such as while torch is imported, for the
     flag that listens first. Ignored, they would not be given again before time is up."""
     for number in AGAIN:
         signal.signal(number, lambda signum, frame: _early.append(signum))
@@ -27,7 +26,7 @@ class Interrupted(BaseException):
         super().__init__(signum)
         self.signum = signum
         self.finished = 0
-        """Pictures that this run made or found."""
+        """Images that this run made or found."""
 
     @property
     def exit_code(self) -> int:
@@ -42,13 +41,13 @@ class StopFlag:
         self.signum: int | None = None
 
     def check(self) -> None:
-        """Raise Interrupted where a signal has come."""
+        """Raises Interrupted where a signal has come."""
         if self.signum is not None:
             raise Interrupted(self.signum)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 for the time of the block.
+        """Takes SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 for the time of the block.
 
         Lightning would answer Ctrl-C with exit code 1. A second Ctrl-C ends the process at once;
         files appear by atomic rename, so even that leaves nothing half-written.
@@ -66,7 +65,7 @@ class StopFlag:
                 signal.signal(number, handler)
 
     def raised(self, signum: int) -> None:
-        """Ask for the stop, as a signal of this number does."""
+        """Asks for the stop, as a signal of this number does."""
         self._set(signum, None)
 
     def _set(self, signum: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""Keeps pictures of the optimisation for a film."""
+"""Keeps frames of the optimisation for a film."""
 
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ FRAMES = 60
 
 
 class Film(L.Callback):
-    """8-bit frames of each picture of a batch, over all its scales: give it to every fit.
+    """Keeps 8-bit frames of each image of a batch, over all its scales: give it to every fit.
 
     Args:
         steps: after which a frame is taken.
@@ -40,12 +40,12 @@ class Film(L.Callback):
         self.frames = state_dict["frames"]
 
     def of(self, index: int) -> list[Tensor]:
-        """The frames of picture `index`, (3, H, W) of 0 … 255 each."""
+        """Returns the frames of image `index`, (3, H, W) of 0 … 255 each."""
         return [frame[index] for frame in self.frames]
 
 
 def frame_steps(total: int, every: int, first: int) -> set[int]:
-    """After which of `total` steps a frame is taken.
+    """Returns after which of `total` steps a frame is taken.
 
     With neither `every` nor `first`, about `FRAMES` of them, denser early (by the square of time),
     because most changes there.

@@ -12,7 +12,7 @@ from nst_lightning.transfer.module import StyleTransfer
 
 
 class History(L.Callback):
-    """The losses of each step of a batch, over all its scales: give it to every fit.
+    """Keeps the losses of each step of a batch, over all its scales: give it to every fit.
 
     The losses stay on the device until `of` is called, so no step waits for it; on a GPU, which
     runs behind, the seconds are therefore when a step was asked for, not when it was done.
@@ -31,7 +31,7 @@ class History(L.Callback):
         self.losses.append(torch.stack([losses[term] for term in TERMS]))
 
     def state_dict(self) -> dict[str, Any]:
-        # (B, steps, terms): the pictures first, as in all that a checkpoint holds.
+        # (B, steps, terms): the images first, as in all that a checkpoint holds.
         return {"seconds": self.seconds, "losses": torch.stack(self.losses).permute(2, 0, 1)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -40,7 +40,7 @@ class History(L.Callback):
         self.begun = time.perf_counter() - self.seconds[-1]
 
     def of(self, index: int) -> list[Row]:
-        """The rows of picture `index` of the batch."""
+        """Returns the rows of image `index` of the batch."""
         if not self.losses:
             return []
         values = torch.stack(self.losses)[:, :, index].tolist()

@@ -1,4 +1,4 @@
-"""Saves the picture as it is after some of the steps."""
+"""Saves the image as it is after some of the steps."""
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -13,15 +13,15 @@ from nst_lightning.transfer.module import StyleTransfer
 
 
 class Snapshots(L.Callback):
-    """`step-0010.png` after every N-th step and each of the first K, and after further ones.
+    """Saves `step-0010.png` after every N-th step, each of the first K, and further ones.
 
     Args:
-        folders: one folder per picture of the batch.
+        folders: one folder per image of the batch.
         every: N; 0 saves none.
         first: K; 0 saves none.
         at: further steps.
         offset: steps of earlier scales.
-        write: takes a path and an 8-bit picture (3, H, W); by default `write_png` there and then.
+        write: takes a path and an 8-bit image (3, H, W); by default `write_png` there and then.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Snapshots(L.Callback):
         self.write = write
 
     def due(self, step: int) -> bool:
-        """Whether the picture after this step (from 1) is saved."""
+        """Whether the image after this step (from 1) is saved."""
         every = self.every > 0 and step % self.every == 0
         return every or step <= self.first or step in self.at
 
@@ -50,6 +50,6 @@ class Snapshots(L.Callback):
     ) -> None:
         step = self.offset + index + 1
         if self.due(step):
-            pictures = to_uint8(cast(StyleTransfer, module).picture()).cpu()
-            for folder, picture in zip(self.folders, pictures, strict=True):
-                self.write(folder / snapshot_name(step), picture)
+            images = to_uint8(cast(StyleTransfer, module).picture()).cpu()
+            for folder, image in zip(self.folders, images, strict=True):
+                self.write(folder / snapshot_name(step), image)

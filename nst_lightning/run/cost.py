@@ -1,4 +1,4 @@
-"""What a plan costs, before anything is run. Imports torch only to time this machine."""
+"""Estimates what a plan costs, before anything is run. Imports torch only to time this machine."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def step_flops(settings: TransferSettings, height: int, width: int) -> float:
-    """Floating-point operations of one step on one picture.
+    """Returns the floating-point operations of one step on one image.
 
-    Counts the convolutions forward and backward to the input, two operations a
+    It counts the convolutions forward and backward to the input, two operations a
     multiply-add; at 512² through relu5_1 of VGG-19 that is 0.40 TFLOP.
     """
     layers = [*settings.active_content_layers, *settings.active_style_layers]
@@ -32,10 +32,10 @@ def step_flops(settings: TransferSettings, height: int, width: int) -> float:
 
 
 def step_bytes(settings: BatchSettings, height: int, width: int) -> float:
-    """Memory that one picture of a batch takes at the peak of a step.
+    """Returns the bytes that one image of a batch takes at the peak of a step.
 
-    Counts the outputs of ReLUs and of layers asked for, the poolings' indices, the two gradients
-    that meet at the widest layer where they outlive what is kept, and the pictures that L-BFGS
+    It counts the outputs of ReLUs and of layers asked for, the poolings' indices, the two gradients
+    that meet at the widest layer where they outlive what is kept, and the images that L-BFGS
     keeps. Measured peaks are in docs/performance.md.
     """
     size = {"64-true": 8, "32-true": 4}.get(settings.precision, 2)
@@ -58,13 +58,13 @@ def step_bytes(settings: BatchSettings, height: int, width: int) -> float:
             largest_block = max(largest_block, block)
     if settings.recompute:
         kept = largest_block
-    pictures = 2 * settings.lbfgs_memory + 10 if settings.optimizer == "lbfgs" else 8
+    images = 2 * settings.lbfgs_memory + 10 if settings.optimizer == "lbfgs" else 8
     own = 8 if settings.precision == "64-true" else 4
-    return max(kept, largest_block + 2 * widest) + pictures * own * 3 * height * width
+    return max(kept, largest_block + 2 * widest) + images * own * 3 * height * width
 
 
 def plan_flops(pairs: Iterable[Pair], settings: BatchSettings) -> float:
-    """Floating-point operations of all readable pairs."""
+    """Returns the floating-point operations of all pairs, which must be readable."""
     sizes = [scale.target for scale in settings.scales]
     total = 0.0
     for pair in pairs:
@@ -76,13 +76,13 @@ def plan_flops(pairs: Iterable[Pair], settings: BatchSettings) -> float:
 
 
 def deal(cases: Sequence[Case], rank: int, size: int) -> list[Case]:
-    """The share of one of `size` tasks: neighbours, which share contents, of about equal cost.
+    """Returns the share of one of `size` tasks: neighbours, which share contents, of about equal cost.
 
-    Depends on the plan alone, not on what is finished: tasks that start at different times, or
+    It depends on the plan alone, not on what is finished: tasks that start at different times, or
     again, agree on who makes what.
 
     Args:
-        cases: all that is wanted.
+        cases: all that is asked for.
         rank: from 0.
         size: at least 1.
     """
@@ -105,7 +105,7 @@ def deal(cases: Sequence[Case], rank: int, size: int) -> list[Case]:
 
 
 def costs_of_contents(case: Case) -> dict[Source, float]:
-    """What a pair with each content costs, in operations; 1 where it cannot be read."""
+    """Returns what a pair with each content costs, in operations; 1 where it cannot be read."""
     contents = {pair.content: pair for pair in case.pairs}
     return {
         source: plan_flops([pair], case.settings) if source.shape else 1.0
@@ -114,7 +114,7 @@ def costs_of_contents(case: Case) -> dict[Source, float]:
 
 
 def flops_per_second(device: "torch.device", dtype: "torch.dtype") -> float:
-    """What a device reaches on a convolution of the network's kind, in about a second."""
+    """Measures what a device reaches on a convolution like the network's; takes about a second."""
     import torch
 
     how: dict[str, Any] = {"device": device, "dtype": dtype}

@@ -1,4 +1,4 @@
-"""Which device `accelerator` means here."""
+"""Chooses devices, and what every `auto` means on them."""
 
 from collections.abc import Iterable
 
@@ -16,11 +16,11 @@ DTYPES = {
     "16-mixed": torch.float16,
     "64-true": torch.float64,
 }
-"""What the network computes in, by Lightning's name of the precision."""
+"""The type that the network computes in, by Lightning's name of the precision."""
 
 
 def choose_device(accelerator: str) -> torch.device:
-    """The device that Lightning's accelerator of that name starts with.
+    """Returns the device that Lightning's accelerator of that name starts with.
 
     Raises:
         UserError: this machine has no such accelerator.
@@ -36,7 +36,7 @@ def choose_device(accelerator: str) -> torch.device:
 
 
 def choose_devices(settings: BatchSettings) -> list[int]:
-    """One entry per worker: the GPU's index, or on the CPU just a number.
+    """Returns one entry per worker: the GPU's index, or on the CPU just a number.
 
     Raises:
         UserError: this machine has no such devices.
@@ -59,7 +59,8 @@ def choose_devices(settings: BatchSettings) -> list[int]:
 
 
 def resolve(settings: BatchSettings, device: torch.device) -> BatchSettings:
-    """The settings with every `auto` that decides pixels replaced by what it means on this device.
+    """Returns the settings with every `auto` that decides pixels replaced by what it means on this
+    device.
 
     Raises:
         UserError: 16-mixed anywhere but on a GPU (on the CPU Lightning would silently take
@@ -93,8 +94,8 @@ FILL = 0.8
 
 
 def batch_size(settings: BatchSettings, device: torch.device, height: int, width: int) -> int:
-    """Pictures of one shape per batch; `auto` is 1 on the CPU, where batches gain nothing, and as
-    many as the memory takes on a GPU.
+    """Returns how many images of one shape make a batch; `auto` is 1 on the CPU, where batches gain
+    nothing, and as many as the memory takes on a GPU.
 
     Args:
         settings: resolved for the device.
@@ -116,7 +117,7 @@ def batch_size(settings: BatchSettings, device: torch.device, height: int, width
 def largest_batch_bytes(
     settings: BatchSettings, device: torch.device, pairs: Iterable[Pair]
 ) -> float:
-    """The most memory that a step of a full batch of these pairs takes, by `step_bytes`."""
+    """Returns the most memory that a step of a full batch of these pairs takes, by `step_bytes`."""
     resolved = resolve(settings, device)
     sizes = [scale.target for scale in settings.scales]
     at = {shapes(pair.content, sizes, settings.upscale)[-1] for pair in pairs}

@@ -1,4 +1,4 @@
-"""A grid as a job array, written and submitted by submitit. Imports no torch."""
+"""Submits a grid as a job array, written and submitted by submitit. Imports no torch."""
 
 import io
 import os
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def become(command: Sequence[str]) -> None:
-    """Go on as another program, which then gets the job's signals itself.
+    """Goes on as another program, which then gets the job's signals itself.
 
     submitit would take them and raise in the middle of a step.
     """
@@ -24,7 +24,7 @@ def become(command: Sequence[str]) -> None:
 
 
 def executor(out: Path, parameters: dict[str, Any]) -> "SlurmExecutor":
-    """What submits to Slurm.
+    """Returns what submits to Slurm.
 
     Args:
         out: the output folder, on storage that all nodes share.
@@ -51,7 +51,7 @@ def executor(out: Path, parameters: dict[str, Any]) -> "SlurmExecutor":
 
 
 def script(made: "SlurmExecutor", tasks: int) -> str:
-    """The sbatch script of an array, as submitit will write it."""
+    """Returns the sbatch script of an array, as submitit will write it."""
     made.parameters["map_count"] = tasks
     try:
         return str(made._make_submission_file_text(made._submitit_command_str, "dry-run"))
@@ -60,7 +60,7 @@ def script(made: "SlurmExecutor", tasks: int) -> str:
 
 
 def submit(made: "SlurmExecutor", out: Path, commands: Sequence[Sequence[str]]) -> str:
-    """Submit one task per command as an array.
+    """Submits one task per command as an array.
 
     Returns:
         The id of the job.
@@ -83,16 +83,16 @@ def submit(made: "SlurmExecutor", out: Path, commands: Sequence[Sequence[str]]) 
 
 
 def submitted(out: Path) -> list[str]:
-    """The ids of the jobs that were submitted for a folder, the last one last."""
+    """Returns the ids of the jobs that were submitted for a folder, the last one last."""
     path = out / SUBMITTED
     return path.read_text().split() if path.is_file() else []
 
 
 def minutes(text: str) -> int:
-    """Slurm's time, `90`, `2:00:00` or `1-12:00:00`, in minutes, rounded up.
+    """Converts Slurm's time, `90`, `2:00:00` or `1-12:00:00`, to minutes, rounded up.
 
     Raises:
-        UserError: it is none.
+        UserError: it is not such a time.
     """
     days, dash, rest = text.rpartition("-")
     parts = rest.split(":")

@@ -1,4 +1,4 @@
-"""Memory of the CPU: how freed tensors are used again."""
+"""Tells the C library to use the memory of freed tensors again."""
 
 import ctypes
 import platform
@@ -8,12 +8,12 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 TOP_PAD = 64 << 20
 
 LARGEST_KEPT = 1 << 21
-"""Pixels of a picture up to which memory is kept: it costs a third more memory (1024 × 1024: 2.9
+"""Pixels of an image up to which memory is kept: it costs a third more memory (1024 × 1024: 2.9
 instead of 2.1 GB a step), and beyond this memory is dearer than time."""
 
 
 def keep_freed_memory() -> bool:
-    """Let this process use freed memory again instead of handing it back to the system.
+    """Lets this process use freed memory again instead of handing it back to the system.
 
     The GNU C library gives every tensor above 32 MB fresh pages and returns them at once. At 512 px
     that is 67,000 page faults a step: float32 steps took 1.3 times as long. The process then stays

@@ -1,4 +1,4 @@
-"""An optimised picture → the file that the settings ask for."""
+"""Turns an optimised image into the file that the settings ask for."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from nst_lightning.transfer.detail import add_detail
 
 
 def too_large(content: Source, settings: BatchSettings) -> str:
-    """Why the result of a content cannot be a file of the format; "" where it can."""
+    """Returns why the result of a content cannot be a file of the format; "" where it can."""
     if content.shape is None or settings.format not in ("jpeg", "webp"):
         return ""
     shape = content.shape
@@ -35,13 +35,13 @@ def too_large(content: Source, settings: BatchSettings) -> str:
     )
 
 
-def finished_picture(
-    picture: Tensor, alpha: Tensor | None, content: Path, settings: BatchSettings
+def finish_image(
+    image: Tensor, alpha: Tensor | None, content: Path, settings: BatchSettings
 ) -> tuple[Tensor, Tensor | None]:
-    """What `finish` makes of an optimised picture: (3, H, W) in [0, 1], and its alpha.
+    """Applies `finish` to an optimised image and returns it, (3, H, W) in [0, 1], with its alpha.
 
     Args:
-        picture: (3, h, w) in [0, 1].
+        image: (3, h, w) in [0, 1].
         alpha: (1, 1, h, w) or None.
         content: the photograph's file.
         settings: `finish`, `preserve_color`.
@@ -50,29 +50,29 @@ def finished_picture(
         UserError: the content can no longer be read.
     """
     if settings.finish == "none":
-        return picture, alpha
+        return image, alpha
     original = read_picture(content, max_pixels=settings.max_pixels)
     height, width = original.rgb.shape[-2:]
-    if picture.shape[-2] >= height and picture.shape[-1] >= width:
-        return picture, alpha
+    if image.shape[-2] >= height and image.shape[-1] >= width:
+        return image, alpha
     keep = settings.preserve_color == "luminance"
-    return add_detail(picture[None], original.rgb, keep_colours=keep)[0], original.alpha
+    return add_detail(image[None], original.rgb, keep_colours=keep)[0], original.alpha
 
 
 def write_result(
     path: Path,
-    picture: Tensor,
+    image: Tensor,
     alpha: Tensor | None,
     content: Path,
     settings: BatchSettings,
     record: Record,
 ) -> None:
-    """Write a result, whole or not at all, with its record inside.
+    """Writes a result, whole or not at all, with its record inside.
 
     Args:
         path: its file; the folder is made if need be.
-        picture: (3, H, W) in [0, 1].
-        alpha: (1, 1, H, W) in [0, 1]; a JPEG, which has none, shows the picture on white.
+        image: (3, H, W) in [0, 1].
+        alpha: (1, 1, H, W) in [0, 1]; a JPEG, which has none, shows the image on white.
         content: the photograph's file, for its EXIF.
         settings: `format`, `quality`, `bit_depth`, `dither`, `keep_exif`.
         record: the pair's line in the manifest.
@@ -82,8 +82,8 @@ def write_result(
     """
     bits = settings.bit_depth
     if alpha is not None and settings.format == "jpeg":
-        picture, alpha = picture * alpha[0] + (1 - alpha[0]), None
-    levels = to_levels(picture, bits, dither=settings.dither)
+        image, alpha = image * alpha[0] + (1 - alpha[0]), None
+    levels = to_levels(image, bits, dither=settings.dither)
     if alpha is not None:
         levels = torch.cat([levels, to_levels(alpha[0], bits)])
     exif = read_exif(content, max_pixels=settings.max_pixels) if settings.keep_exif else {}
@@ -94,8 +94,8 @@ def write_result(
 
 
 def fitting(record: Record, settings: BatchSettings) -> str:
-    """A record as text: without its settings where a JPEG has no room for them, as is the case with
-    thousands of steps in `save_at`; the manifest has them all the same."""
+    """Returns a record as text: without its settings where a JPEG has no room for them, as is the
+    case with thousands of steps in `save_at`; the manifest has them all the same."""
     text = record.text()
     if settings.format == "jpeg" and len(packet({RECORD_KEY: text})) > LONGEST_TEXT:
         return record.text(leave_out={"settings"})

@@ -14,7 +14,7 @@ from nst_lightning.files import check_inside, write_text
 from nst_lightning.imaging.write import to_uint8, write_png
 from nst_lightning.layout import CURVES, HISTORY, LAST_GOOD, film_name, settings_beside
 from nst_lightning.run.outcome import Failure, Outcome, Stylised, explain
-from nst_lightning.run.result_file import finished_picture, write_result
+from nst_lightning.run.result_file import finish_image, write_result
 from nst_lightning.run.task import CaseSettings, RunOptions
 from nst_lightning.settings import dump_yaml
 from nst_lightning.store.job import Job
@@ -61,7 +61,7 @@ class ResultWriter:
     def _write_done(self, job: Job, made: Stylised) -> Record:
         """Writes the files of a finished image, the image with its record inside last."""
         settings, content = self.case.resolved, job.pair.content.path
-        image, alpha = finished_picture(made.image, made.alpha, content, settings)
+        image, alpha = finish_image(made.image, made.alpha, content, settings)
         path = self.options.out / job.pair.output
         record = self._record(job, status="done", **self._facts(made, image))
         self._write_beside(job, made, path)

@@ -15,10 +15,10 @@ MAX_RESTARTS = 100
 """A job that was restarted so often asks for no further requeue."""
 
 KEPT = {"SLURM_CONF", "SLURM_JOB_ID"}
-"""What stays of Slurm's variables; the rest makes Lightning take over or wait for other tasks."""
+"""Slurm's variables that stay; the others make Lightning take over or wait for other tasks."""
 
 OTHERS_SECONDS = 20.0
-"""That a task waits for the others of its job before it has the job requeued."""
+"""The time that a task waits for the others of its job before it has the job requeued."""
 
 ASK_SECONDS = 30.0
 """Slurm's own commands answer within this or not at all."""
@@ -35,24 +35,23 @@ class Place:
     restarts: int = 0
     """How often the job was requeued."""
     node: str = ""
-
     gpus: str = ""
-    """That it sees, as in CUDA_VISIBLE_DEVICES."""
+    """The GPUs that it sees, as in CUDA_VISIBLE_DEVICES."""
 
     @property
     def name(self) -> str:
-        """Names this process's files: unique among all jobs and their restarts."""
+        """The name of this process's files: unique among all jobs and their restarts."""
         return f"{self.job}.{self.restarts}.{self.rank}"
 
 
 @cache
 def place() -> Place:
-    """This process's place; see `take_place`. Call it before Lightning is imported."""
+    """Returns this process's place; see `take_place`. Call it before Lightning is imported."""
     return take_place(os.environ)
 
 
 def take_place(environment: MutableMapping[str, str]) -> Place:
-    """Read Slurm's variables once, and take them out of the environment.
+    """Reads Slurm's variables once, and takes them out of the environment.
 
     Only a task that srun started has a rank: a batch script sees the number of tasks as well, but
     is one process. With several tasks on a node that all see its GPUs, each keeps its own in
@@ -88,7 +87,7 @@ def take_place(environment: MutableMapping[str, str]) -> Place:
 
 
 def tasks_per_node(text: str) -> list[int]:
-    """`2(x3),1` → [2, 2, 2, 1]."""
+    """Parses Slurm's `2(x3),1` into [2, 2, 2, 1]."""
     counts = []
     for count, _, times in re.findall(r"(\d+)(\(x(\d+)\))?", text):
         counts += [int(count)] * int(times or 1)
@@ -96,7 +95,7 @@ def tasks_per_node(text: str) -> list[int]:
 
 
 def keep_own_devices(environment: MutableMapping[str, str], local: int, here: int) -> None:
-    """Of the node's GPUs, keep those of the `local`-th of `here` tasks.
+    """Keeps those of the node's GPUs that are the `local`-th of `here` tasks'.
 
     Tasks that were given GPUs of their own (--gpus-per-task) keep what they see.
     """
@@ -111,7 +110,7 @@ def keep_own_devices(environment: MutableMapping[str, str], local: int, here: in
 
 
 def ask(*words: str) -> str:
-    """What one of Slurm's commands says.
+    """Returns what one of Slurm's commands prints.
 
     Raises:
         OSError: there is no such command, it failed, or it did not answer.
@@ -128,7 +127,7 @@ def ask(*words: str) -> str:
 
 
 def job_states(jobs: list[str]) -> dict[str, str]:
-    """The state (`RUNNING`, `PENDING`, …) of the jobs that Slurm still knows of.
+    """Returns the state (`RUNNING`, `PENDING`, …) of the jobs that Slurm still knows of.
 
     Args:
         jobs: ids; that of an array stands for all its tasks, which are answered as `12_3`.
@@ -149,7 +148,7 @@ def job_states(jobs: list[str]) -> dict[str, str]:
 
 
 def requeue(out: Path, here: Place) -> str:
-    """Ask Slurm to run this job again, once for all of its tasks.
+    """Asks Slurm to run this job again, once for all of its tasks.
 
     The first task that comes asks, as soon as the others have saved what they were at.
 
@@ -158,7 +157,7 @@ def requeue(out: Path, here: Place) -> str:
         here: this task's place.
 
     Returns:
-        What became of it, as a sentence.
+        A sentence that says what became of it.
     """
     if here.restarts >= MAX_RESTARTS:
         return f"Job {here.job} was restarted {here.restarts} times: submit it again to go on."

@@ -1,4 +1,4 @@
-"""A memory of bounded size for what many pairs share."""
+"""A cache of bounded size for what many pairs share."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -25,7 +25,7 @@ class TensorCache:
         return key in self.kept
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """What `key` stands for, made only where it is not kept."""
+        """Returns what `key` stands for, which is made only where it is not kept."""
         if key not in self.kept:
             value = make()
             self.kept[key] = (size_of(value), value)
@@ -37,7 +37,7 @@ class TensorCache:
 
 
 def size_of(value: Any) -> int:
-    """Bytes of all tensors in nested tuples, dicts and dataclasses."""
+    """Returns the bytes of all tensors in nested tuples, dicts and dataclasses."""
     if isinstance(value, Tensor):
         return value.numel() * value.element_size()
     if is_dataclass(value):

@@ -9,7 +9,7 @@ from PIL import Image
 
 from nst_lightning.grid.sources import Source
 from nst_lightning.imaging.read import read_picture
-from nst_lightning.run.result_file import finished_picture, too_large, write_result
+from nst_lightning.run.result_file import finish_image, too_large, write_result
 from nst_lightning.settings import build
 from nst_lightning.store.output import record_in_picture
 from nst_lightning.store.records import Record
@@ -22,15 +22,15 @@ def rough(*shape: int) -> torch.Tensor:
 
 
 def write(folder: Path, record: Record = RECORD, **changes: Any) -> Path:
-    given: dict[str, Any] = {"picture": rough(3, 20, 30), "alpha": None} | {
-        name: changes.pop(name) for name in ("picture", "alpha") if name in changes
+    given: dict[str, Any] = {"image": rough(3, 20, 30), "alpha": None} | {
+        name: changes.pop(name) for name in ("image", "alpha") if name in changes
     }
     settings = build(changes)
     path = folder / f"x.{settings.suffix}"
     content = folder / "content.png"
     if not content.exists():
         Image.new("RGB", (30, 20)).save(content)
-    write_result(path, given["picture"], given["alpha"], content, settings, record)
+    write_result(path, given["image"], given["alpha"], content, settings, record)
     return path
 
 
@@ -48,9 +48,9 @@ def test_a_record_too_long_for_a_jpeg_leaves_its_settings_out(tmp_path: Path):
 
 
 def test_a_jpeg_shows_what_is_transparent_on_white(tmp_path: Path):
-    picture, alpha = torch.full((3, 32, 64), 0.2), torch.ones(1, 1, 32, 64)
+    image, alpha = torch.full((3, 32, 64), 0.2), torch.ones(1, 1, 32, 64)
     alpha[..., 32:] = 0.5
-    read = read_picture(write(tmp_path, format="jpeg", picture=picture, alpha=alpha))
+    read = read_picture(write(tmp_path, format="jpeg", image=image, alpha=alpha))
     assert read.alpha is None
     assert float(read.rgb[..., 8:24].mean()) == pytest.approx(0.2, abs=0.01)
     assert float(read.rgb[..., 40:56].mean()) == pytest.approx(0.6, abs=0.01)
@@ -81,12 +81,12 @@ def test_the_finish_is_of_the_contents_size_and_alpha(tmp_path: Path):
     photograph.save(tmp_path / "c.png")
     small, alpha = rough(3, 20, 30), torch.ones(1, 1, 20, 30)
     detail = build({"finish": "detail", "size": 30})
-    made, clear = finished_picture(small, alpha, tmp_path / "c.png", detail)
+    made, clear = finish_image(small, alpha, tmp_path / "c.png", detail)
     assert made.shape == (3, 40, 60)
     assert clear is not None
     assert torch.equal((clear * 255).round(), rough(40, 60, 4)[None, None, ..., 3].mul(255).floor())
     # As large already, or not asked for: nothing is touched.
     whole = rough(3, 40, 60)
-    for picture, settings in ((whole, detail), (small, build({}))):
-        same, mine = finished_picture(picture, alpha, tmp_path / "c.png", settings)
-        assert (same is picture, mine is alpha) == (True, True)
+    for image, settings in ((whole, detail), (small, build({}))):
+        same, mine = finish_image(image, alpha, tmp_path / "c.png", settings)
+        assert (same is image, mine is alpha) == (True, True)
