@@ -76,7 +76,8 @@ def plan_flops(pairs: Iterable[Pair], settings: BatchSettings) -> float:
 
 
 def deal(cases: Sequence[Case], rank: int, size: int) -> list[Case]:
-    """Returns the share of one of `size` tasks: neighbours, which share contents, of about equal cost.
+    """Returns the share of one of `size` tasks: neighbours, which share contents, at about equal
+    cost.
 
     It depends on the plan alone, not on what is finished: tasks that start at different times, or
     again, agree on who makes what.

@@ -1,4 +1,4 @@
-"""What the pictures of a plan are made from: read, brought to size and looked at once."""
+"""Reads contents, styles and masks once, brings them to size, and makes targets and starts."""
 
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
@@ -40,10 +40,10 @@ CACHE_BYTES = 2 << 30
 
 
 class Inputs:
-    """Reads contents, styles and masks, and makes targets and starts of them.
+    """What the images of a case are made from.
 
     Args:
-        network: the extractor.
+        network: the feature extractor.
         settings: with what `auto` means on this device.
         device: where the targets go.
         dtype: of the targets.
@@ -60,17 +60,17 @@ class Inputs:
         self.ahead: dict[tuple[Path, int | Shape], Future[Picture]] = {}
 
     def content(self, job: Job, scale: Scale) -> Picture:
-        """The photograph at one of the scales."""
-        return self._seen(job, scale)[0]
+        """Returns the photograph at one of the scales."""
+        return self._content_and_features(job, scale)[0]
 
     def targets(self, jobs: Sequence[Job], scale: Scale) -> Targets:
-        """What the pictures of a batch are drawn to."""
+        """Returns what the losses of a batch compare its images with."""
         height, width = self.content(jobs[0], scale).rgb.shape[-2:]
         kind = style_kind(self.settings, height * width)
         return stack_targets([self._targets(job, scale, kind) for job in jobs], kind)
 
     def start(self, job: Job, scale: Scale) -> Tensor:
-        """Where a picture starts at one of the scales, (1, 3, H, W)."""
+        """Returns where an image starts at one of the scales, (1, 3, H, W) in [0, 1]."""
         content = self.content(job, scale).rgb
         style = content
         if self.settings.init == "style":
@@ -82,15 +82,15 @@ class Inputs:
         return starting_image(transferred, style, self.settings, seed, max_pixels=limit)
 
     def read_ahead(self, reader: Executor, jobs: Sequence[Job], following: Sequence[Job]) -> None:
-        """Begin to read what the batch after this one needs and nothing before it has read."""
-        now, later = self._pictures(jobs), self._pictures(following)
-        self.ahead = {key: begun for key, begun in self.ahead.items() if key in now | later}
+        """Begins to read what the batch after this one needs and nothing before it has read."""
+        now, later = self._files(jobs), self._files(following)
+        self.ahead = {key: reading for key, reading in self.ahead.items() if key in now | later}
         for key in later - now - self.ahead.keys():
             if not any((side, *key) in self.cache for side in ("content", "style")):
                 self.ahead[key] = reader.submit(self._decode, *key)
 
-    def _seen(self, job: Job, scale: Scale) -> tuple[Picture, dict[str, Tensor]]:
-        """The photograph at one of the scales, and its features."""
+    def _content_and_features(self, job: Job, scale: Scale) -> tuple[Picture, dict[str, Tensor]]:
+        """Returns the photograph at one of the scales, and its features."""
 
         def make() -> tuple[Picture, dict[str, Tensor]]:
             picture = self._read(job.pair.content.path, self._content_size(job, scale))
@@ -102,8 +102,8 @@ class Inputs:
         return self.cache.get(key, make)
 
     def _targets(self, job: Job, scale: Scale, kind: StyleKind) -> Targets:
-        """What one picture is drawn to."""
-        picture, features = self._seen(job, scale)
+        """Returns what the losses of one pair compare its image with."""
+        picture, features = self._content_and_features(job, scale)
         path = job.pair.content.mask
         mask = None if path is None else self._mask(path, picture.rgb.shape)
 
@@ -121,7 +121,7 @@ class Inputs:
     def _describe(
         self, job: Job, part: StylePart, scale: Scale, size: float, kind: StyleKind, region: str
     ) -> StyleDescription:
-        """What the style loss keeps of a style at one size, or of one of its regions."""
+        """Returns what the style loss keeps of a style at one size, or of one of its regions."""
 
         def make() -> StyleDescription:
             image = self._style_image(job, part.path, scale, size).to(self.device, self.dtype)
@@ -141,7 +141,7 @@ class Inputs:
         return self.cache.get(("style", part.path, shape, *which, *of), make)
 
     def _mask(self, path: Path, shape: Sequence[int]) -> Mask:
-        """The regions of a picture of (…, height, width)."""
+        """Returns the regions of an image of shape (…, height, width)."""
         height, width = shape[-2:]
 
         def make() -> Mask:
@@ -157,14 +157,14 @@ class Inputs:
         return style_colours(style, content, s.preserve_color, s.color_variant)
 
     def _content_size(self, job: Job, scale: Scale) -> int | Shape:
-        """Longest side of the content, or its (height, width)."""
+        """Returns the longest side of the content, or its (height, width)."""
         target = scale.target
         if isinstance(target, float):
             return shapes(job.pair.content, [target], self.settings.upscale)[0]
         return target
 
     def _style_shape(self, job: Job, scale: Scale, size: float) -> int | Shape:
-        """Longest side of the style, or its (height, width)."""
+        """Returns the longest side of the style, or its (height, width)."""
         if self.settings.style_fit == "keep":
             longest = self.settings.style_size_at(scale, job.pair.content.shape)
             return max(1, round(size * longest))
@@ -172,11 +172,11 @@ class Inputs:
         return max(1, round(size * height)), max(1, round(size * width))
 
     def _network(self) -> VGG:
-        """The extractor on this device: a finished fit leaves it on the CPU."""
+        """Returns the network on this device: a finished fit leaves it on the CPU."""
         return self.network.to(self.device, self.dtype)
 
-    def _pictures(self, jobs: Sequence[Job]) -> set[tuple[Path, int | Shape]]:
-        """The files that a batch reads, each with its size."""
+    def _files(self, jobs: Sequence[Job]) -> set[tuple[Path, int | Shape]]:
+        """Returns the files that a batch reads, each with its size."""
         return {
             key
             for job in jobs
@@ -192,8 +192,8 @@ class Inputs:
         }
 
     def _read(self, path: Path, size: int | Shape) -> Picture:
-        begun = self.ahead.pop((path, size), None)
-        return begun.result() if begun else self._decode(path, size)
+        reading = self.ahead.pop((path, size), None)
+        return reading.result() if reading else self._decode(path, size)
 
     def _decode(self, path: Path, size: int | Shape) -> Picture:
         picture = read_picture(path, max_pixels=self.settings.max_pixels)

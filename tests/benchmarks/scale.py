@@ -88,13 +88,13 @@ def timed(name: str, *words: object) -> None:
 def sleep_for_parent(connection: Any, environment: Any, options: Any, parent: Any) -> None:
     """A worker that sleeps as long as a picture's cost says."""
     from nst_lightning.run.pool_worker import BatchBegun, PairFinished, TaskDone
+    from nst_lightning.store.records import Record
 
     while (task := connection.recv()) is not None:
         connection.send(BatchBegun([job.pair.file for job in task.jobs], 1, {}))
         for job in task.jobs:
             time.sleep(naps(job.pair.file))
-            record = {"output": job.pair.file, "status": "done", "seconds": 0.0}
-            connection.send(PairFinished(record))
+            connection.send(PairFinished(Record(output=job.pair.file, status="done")))
         connection.send(TaskDone())
 
 

@@ -1,10 +1,14 @@
 """States of batches in progress: which pairs they belong to, and how they are cut."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nst_lightning.grid.pairs import Pair
 from nst_lightning.grid.sources import Source
@@ -120,6 +124,60 @@ def test_what_others_have_finished_is_swept(jobs: list[Job], tmp_path: Path):
     assert folder.is_dir()
     found.remove_done({("a/s.png", "id-a")}.__contains__)
     assert not folder.exists()
+
+
+LEAVES = st.sampled_from(["images", "scalar", 3, 0.5, None, "text"])
+SHAPES = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.text(max_size=3) | st.integers(), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+def fill(shape: Any, images: Sequence[int]) -> Any:
+    """Put tensors that tell which images they are of into a nested structure."""
+    if shape == "images":
+        return torch.tensor(images)[:, None] * torch.ones(1, 2)
+    if shape == "scalar":
+        return torch.tensor(7.0)
+    if isinstance(shape, dict):
+        return {key: fill(inner, images) for key, inner in shape.items()}
+    if isinstance(shape, (list, tuple)):
+        return type(shape)(fill(inner, images) for inner in shape)
+    return shape
+
+
+def equal(a: Any, b: Any) -> bool:
+    if isinstance(a, torch.Tensor):
+        return isinstance(b, torch.Tensor) and a.equal(b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
+    if isinstance(a, (list, tuple)):  # a slice has lists where tuples were
+        return isinstance(b, (list, tuple)) and len(a) == len(b) and all(map(equal, a, b))
+    return type(a) is type(b) and bool(a == b)
+
+
+@given(data=st.data())
+def test_a_slice_is_the_state_of_those_images(data: st.DataObject):
+    parts = ("state_dict", "optimizer_states", "callbacks", "pictures", "run")
+    shapes = {part: data.draw(SHAPES) for part in parts}
+    size = data.draw(st.integers(1, 5))
+    chosen = data.draw(st.lists(st.integers(0, size - 1), min_size=1, unique=True))
+    again = data.draw(st.lists(st.integers(0, len(chosen) - 1), min_size=1, unique=True))
+
+    def state_of(images: Sequence[int]) -> Any:
+        filled = {part: fill(shape, images) for part, shape in shapes.items()}
+        return {**filled, "random": torch.arange(9), "global_step": 5}
+
+    whole = state_of(range(size))
+    part = sliced(whole, chosen)
+    assert equal(dict(part), state_of(chosen))
+    assert equal(dict(sliced(part, again)), state_of([chosen[k] for k in again]))
+    assert equal(whole, state_of(range(size)))
 
 
 def test_slices_do_not_share_with_the_whole():
