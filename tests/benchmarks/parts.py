@@ -4,6 +4,7 @@ Evaluation with its gradient, and the optimiser, alternating in one process; med
 """
 
 import sys
+from collections.abc import Callable
 from statistics import median
 
 import torch
@@ -30,7 +31,7 @@ def main(size: int = 512, batch: int = 1) -> None:
         image = model.image.detach()
         model.image.grad = value_and_gradient(model.network, model.loss, image, dtype)[1]
 
-    parts = {"evaluation": evaluate, "optimiser": optimizer.step}
+    parts: dict[str, Callable[[], object]] = {"evaluation": evaluate, "optimiser": optimizer.step}
     # Enough rounds before for a full memory of correction pairs.
     paired(parts, 12)
     seconds = {name: median(times) for name, times in paired(parts, 9).items()}

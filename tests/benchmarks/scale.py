@@ -46,8 +46,10 @@ def pretend_done(folder: Path) -> None:
     from nst_lightning.vgg.weights import load_weights
 
     out, settings = folder / "out", build({})
-    sides = (read_sources(folder / side, settings, out) for side in ("contents", "styles"))
-    case = Case(settings, Grid(*sides))
+    contents, styles = (
+        read_sources(folder / side, settings, out) for side in ("contents", "styles")
+    )
+    case = Case(settings, Grid(contents, styles))
     weights = load_weights(settings.weights, settings.network)
     resolved = resolve(settings, choose_device("auto"))
     out.mkdir()
@@ -116,7 +118,7 @@ def simulate(folder: Path, pairs: int, workers: int) -> None:
     from nst_lightning.store.ledger import Ledger
     from nst_lightning.store.records import Record
 
-    pool.work_for_parent = sleep_for_parent
+    setattr(pool, "work_for_parent", sleep_for_parent)  # noqa: B010
     settings = build({})
     source = Source(Path("c.png"), "c", (8, 8))
     jobs = [Job(Pair(source, source, f"{k}.png"), "c", "s", str(k)) for k in range(pairs)]

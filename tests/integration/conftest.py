@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ def start(*words: object) -> "subprocess.Popen[str]":
     )
 
 
-def call(*words: object, **kwargs: object) -> "subprocess.CompletedProcess[str]":
+def call(*words: object, **kwargs: Any) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         command(*words),
         env=ENVIRONMENT,

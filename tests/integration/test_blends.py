@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ MASK = EXAMPLES / "contents" / "coffee.mask.png"
 BRUSH, WOODCUT = (EXAMPLES / "styles" / f"{name}.jpg" for name in ("brush_flow", "woodcut"))
 
 
-def lines(out: Path) -> list[dict]:
+def lines(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
 
 

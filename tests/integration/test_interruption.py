@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def until(path: Path, seconds: float = 90) -> None:
     assert path.exists()
 
 
-def records(out: Path) -> dict[str, dict[str, object]]:
+def records(out: Path) -> dict[str, dict[str, Any]]:
     lines = map(json.loads, (out / "manifest.jsonl").read_text().splitlines())
     return {line["output"]: line for line in lines}
 
@@ -55,7 +56,7 @@ def test_an_interrupted_picture_goes_on_where_it_was(
     found, expected = records(out), records(whole)
     assert found.keys() == expected.keys()
     for name, record in found.items():
-        assert 20 <= record["resumed"][0] < 120  # type: ignore[index]
+        assert 20 <= record["resumed"][0] < 120
         assert record["losses"] == expected[name]["losses"]
         assert (pixels(out / name) == pixels(whole / name)).all()
     assert not list(out.glob(".nst/checkpoints/*"))

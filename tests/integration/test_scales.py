@@ -31,13 +31,14 @@ def distances(made: Path, size: int) -> dict[str, float]:
 
 def test_one_scale_is_the_single_scale_run(nst: Nst, tmp_path: Path):
     made = {}
-    for name, words in {
-        "one": ["--scales", 1],
+    size: list[object] = ["--size", 400, "--steps", 2]
+    cases: dict[str, list[object]] = {
+        "one": [*size, "--scales", 1],
         "list": ["--scales", "400:2"],
-        "auto": [],
-    }.items():
-        size = [] if name == "list" else ["--size", 400, "--steps", 2]
-        run = nst("run", CONTENT, STYLE, "-o", tmp_path / f"{name}.png", *size, *words, "--json")
+        "auto": size,
+    }
+    for name, words in cases.items():
+        run = nst("run", CONTENT, STYLE, "-o", tmp_path / f"{name}.png", *words, "--json")
         assert run.returncode == 0, run.stderr
         made[name] = pixels(tmp_path / f"{name}.png")
     assert (made["one"] == made["list"]).all()

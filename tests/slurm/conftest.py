@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -123,5 +124,5 @@ def nst(*words: object) -> str:
     return shlex.join(map(str, [*NST, *words]))
 
 
-def manifest(out: Path) -> list[dict[str, object]]:
+def manifest(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]

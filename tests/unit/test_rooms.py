@@ -1,5 +1,7 @@
 """Imports point down, in no circle; docs/draw_rooms.py reads them."""
 
+from pathlib import Path
+
 from docs.draw_rooms import all_imports, circles, draw, modules, same_names, upward
 
 KNOWN = modules()
@@ -18,7 +20,7 @@ def test_every_file_name_occurs_once():
     assert same_names(KNOWN) == []
 
 
-def test_every_import_counts(tmp_path):
+def test_every_import_counts(tmp_path: Path):
     package = tmp_path / "nst_lightning"
     for name, text in {
         "__init__.py": "",

@@ -84,7 +84,7 @@ def test_a_switch_can_be_taken_back():
     app = typer.Typer()
 
     @app.command(cls=SettingsCommand)
-    @settings_options()
+    @settings_options()  # type: ignore[untyped-decorator]  # see pyproject: nst_lightning.cli
     def command(given: dict[str, Any]) -> None:
         said.append(given)
 

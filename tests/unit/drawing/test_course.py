@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-import imageio_ffmpeg
+import imageio_ffmpeg  # type: ignore[import-untyped]
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
@@ -64,7 +64,7 @@ def test_a_label_is_shown_as_it_is(name: str):
     axes.plot([0, 1], label=literal(name))
     (text,) = axes.legend().get_texts()
     figure.canvas.draw()
-    shown, is_math = text._preprocess_math(text.get_text())
+    shown, is_math = text._preprocess_math(text.get_text())  # type: ignore[attr-defined]
     assert not is_math
     assert shown.strip() == name
 

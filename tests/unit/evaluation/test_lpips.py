@@ -62,7 +62,7 @@ def test_it_is_the_distance_of_the_paper(home: Path, monkeypatch: pytest.MonkeyP
     wanted = torch.zeros(2)
     for i, (f, g) in enumerate(zip(*features, strict=True)):
         f, g = (x / (x.square().sum(dim=1, keepdim=True) + 1e-8).sqrt() for x in (f, g))
-        weights = metric.metric.net.lins[i].model[-1].weight  # of the paper, in torchmetrics
+        weights: Any = metric.metric.net.lins[i].model[-1].weight  # of the paper, in torchmetrics
         wanted += F.conv2d((f - g).square(), weights).mean(dim=(1, 2, 3))
     assert metric(a, b).tolist() == pytest.approx(wanted.tolist(), rel=1e-4)
     assert metric(a[:1], b[:1]).tolist() == pytest.approx(wanted[:1].tolist(), rel=1e-4)

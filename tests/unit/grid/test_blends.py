@@ -1,6 +1,7 @@
 """Blends of styles: shares, names, identity."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from nst_lightning.layout import LONGEST_NAME
 from nst_lightning.store.fingerprint import style_sha256
 
 
-def style(name: str, **facts: str) -> Source:
+def style(name: str, **facts: Any) -> Source:
     return Source(Path("s") / f"{name}.jpg", name, (30, 40), **facts)
 
 

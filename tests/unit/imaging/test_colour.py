@@ -3,6 +3,7 @@
 import struct
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -156,7 +157,7 @@ def test_rgb_profiles(
     primaries: tuple[tuple[float, float], ...],
     gamma: float,
     name: str,
-    options: dict[str, object],
+    options: dict[str, Any],
     tolerance: float,
 ) -> None:
     swatches().save(tmp_path / name, icc_profile=rgb_profile(primaries, gamma), **options)
@@ -203,7 +204,7 @@ def test_srgb_itself_keeps_every_pixel(tmp_path: Path, profile: bytes) -> None:
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.jpg"])
 def test_gray_profiles(tmp_path: Path, name: str) -> None:
     levels = np.array([0, 20, 80, 128, 200, 255], dtype=np.uint8)
-    options = {"quality": 100} if name == "a.jpg" else {}
+    options: dict[str, Any] = {"quality": 100} if name == "a.jpg" else {}
     swatches("L", levels).save(tmp_path / name, icc_profile=gray_profile(1.8), **options)
     expected = encoded((levels / 255.0) ** 1.8)
     found = middles(read_picture(tmp_path / name), len(levels))
@@ -242,7 +243,7 @@ INKS = {
 @pytest.mark.parametrize(("name", "tolerance"), [("a.tif", 2.5), ("a.jpg", 6.0)])
 def test_cmyk_profiles(tmp_path: Path, name: str, tolerance: float) -> None:
     inks = np.array(list(INKS), dtype=np.uint8) * 255
-    options = {"quality": 100, "subsampling": 0} if name == "a.jpg" else {}
+    options: dict[str, Any] = {"quality": 100, "subsampling": 0} if name == "a.jpg" else {}
     image = swatches("CMYK", inks)
     image.save(tmp_path / name, icc_profile=cmyk_profile(INKS), **options)
     found = middles(read_picture(tmp_path / name), len(inks))

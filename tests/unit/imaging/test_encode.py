@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-import imageio_ffmpeg
+import imageio_ffmpeg  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 import torch
@@ -107,7 +107,9 @@ def test_the_profile_is_that_of_srgb_and_always_the_same(tmp_path: Path, format:
     with Image.open(path) as image:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
     assert "sRGB" in ImageCms.getProfileDescription(profile)
-    assert profile.profile.creation_date.year == 2000
+    made = profile.profile.creation_date
+    assert made is not None
+    assert made.year == 2000
 
 
 @pytest.mark.parametrize(("format", "bits"), [*((f, 8) for f in RESULT_SUFFIXES), ("png", 16)])
@@ -121,13 +123,14 @@ def test_texts_come_back(tmp_path: Path, format: str, bits: int):
 
 
 def test_other_peoples_files_have_no_texts_of_ours(tmp_path: Path):
-    for name, options in {
+    foreign: dict[str, dict[str, Any]] = {
         "a.jpg": {"xmp": b"<x:xmpmeta><dc:title>mine</dc:title></x:xmpmeta>"},
         "b.jpg": {"xmp": b"<nst:texts>{not json</nst:texts>"},
         "c.webp": {"xmp": b"<nst:texts>[1]</nst:texts>"},
         "d.tif": {},
         "e.gif": {},
-    }.items():
+    }
+    for name, options in foreign.items():
         Image.new("RGB", (8, 8)).save(tmp_path / name, **options)
         assert read_metadata(tmp_path / name) == {}
 

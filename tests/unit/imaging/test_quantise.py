@@ -15,7 +15,9 @@ def noise(*shape: int) -> torch.Tensor:
 
 def test_sixteen_bits_are_rounded_to_the_nearest_level():
     values = torch.cat([noise(2000), torch.tensor([0.0, 1.0, -0.3, 1.7])])
-    exact = [round(min(max(Fraction(v), 0), 1) * 65535) for v in values.tolist()]
+    exact = [
+        round(min(max(Fraction(v), Fraction(0)), Fraction(1)) * 65535) for v in values.tolist()
+    ]
     assert to_levels(values.view(1, 1, -1), 16).flatten().tolist() == exact
 
 

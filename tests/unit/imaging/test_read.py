@@ -6,7 +6,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -77,7 +77,7 @@ def chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", crc)
 
 
-def tiff(path: Path, samples: np.ndarray, photometric: int, order: str = "<") -> Path:
+def tiff(path: Path, samples: np.ndarray, photometric: int, order: Literal["<", ">"] = "<") -> Path:
     """An uncompressed TIFF of one strip."""
     height, width = samples.shape[:2]
     bands = samples.shape[2] if samples.ndim == 3 else 1
@@ -611,7 +611,7 @@ def whole_file(path: Path, options: dict[str, Any]) -> bytes:
     exif[0x0112] = 6
     exif[0x010E] = "a description"
     noise = RNG.integers(0, 256, (40, 50, 3), dtype=np.uint8)
-    extra = {} if path.suffix in (".gif", ".bmp") else {"exif": exif}
+    extra: dict[str, Any] = {} if path.suffix in (".gif", ".bmp") else {"exif": exif}
     Image.fromarray(noise).save(path, **extra, **options)
     return path.read_bytes()
 

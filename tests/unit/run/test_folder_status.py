@@ -22,11 +22,14 @@ from nst_lightning.store.ledger import Ledger
 from nst_lightning.store.records import Record
 
 
+def sources(*names: str) -> list[Source]:
+    return [Source(Path(name), name, (8, 8)) for name in names]
+
+
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     """Two contents in three styles are wanted; one is done, one has failed."""
-    sides = [[Source(Path(n), n, (8, 8)) for n in names] for names in (("a", "b"), ("x", "y", "z"))]
-    write_expected(tmp_path, [Case(build({}), Grid(*sides))])
+    write_expected(tmp_path, [Case(build({}), Grid(sources("a", "b"), sources("x", "y", "z")))])
     ledger = Ledger(tmp_path)
     ledger.append(Record(output="a/x.png", status="done", seconds=10.0))
     ledger.append(Record(output="a/y.png", status="failed", reason="torn"))
@@ -100,8 +103,8 @@ def test_lists_of_pairs_are_wanted_as_they_are(tmp_path: Path):
 
 
 def test_results_of_another_format(tmp_path: Path):
-    sides = [[Source(Path(n), n, (8, 8)) for n in names] for names in (("a",), ("x.y", "z", "v"))]
-    write_expected(tmp_path, [Case(build({"format": "tiff"}), Grid(*sides, "tif"))])
+    grid = Grid(sources("a"), sources("x.y", "z", "v"), "tif")
+    write_expected(tmp_path, [Case(build({"format": "tiff"}), grid)])
     Ledger(tmp_path).append(Record(output="a/x.y.tif", status="done", seconds=10.0))
     display = HeartbeatDisplay(tmp_path, Place(), Silent())
     display.batch(["a/z"], 100, {})

@@ -13,7 +13,7 @@ from nst_lightning.grid.sources import Source
 from nst_lightning.imaging.read import Picture, load_image
 from nst_lightning.run.inputs import Inputs
 from nst_lightning.settings import Scale, build
-from nst_lightning.store.output import Job
+from nst_lightning.store.job import Job
 
 SIDE = 12
 
@@ -43,6 +43,7 @@ def test_a_start_of_more_pixels_than_the_limit_is_refused(tmp_path: Path):
 def test_a_raised_limit_counts_where_the_start_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    assert load_image.__kwdefaults__ is not None
     usual = {**load_image.__kwdefaults__, "max_pixels": 50}
     monkeypatch.setattr(load_image, "__kwdefaults__", usual)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)  # Pillow refuses from twice as many on

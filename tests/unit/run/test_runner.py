@@ -33,11 +33,15 @@ def make(root: Path, steps: int, most: int = 9, overwrite: bool = False, part: s
             if len(made) == most:
                 stop.raised(15)
 
-    sides = (read_sources(root / side, settings, out) for side in ("contents", "styles"))
-    cases = [Case(settings, Grid(*sides))]
+    contents, styles = (read_sources(root / side, settings, out) for side in ("contents", "styles"))
+    cases = [Case(settings, Grid(contents, styles))]
+
+    def ready() -> None:
+        write_expected(out, cases)
+
     run(
         cases, out, Impatient(), stop, ledger=Ledger(out, part), overwrite=overwrite,
-        ready=lambda: write_expected(out, cases) and None,
+        ready=ready,
     )  # fmt: skip
 
 

@@ -124,9 +124,9 @@ def test_many_fingerprints_are_those_of_one_by_one():
 
 
 def test_how_a_result_is_written_counts_where_it_changes_the_file():
-    neutral = {"format": "png", "quality": 50, "bit_depth": 8, "dither": False}
+    neutral: dict[str, Any] = {"format": "png", "quality": 50, "bit_depth": 8, "dither": False}
     assert of(**neutral, keep_exif=False, finish="none") == of()
-    others = [
+    others: list[dict[str, Any]] = [
         {"format": "jpeg"}, {"format": "jpeg", "quality": 50}, {"format": "webp"},
         {"format": "tiff"}, {"bit_depth": 16}, {"format": "tiff", "bit_depth": 16},
         {"dither": True}, {"keep_exif": True}, {"finish": "detail"},

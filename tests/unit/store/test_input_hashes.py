@@ -9,6 +9,7 @@ import pytest
 
 from nst_lightning.layout import INPUT_HASHES
 from nst_lightning.store import input_hashes as module
+from nst_lightning.store.fingerprint import file_sha256
 from nst_lightning.store.input_hashes import InputHashes
 
 
@@ -16,7 +17,7 @@ from nst_lightning.store.input_hashes import InputHashes
 def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files that were read."""
     seen: list[Path] = []
-    whole = module.file_sha256
+    whole = file_sha256
 
     def watch(path: Path) -> str:
         seen.append(path)

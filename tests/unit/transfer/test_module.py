@@ -3,6 +3,7 @@
 import shutil
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import pytest
@@ -25,7 +26,7 @@ def picture(seed: int, batch: int = 1, side: int = 24) -> Tensor:
     return torch.nn.functional.avg_pool2d(rough, 3, 1, 1)
 
 
-def fit(model: StyleTransfer, **trainer: object) -> L.Trainer:
+def fit(model: StyleTransfer, **trainer: Any) -> L.Trainer:
     made = L.Trainer(
         max_epochs=1,
         accelerator="cpu",
@@ -43,14 +44,15 @@ def fit(model: StyleTransfer, **trainer: object) -> L.Trainer:
 def test_a_step_is_one_evaluation(optimizer: str, monkeypatch: pytest.MonkeyPatch):
     settings = TransferSettings(steps=7, optimizer=optimizer, **SMALL)
     model = StyleTransfer(picture(0), picture(1), settings)
-    calls = []
+    calls: list[int] = []
     forward_pass = model.network.forward_pass
     before = float(model.evaluate(model.image)["total"].detach())
-    monkeypatch.setattr(
-        model.network,
-        "forward_pass",
-        lambda *given, **named: calls.append(1) or forward_pass(*given, **named),
-    )
+
+    def counted(*given: Any, **named: Any) -> Any:
+        calls.append(1)
+        return forward_pass(*given, **named)
+
+    monkeypatch.setattr(model.network, "forward_pass", counted)
     trainer = fit(model)
     assert len(calls) == trainer.global_step == 7
     assert float(trainer.callback_metrics["loss"]) > 0
@@ -232,7 +234,7 @@ def test_pictures_stop_one_by_one_when_they_no_longer_improve():
 
 
 def test_low_precision_that_stands_still_gives_way_to_float32():
-    def run(**changes: object) -> StyleTransfer:
+    def run(**changes: Any) -> StyleTransfer:
         settings = TransferSettings(steps=45, **{**SMALL, **changes})
         model = StyleTransfer(picture(0), picture(1), settings)
         fit(model, precision="bf16-mixed")

@@ -1,5 +1,7 @@
 """The gradient without autograd, against autograd on the same network."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -17,7 +19,7 @@ def pictures(seed: int, *shape: int, dtype: torch.dtype = torch.float64) -> Tens
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
 
 
-def module(dtype: torch.dtype = torch.float64, **changes: object) -> StyleTransfer:
+def module(dtype: torch.dtype = torch.float64, **changes: Any) -> StyleTransfer:
     fixed = {"weights": "random", "style_layers": LAYERS, "content_layers": "relu2_1,relu4_2=0.3"}
     settings = TransferSettings(**{**fixed, "style_weight": 1e3, **changes})
     network = build_network(settings).to(dtype)
@@ -52,7 +54,7 @@ def distance(a: Tensor, b: Tensor) -> float:
     ],
 )
 @pytest.mark.parametrize("recompute", [False, True])
-def test_it_is_autograds(changes: dict[str, object], recompute: bool):
+def test_it_is_autograds(changes: dict[str, Any], recompute: bool):
     model = module(**changes)
     image = pictures(3, 2, 3, 37, 45)
     expected, slope = by_autograd(model, image)
@@ -163,8 +165,11 @@ def test_at_the_target_a_normalized_gradient_is_zero():
 
 def test_relative_to_the_energy():
     """Features of zero cost what the weights say, in any network."""
-    layers = {"style_layers": "relu1_1=2,relu3_1=0.5", "content_layers": "relu2_1"}
-    for other in ({}, {"network": "vgg16"}, {"style_loss": "wasserstein"}, {"gram": "titu1994"}):
+    layers: dict[str, Any] = {"style_layers": "relu1_1=2,relu3_1=0.5", "content_layers": "relu2_1"}
+    others: list[dict[str, Any]] = [
+        {}, {"network": "vgg16"}, {"style_loss": "wasserstein"}, {"gram": "titu1994"},
+    ]  # fmt: skip
+    for other in others:
         model = module(weighting="energy", **layers, **other)
         zeros = {
             layer: torch.zeros_like(value)

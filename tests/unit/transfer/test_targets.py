@@ -1,5 +1,7 @@
 """Blends and regions: what a picture is drawn to."""
 
+from typing import Any
+
 import lightning as L
 import pytest
 import torch
@@ -34,7 +36,7 @@ def fit(model: StyleTransfer) -> StyleTransfer:
     return model
 
 
-def model(styles: Tensor | list[Style], mask: Mask | None = None, **changes: object):
+def model(styles: Tensor | list[Style], mask: Mask | None = None, **changes: Any) -> StyleTransfer:
     settings = TransferSettings(**{"steps": 6, **SMALL, **changes})
     return StyleTransfer(picture(0), styles, settings, mask=mask)
 
@@ -167,7 +169,12 @@ def test_the_average_is_that_of_a_literal_loop():
     made = model(picture(1), optimizer="adam", average=0.8, steps=5)
     seen = [made.image.detach().clone()]
     step = made.training_step
-    made.training_step = lambda *a: (step(*a), seen.append(made.image.detach().clone()))[0]  # type: ignore[method-assign]
+
+    def noted(batch: Any, batch_idx: int) -> None:
+        step(batch, batch_idx)
+        seen.append(made.image.detach().clone())
+
+    made.training_step = noted  # type: ignore[method-assign]
     fit(made)
     value, accumulated = torch.zeros_like(seen[0]), 1.0
     for one in seen:

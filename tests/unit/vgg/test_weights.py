@@ -275,7 +275,7 @@ def torchvision_state(network: str) -> dict[str, Tensor]:
 def test_imagenet_goes_through_torchvision(
     network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    from torchvision.models import VGG16_Weights, VGG19_Weights
+    from torchvision.models import VGG16_Weights, VGG19_Weights  # type: ignore[import-untyped]
 
     asked: list[tuple[Any, dict[str, Any]]] = []
 
