@@ -75,10 +75,11 @@ def safe_name(text: str) -> str:
     `LONGEST_NAME` bytes. Text that is such a name stays as it is; all other ends in a hash of it,
     so that names of different texts differ.
     """
-    plain = _UNSAFE.sub("-", text).lstrip(".")
+    plain = _UNSAFE.sub("-", text)
     data = plain.encode("utf-8", "surrogateescape")
-    if plain == text and 0 < len(data) <= LONGEST_NAME:
+    if plain == text and 0 < len(data) <= LONGEST_NAME and not text.startswith("."):
         return text
+    data = data.lstrip(b".-")
     end = f"-{short_hash(text)}"
     return (data[: LONGEST_NAME - len(end)].decode("utf-8", "ignore") or "unnamed") + end
 

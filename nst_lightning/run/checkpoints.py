@@ -66,8 +66,8 @@ class Checkpoints:
             OSError: the folder cannot be written.
         """
         batch = SavedBatch(self.path(jobs).parent, tuple(map(identity, jobs)))
+        check_inside(self.out, batch.folder)
         if batch not in self.saved:
-            check_inside(self.out, batch.folder)
             text = json.dumps(batch.pairs, ensure_ascii=False, indent=1)
             write_text(batch.folder / CHECKPOINT_PAIRS, text + "\n")
             self.saved.append(batch)

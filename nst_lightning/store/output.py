@@ -114,7 +114,10 @@ class Finished:
         """Whether the file in a job's place is its finished picture."""
         path = self.out / job.pair.output
         fingerprint, size = self.known.get(job.pair.file, ("", 0))
-        whole = fingerprint and size == path.stat().st_size
+        try:
+            whole = fingerprint and size == path.stat().st_size
+        except FileNotFoundError:  # a link to nothing
+            return False
         if whole and fingerprint == job.fingerprint:
             return True
         record = record_in_picture(path)

@@ -7,10 +7,10 @@ from nst_lightning.errors import UserError
 from nst_lightning.files import files_and_links
 from nst_lightning.layout import (
     BLENDS,
-    GALLERY,
     MANIFEST,
     OF_THE_FOLDER,
     STATE,
+    WRITTEN_BY_REPORTS,
     is_extra,
     is_report,
     own_folder,
@@ -43,12 +43,14 @@ def owned_files(out: Path) -> list[Path]:
             own_folders.add(own_folder(result))
             folders.update(folder for folder in result.parents if out in folder.parents)
 
+    small_copies = {out / folder for folder in WRITTEN_BY_REPORTS}
+
     def is_owned(file: Path) -> bool:
         return (
             file in results
             or (file.parent in own_folders and is_extra(file.name))
             or (file.parent in folders and is_report(file.name))
-            or (out / GALLERY in file.parents and file.suffix == ".jpg")
+            or (not small_copies.isdisjoint(file.parents) and file.suffix == ".jpg")
             or (file.parent == out / BLENDS and is_swatch(file))
             or out / STATE in file.parents
             or (file.parent == out and file.name in OF_THE_FOLDER)

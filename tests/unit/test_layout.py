@@ -1,9 +1,15 @@
 """The names of an output folder, and names that are made from inputs."""
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from PIL import Image
+from typer.testing import CliRunner
 
+from nst_lightning.cli.app import app
 from nst_lightning.layout import (
     LONGEST_NAME,
     curves_name,
@@ -79,3 +85,15 @@ def test_what_belongs_to_one_result_is_known_by_its_name() -> None:
         assert is_extra(name)
     for other in ("step-7.png", "step-x.png", "progress.avi", "notes.txt", ".step-0001.png"):
         assert not is_extra(other)
+
+
+def test_the_file_that_run_writes_by_default_is_no_hidden_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("...png", "s.png"):
+        Image.new("RGB", (8, 8)).save(name, "PNG")
+    planned = CliRunner().invoke(app, ["run", "...png", "s.png", "--dry-run", "--json"])
+    (output,) = json.loads(planned.stdout)["outputs"]
+    assert output.startswith("s-")
+    assert output.endswith(".png")

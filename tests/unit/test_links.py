@@ -206,3 +206,13 @@ def test_results_behind_a_link_still_count(grid: list[str], tmp_path: Path):
     (tmp_path / "out" / "a").rename(tmp_path / "moved")
     link(tmp_path / "out" / "a", tmp_path / "moved")
     assert CliRunner().invoke(app, grid).exit_code == 0
+
+
+def test_a_link_to_nothing_is_no_result(grid: list[str], tmp_path: Path):
+    result = tmp_path / "out" / "a" / "s0.png"
+    assert CliRunner().invoke(app, grid).exit_code == 0
+    result.unlink()
+    link(result, tmp_path / "gone.png")
+    assert CliRunner().invoke(app, grid).exit_code == 0
+    assert not result.is_symlink()
+    assert not (tmp_path / "gone.png").exists()

@@ -89,6 +89,14 @@ def test_pairs(tmp_path: Path):
         blended_columns("pairs", [A, style("d/c"), style("d-c")], tmp_path)
 
 
+def test_long_names_of_pairs_are_shortened(tmp_path: Path):
+    made = blended_columns(
+        "pairs", [style("a" * 200), style("b" * 200), style("c" * 200)], tmp_path
+    )
+    assert all(len(source.name) == len(source.path.stem) <= LONGEST_NAME for source in made)
+    assert len({source.name for source in made}) == 3
+
+
 def from_file(tmp_path: Path, text: str) -> list[Source]:
     file = tmp_path / "blends.yaml"
     file.write_text(text)

@@ -53,6 +53,16 @@ def test_a_batch_goes_on_as_it_was(jobs: list[Job], tmp_path: Path):
     assert found.load(jobs) == (None, False)
 
 
+def test_no_state_is_saved_through_a_link(jobs: list[Job], tmp_path: Path):
+    out = tmp_path / "out"
+    keep(out, jobs)
+    folder = Checkpoints(out).path(jobs).parent
+    folder.rename(tmp_path / "moved")
+    folder.symlink_to(tmp_path / "moved", target_is_directory=True)
+    with pytest.raises(OSError, match="is a link that leads out"):
+        Checkpoints(out).announce(jobs)
+
+
 def test_some_pictures_of_a_batch_go_on_without_the_others(jobs: list[Job], tmp_path: Path):
     keep(tmp_path, jobs)
     kept, _ = Checkpoints(tmp_path).load([jobs[2], jobs[0]])
