@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from nst_lightning.errors import UserError
-from nst_lightning.formats import FORMATS, RESULT_SUFFIXES
+from nst_lightning.formats import result_format, result_suffixes
 from nst_lightning.grid.blends import blend_source, parse_blend, shares
 from nst_lightning.grid.masks import check_found, find_masks, mask_problem, with_mask
 from nst_lightning.grid.pairs import Case, Pair
@@ -26,7 +26,7 @@ from .work import show_plan
 
 def format_of(file: Path) -> dict[str, str]:
     """The format that a file's name asks for, as a setting; {} where there is none of the kind."""
-    name = FORMATS.get(file.suffix.lower())
+    name = result_format(file)
     return {"format": name} if name else {}
 
 
@@ -38,10 +38,9 @@ def check_suffix(file: Path, settings: BatchSettings) -> None:
     """
     named = format_of(file).get("format")
     if named is None:
-        known = ", ".join(f".{suffix}" for suffix in RESULT_SUFFIXES.values())
         raise UserError(
-            f"{file}: does not say which format it is to have; name one that ends in {known} with "
-            "--out."
+            f"{file}: does not say which format it is to have; name one that ends in "
+            f"{', '.join(result_suffixes())} with --out."
         )
     if named != settings.format:
         raise UserError(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     __version__: str
     from nst_lightning.errors import UserError as UserError
     from nst_lightning.imaging.mask import read_mask as read_mask
-    from nst_lightning.imaging.read import load_image as load_image
+    from nst_lightning.imaging.reading import load_image as load_image
     from nst_lightning.settings import TransferSettings as TransferSettings
     from nst_lightning.transfer.module import StyleTransfer as StyleTransfer
     from nst_lightning.transfer.targets import Style as Style
@@ -28,7 +28,7 @@ _EXPORTS = {
     "StyleTransfer": "nst_lightning.transfer.module",
     "TransferSettings": "nst_lightning.settings",
     "UserError": "nst_lightning.errors",
-    "load_image": "nst_lightning.imaging.read",
+    "load_image": "nst_lightning.imaging.reading",
     "read_mask": "nst_lightning.imaging.mask",
 }
 __all__ = [

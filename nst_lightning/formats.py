@@ -1,23 +1,75 @@
-"""What can be said of a picture format before any file is opened. Imports no torch."""
+"""The file formats of images, what each can hold, and which are known but not supported.
 
+This is the one place for such facts; it imports no torch.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 MAX_PIXELS: int = 178_956_970
-"""Pictures of more pixels are refused as decompression bombs: Pillow's own limit."""
+"""Images of more pixels are refused as decompression bombs: Pillow's own limit."""
 
-SUFFIXES: frozenset[str] = frozenset(
-    {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
-)
-"""The suffixes, in lower case, of the formats that can be read."""
+ResultFormat = Literal["png", "jpeg", "webp", "tiff"]
+"""The formats in which results are written: those of `RESULT_FORMATS`."""
 
-RESULT_SUFFIXES: dict[str, str] = {"png": "png", "jpeg": "jpg", "webp": "webp", "tiff": "tif"}
-"""The suffix, without its dot, of results in each format that is written."""
+FilmFormat = Literal["gif", "mp4", "webp"]
+"""The formats of films, by their suffix; `drawing/films.py` writes them."""
 
-FORMATS: dict[str, str] = {f".{suffix}": name for name, suffix in RESULT_SUFFIXES.items()} | {
-    ".jpeg": "jpeg",
-    ".tiff": "tiff",
+
+@dataclass(frozen=True)
+class ImageFormat:
+    """A file format that can be read, and perhaps written."""
+
+    label: str
+    """How people write its name."""
+    suffixes: tuple[str, ...]
+    """In lower case, with the dot; results get the first."""
+    magic: bytes
+    """A regular expression for the first bytes of a file."""
+    bits: tuple[int, ...] = ()
+    """Bits a channel that results can have; none where the format is only read."""
+    alpha: bool = True
+    """Whether results can be transparent."""
+    lossy: bool = False
+    """Whether a file may hold other colours than were put into it."""
+    longest_side: int = 2**31 - 1
+    """Pixels that a side can have."""
+    in_browsers: bool = True
+    """Whether browsers show it."""
+    text_bytes: int | None = None
+    """Room for an XMP packet; None where there is enough for any."""
+
+
+FORMATS: dict[str, ImageFormat] = {
+    "png": ImageFormat("PNG", (".png",), rb"\x89PNG", bits=(8, 16)),
+    "jpeg": ImageFormat(
+        "JPEG", (".jpg", ".jpeg"), rb"\xff\xd8\xff", bits=(8,), alpha=False, lossy=True,
+        longest_side=65_500, text_bytes=65_000,
+    ),
+    "webp": ImageFormat(
+        "WebP", (".webp",), rb"RIFF....WEBP", bits=(8,), lossy=True, longest_side=16_383
+    ),
+    "tiff": ImageFormat(
+        "TIFF", (".tif", ".tiff"), rb"II[*+]\0|MM\0[*+]", bits=(8, 16), in_browsers=False
+    ),
+    "bmp": ImageFormat("BMP", (".bmp",), rb"BM"),
+    "gif": ImageFormat("GIF", (".gif",), rb"GIF8"),
+}  # fmt: skip
+"""Every format that can be read, by the name that Pillow has for it, in lower case."""
+
+RESULT_FORMATS: dict[str, ImageFormat] = {
+    name: known for name, known in FORMATS.items() if known.bits
 }
-"""The format that a suffix, in lower case, stands for."""
+"""The formats of results, by the name that the setting `format` has for them."""
+
+LOSSY: tuple[str, ...] = tuple(name for name, known in RESULT_FORMATS.items() if known.lossy)
+"""The formats of results that have a quality."""
+
+READABLE_SUFFIXES: frozenset[str] = frozenset(
+    suffix for known in FORMATS.values() for suffix in known.suffixes
+)
+"""The suffixes of the formats that can be read."""
 
 _RAW = """
 .3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .iiq .kdc .mef .mos .mrw .nef .nrw .orf .pef .raf
@@ -30,10 +82,33 @@ _OTHERS = """
 """
 
 CAMERA_RAW: frozenset[str] = frozenset(_RAW.split())
-"""Raw camera files: many look like a TIFF whose first page is a mere thumbnail."""
+"""The suffixes of raw camera files: many look like a TIFF whose first page is a mere thumbnail."""
 
-OTHER_PICTURES: frozenset[str] = CAMERA_RAW | frozenset(_OTHERS.split())
-"""The suffixes of pictures in formats that are known but not supported, so that they are named."""
+UNSUPPORTED_SUFFIXES: frozenset[str] = CAMERA_RAW | frozenset(_OTHERS.split())
+"""The suffixes of formats that are known but not supported, so that they are named."""
 
-FilmFormat = Literal["gif", "mp4", "webp"]
-"""The formats of films, by their suffix; `drawing/films.py` writes them."""
+UNSUPPORTED_MAGIC: dict[str, bytes] = {
+    "HEIC": rb"....ftyp(hei[cxms]|hevc|mif1|msf1)",
+    "AVIF": rb"....ftypavi[fs]",
+    "CR3": rb"....ftypcrx ",
+    "JPEG XL": rb"\xff\x0a|\0\0\0\x0cJXL ",
+    "JPEG 2000": rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51",
+    "Photoshop": rb"8BPS",
+    "OpenEXR": rb"v/1\x01",
+    "Radiance HDR": rb"#\?RADIANCE",
+    "PDF": rb"%PDF",
+    "PostScript": rb"%!PS",
+    "SVG": rb"<svg",
+}
+"""A regular expression for the first bytes of formats that are not supported, by their names."""
+
+
+def result_format(path: Path) -> str | None:
+    """Returns the name of the result format that a file's suffix stands for, None for another."""
+    suffix = path.suffix.lower()
+    return next((name for name, one in RESULT_FORMATS.items() if suffix in one.suffixes), None)
+
+
+def result_suffixes() -> tuple[str, ...]:
+    """Returns the suffix of results in each format, with the dot."""
+    return tuple(one.suffixes[0] for one in RESULT_FORMATS.values())

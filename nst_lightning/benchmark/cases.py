@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nst_lightning.benchmark.rivals import TutorialLoop, bare_network
 from nst_lightning.benchmark.timing import median_ratio, paired, peak_flops, seconds_of
-from nst_lightning.imaging.read import load_image
+from nst_lightning.imaging.reading import load_image
 from nst_lightning.imaging.resize import resize
 from nst_lightning.run.cost import step_flops
 from nst_lightning.run.devices import DTYPES, choose_device

@@ -5,7 +5,7 @@ from typing import Any, cast
 import lightning as L
 from torch import Tensor
 
-from nst_lightning.imaging.write import to_uint8
+from nst_lightning.imaging.levels import to_levels
 from nst_lightning.transfer.module import StyleTransfer
 
 FRAMES = 60
@@ -30,7 +30,7 @@ class Film(L.Callback):
         self.step += 1
         if self.step in self.steps:
             image = cast(StyleTransfer, module).picture()
-            self.frames.append(to_uint8(image.nan_to_num()).cpu())
+            self.frames.append(to_levels(image.nan_to_num()).cpu())
 
     def state_dict(self) -> dict[str, Any]:
         return {"step": self.step, "frames": self.frames}

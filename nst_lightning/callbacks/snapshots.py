@@ -7,7 +7,8 @@ from typing import Any, cast
 import lightning as L
 from torch import Tensor
 
-from nst_lightning.imaging.write import to_uint8, write_png
+from nst_lightning.imaging.levels import to_levels
+from nst_lightning.imaging.writing import write_image
 from nst_lightning.layout import snapshot_name
 from nst_lightning.transfer.module import StyleTransfer
 
@@ -21,7 +22,7 @@ class Snapshots(L.Callback):
         first: K; 0 saves none.
         at: further steps.
         offset: steps of earlier scales.
-        write: takes a path and an 8-bit image (3, H, W); by default `write_png` there and then.
+        write: takes a path and an 8-bit image (3, H, W); by default `write_image` there and then.
     """
 
     def __init__(
@@ -31,7 +32,7 @@ class Snapshots(L.Callback):
         first: int = 0,
         at: Collection[int] = (),
         offset: int = 0,
-        write: Callable[[Path, Tensor], object] = write_png,
+        write: Callable[[Path, Tensor], object] = write_image,
     ) -> None:
         self.folders = folders
         self.every = every
@@ -50,6 +51,6 @@ class Snapshots(L.Callback):
     ) -> None:
         step = self.offset + index + 1
         if self.due(step):
-            images = to_uint8(cast(StyleTransfer, module).picture()).cpu()
+            images = to_levels(cast(StyleTransfer, module).picture()).cpu()
             for folder, image in zip(self.folders, images, strict=True):
                 self.write(folder / snapshot_name(step), image)

@@ -11,7 +11,7 @@ from PIL.PngImagePlugin import PngInfo
 from nst_lightning.drawing.thumbnails import flattened
 from nst_lightning.errors import UserError
 from nst_lightning.files import atomic_file, file_state
-from nst_lightning.imaging.header import read_metadata
+from nst_lightning.imaging.metadata import read_metadata
 
 SIDE = 256
 

@@ -7,8 +7,8 @@ from PIL import Image
 
 from nst_lightning.errors import UserError
 from nst_lightning.files import atomic_file
-from nst_lightning.imaging.decode import decode
-from nst_lightning.imaging.header import picture_size
+from nst_lightning.imaging.decoding import decode
+from nst_lightning.imaging.metadata import image_size
 from nst_lightning.settings.sizes import fit
 
 Size = tuple[int, int]
@@ -48,7 +48,7 @@ def small_copy(picture: Path, copy: Path, longest: int, *, max_pixels: int) -> S
             with atomic_file(copy) as file:
                 file.write(data.getbuffer())
     try:
-        height, width = picture_size(copy)
+        height, width = image_size(copy)
     except UserError:
         return None
     return width, height

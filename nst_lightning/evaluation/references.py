@@ -12,8 +12,8 @@ from nst_lightning.evaluation.feature_extractor import FeatureExtractor, Feature
 from nst_lightning.evaluation.style_metrics import colour_histogram, style_root
 from nst_lightning.evaluation.subject import Subject
 from nst_lightning.grid.sources import Shape
-from nst_lightning.imaging.header import picture_size
-from nst_lightning.imaging.read import load_image
+from nst_lightning.imaging.metadata import image_size
+from nst_lightning.imaging.reading import load_image
 from nst_lightning.imaging.resize import resize
 from nst_lightning.losses.style_kind import weighted_mean
 from nst_lightning.run.tensor_cache import TensorCache
@@ -101,7 +101,7 @@ class References:
     def read_shape(self, subject: Subject) -> Shape | None:
         """Returns (height, width) of a result; None where it cannot be read."""
         path, most = subject.path, subject.max_pixels
-        return self._attempt(path, lambda: picture_size(path, max_pixels=most))
+        return self._attempt(path, lambda: image_size(path, max_pixels=most))
 
     def read_result(self, subject: Subject) -> Tensor | None:
         """Returns a result, (1, 3, H, W) on the CPU; None where it cannot be read."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nst_lightning.errors import UserError
-from nst_lightning.formats import OTHER_PICTURES, RESULT_SUFFIXES, SUFFIXES
-from nst_lightning.imaging.header import picture_size
+from nst_lightning.formats import READABLE_SUFFIXES, UNSUPPORTED_SUFFIXES, result_suffixes
+from nst_lightning.imaging.metadata import image_size
 from nst_lightning.layout import MANIFEST, safe_name, short_hash
 from nst_lightning.settings import BatchSettings
 from nst_lightning.settings.sizes import Target, fit
@@ -73,9 +73,8 @@ def find_pictures(where: Path, *, recursive: bool, skip: Path) -> list[Path]:
         raise UserError(f"{where}: cannot be read ({error.strerror}).") from None
     if not found:
         deeper = "" if recursive else " (sub-folders are read with --recursive)"
-        raise UserError(
-            f"{where}: holds no pictures{deeper}; supported are {', '.join(sorted(SUFFIXES))}."
-        )
+        known = ", ".join(sorted(READABLE_SUFFIXES))
+        raise UserError(f"{where}: holds no pictures{deeper}; supported are {known}.")
     return found
 
 
@@ -99,7 +98,7 @@ def walk(folder: Path, *, recursive: bool, skip: Path) -> Iterator[Path]:
         seen.add(here.resolve())
         stems = {Path(name).stem for name in files}
         for name in files:
-            known = Path(name).suffix.lower() in SUFFIXES | OTHER_PICTURES
+            known = Path(name).suffix.lower() in READABLE_SUFFIXES | UNSUPPORTED_SUFFIXES
             is_mask = name.endswith(MASK) and name.removesuffix(MASK) in stems
             if known and not is_mask and not name.startswith("."):
                 yield here / name
@@ -121,12 +120,12 @@ def read_sources(where: Path, settings: BatchSettings, out: Path) -> list[Source
 def read_source(path: Path, name: str, settings: BatchSettings) -> Source:
     """One picture, measured from its header."""
     try:
-        return Source(path, name, picture_size(path, max_pixels=settings.max_pixels))
+        return Source(path, name, image_size(path, max_pixels=settings.max_pixels))
     except UserError as error:
         return Source(path, name, None, str(error))
 
 
-ENDS = (*(f".{suffix}" for suffix in RESULT_SUFFIXES.values()), ".yaml", ".jsonl")
+ENDS = (*result_suffixes(), ".yaml", ".jsonl")
 
 
 def output_names(paths: Sequence[Path]) -> dict[Path, str]:

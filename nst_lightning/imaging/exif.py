@@ -1,12 +1,12 @@
 """The EXIF of a photograph that may be handed on: when, with what and where. Imports no torch."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 from PIL.ExifTags import GPS, IFD, Base
 
+from nst_lightning.imaging.metadata import Exif
 from nst_lightning.imaging.opening import load, opened
 
 _FIRST = (Base.Make, Base.Model, Base.DateTime)
@@ -26,13 +26,11 @@ _CAMERA = (
 _LONGEST = 1000
 """Bytes of one value, so that all of them fit into a JPEG, which has room for 64 KiB."""
 
-Kept = Mapping[int, Any]
-"""Tag → value; under `IFD.Exif` and `IFD.GPSInfo` another such mapping."""
 
+def read_exif(path: Path, *, max_pixels: int) -> Exif:
+    """Reads date, camera (make, model, lens, exposure) and GPS position of an image.
 
-def read_exif(path: Path, *, max_pixels: int) -> Kept:
-    """Date, camera (make, model, lens, exposure) and GPS position of a picture; {} without EXIF
-    or with one that is damaged.
+    They are {} without EXIF or with one that is damaged.
 
     Orientation, size, thumbnail, maker notes, owner and serial numbers are not among them.
 
@@ -62,8 +60,8 @@ def read_exif(path: Path, *, max_pixels: int) -> Kept:
     return kept
 
 
-def to_bytes(kept: Kept) -> bytes:
-    """The EXIF block that JPEG, WebP and PNG hold, with its `Exif` mark; b"" for nothing."""
+def exif_block(kept: Exif) -> bytes:
+    """Returns the block that JPEG, WebP and PNG hold, with its `Exif` mark; b"" for nothing."""
     if not kept:
         return b""
     exif = Image.Exif()
@@ -73,9 +71,9 @@ def to_bytes(kept: Kept) -> bytes:
 
 
 def _can_be_written(tag: int, value: Any, where: IFD | None) -> bool:
-    """Whether a value is of a kind that its tag can have: cameras write all sorts of things."""
+    """Returns whether a tag can have such a value: cameras write all sorts of things."""
     try:
-        block = to_bytes({tag: value} if where is None else {int(where): {tag: value}})
+        block = exif_block({tag: value} if where is None else {int(where): {tag: value}})
     except Exception:  # Pillow lets out struct.error, TypeError, ValueError and others
         return False
     return len(block) <= _LONGEST

@@ -1,4 +1,4 @@
-"""Masks: pictures whose flat colours say which region a pixel is in."""
+"""Masks: images whose flat colours say which region a pixel is in."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +9,10 @@ from torch import Tensor
 
 from nst_lightning.errors import UserError
 from nst_lightning.formats import MAX_PIXELS
-from nst_lightning.imaging.header import picture_size
-from nst_lightning.imaging.opening import opened
-from nst_lightning.imaging.read import read_picture
-from nst_lightning.imaging.write import to_uint8
+from nst_lightning.imaging.levels import to_levels
+from nst_lightning.imaging.metadata import image_size
+from nst_lightning.imaging.opening import format_of, opened
+from nst_lightning.imaging.reading import read_image
 
 MOST = 256
 """Regions of a mask: as many as there are grey levels. A photograph has more flat colours."""
@@ -23,7 +23,7 @@ APART = 16
 
 @dataclass(frozen=True)
 class Mask:
-    """The regions of a picture."""
+    """The regions of an image."""
 
     colours: tuple[str, ...]
     """`#rrggbb` of each, in order."""
@@ -32,12 +32,12 @@ class Mask:
     less where the mask is transparent."""
 
     def at(self, height: int, width: int) -> "Mask":
-        """The regions of the picture at another size."""
+        """Returns the regions at another size."""
         smaller = F.interpolate(self.inside, (height, width), mode="bilinear", antialias=True)
         return Mask(self.colours, smaller.clamp(0, 1))
 
     def of(self, colour: str) -> Tensor:
-        """One region, (1, 1, H, W)."""
+        """Returns one region, (1, 1, H, W)."""
         where = self.colours.index(colour)
         return self.inside[:, where : where + 1]
 
@@ -50,18 +50,18 @@ def read_mask(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Mask:
     JPEG, whose colours are not exact, those that are nearly the same are one.
 
     Raises:
-        UserError: see `read_picture`; no colour fills an area, only a transparent one, or too many.
+        UserError: see `read_image`; no colour fills an area, only a transparent one, or too many.
     """
-    picture = read_picture(path, max_pixels=max_pixels)
-    pixels = to_uint8(picture.rgb)[0].permute(1, 2, 0).contiguous()
+    image = read_image(path, max_pixels=max_pixels)
+    pixels = to_levels(image.rgb)[0].permute(1, 2, 0).contiguous()
     areas = flat_colours(pixels, APART if is_lossy(path, max_pixels) else 0)
     if not len(areas):
         raise UserError(f"{path}: has no area of one colour, so no region; paint them flat.")
     if len(areas) > MOST:
         raise UserError(f"{path}: has {len(areas)} flat colours, more than the {MOST} of a mask.")
     inside = memberships(pixels, areas)
-    if picture.alpha is not None:
-        inside = inside * picture.alpha[0]
+    if image.alpha is not None:
+        inside = inside * image.alpha[0]
         seen = inside.flatten(1).sum(dim=1) > 0
         areas, inside = areas[seen], inside[seen]
         if not len(areas):
@@ -71,19 +71,19 @@ def read_mask(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Mask:
 
 
 def is_lossy(path: Path | str, max_pixels: int) -> bool:
-    """Whether a picture's format may have changed its colours."""
+    """Returns whether an image's format may have changed its colours."""
     with opened(path, max_pixels) as image:
-        return image.format in ("JPEG", "MPO", "WEBP")
+        return format_of(image).lossy
 
 
 def flat_colours(pixels: Tensor, apart: int = 0) -> Tensor:
-    """The colours of (H, W, 3), uint8, that surround some pixel on all sides, in order: (R, 3).
+    """Returns the colours of (H, W, 3), uint8, that surround some pixel on all sides: (R, 3).
 
     Args:
         apart: of colours that differ by at most so many levels, the most common counts alone.
     """
     code = pixels.long() @ torch.tensor([1 << 16, 1 << 8, 1])
-    # The edge of the picture does not end an area.
+    # The edge of the image does not end an area.
     around = F.pad(code[None, None].double(), (1, 1, 1, 1), mode="replicate")
     low = -F.max_pool2d(-around, 3, stride=1)[0, 0]
     high = F.max_pool2d(around, 3, stride=1)[0, 0]
@@ -98,7 +98,7 @@ def flat_colours(pixels: Tensor, apart: int = 0) -> Tensor:
 
 
 def memberships(pixels: Tensor, colours: Tensor) -> Tensor:
-    """How much of each pixel is of each colour: (H, W, 3) and (R, 3) → (R, H, W), sums of 1."""
+    """Returns how much of each pixel of (H, W, 3) is of each of (R, 3) colours: (R, H, W)."""
     shape = pixels.shape[:2]
     found, where = torch.unique(pixels.view(-1, 3), dim=0, return_inverse=True)
     far = torch.cdist(found.float(), colours.float())
@@ -109,26 +109,26 @@ def memberships(pixels: Tensor, colours: Tensor) -> Tensor:
     return each[where].T.reshape(-1, *shape)
 
 
-def check_aspect(mask: Path, picture: Path, shape: tuple[int, int], max_pixels: int) -> None:
-    """See that a mask fits its picture: any size, but the same aspect, to a pixel or a hundredth.
+def check_aspect(mask: Path, image: Path, shape: tuple[int, int], max_pixels: int) -> None:
+    """Sees that a mask fits its image: any size, but the same aspect, to a pixel or a hundredth.
 
     Args:
-        shape: (height, width) of the picture.
+        shape: (height, width) of the image.
 
     Raises:
         UserError: it does not, or cannot be read.
     """
-    height, width = picture_size(mask, max_pixels=max_pixels)
+    height, width = image_size(mask, max_pixels=max_pixels)
     off = abs(width * shape[0] / (height * shape[1]) - 1)
     if off > max(0.01, 1 / min(height, width, *shape)):
         raise UserError(
-            f"{mask}: is {width}×{height} and does not fit {picture} of {shape[1]}×{shape[0]}; "
+            f"{mask}: is {width}×{height} and does not fit {image} of {shape[1]}×{shape[0]}; "
             "give a mask of the same aspect."
         )
 
 
 def colour_name(text: str) -> str:
-    """`255`, `white`, `#f00`, `#ff0000` → `#rrggbb`.
+    """Returns `#rrggbb` of `255`, `white`, `#f00` or `#ff0000`.
 
     Raises:
         UserError: it is no colour.

@@ -1,4 +1,4 @@
-"""Opening picture files: every way a file can be wrong, as a sentence. Imports no torch."""
+"""Opening image files: every way a file can be wrong, as a sentence. Imports no torch."""
 
 import re
 import stat
@@ -13,40 +13,17 @@ from typing import BinaryIO, cast
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from nst_lightning.errors import UserError
-from nst_lightning.formats import CAMERA_RAW, OTHER_PICTURES
+from nst_lightning.formats import (
+    CAMERA_RAW,
+    FORMATS,
+    UNSUPPORTED_MAGIC,
+    UNSUPPORTED_SUFFIXES,
+    ImageFormat,
+)
 from nst_lightning.imaging import png
 
-FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
-"""The only formats Pillow is let try: others run external programs or read no pixels."""
-
-_KNOWN = "PNG, JPEG, WebP, TIFF, BMP or GIF"
-_SUPPORTED_MARKS = {
-    b"\x89PNG": "PNG",
-    b"\xff\xd8\xff": "JPEG",
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
-    b"II+\0": "TIFF",
-    b"MM\0+": "TIFF",
-    b"BM": "BMP",
-    b"GIF8": "GIF",
-}
-_OTHER_MARKS = {
-    b"\xff\x0a": "JPEG XL",
-    b"\0\0\0\x0cJXL ": "JPEG XL",
-    b"\0\0\0\x0cjP  ": "JPEG 2000",
-    b"\xff\x4f\xff\x51": "JPEG 2000",
-    b"8BPS": "Photoshop",
-    b"v/1\x01": "OpenEXR",
-    b"#?RADIANCE": "Radiance HDR",
-    b"%PDF": "PDF",
-    b"%!PS": "PostScript",
-    b"<svg": "SVG",
-}
-_BRANDS = {
-    **dict.fromkeys((b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"), "HEIC"),
-    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
-    b"crx ": "CR3",
-}
+# The only formats Pillow is let try: others run external programs or read no pixels.
+_PILLOW_FORMATS = [name.upper() for name in FORMATS]
 
 _PILLOW_LIMIT = threading.RLock()
 """Held while Pillow's own limit, which is global, is replaced by the caller's."""
@@ -54,12 +31,12 @@ _PILLOW_LIMIT = threading.RLock()
 
 @contextmanager
 def opened(path: Path | str, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
-    """A picture file, its header read and its size within bounds; decode it inside the `with`.
+    """Opens an image file, with its header read and its size within bounds.
 
-    Whatever Pillow raises there comes out as a UserError too.
+    It is to be decoded inside the `with`: whatever Pillow raises there comes out as a UserError.
 
     Raises:
-        UserError: the file cannot be read, is no picture, is damaged or has too many pixels.
+        UserError: the file cannot be read, is no image, is damaged or has too many pixels.
     """
     with _file(path) as file:
         try:
@@ -83,7 +60,7 @@ def opened(path: Path | str, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
 
 
 def load(image: ImageFile.ImageFile, max_pixels: int) -> None:
-    """Decodes the pixels of an opened picture."""
+    """Decodes the pixels of an opened image."""
     limit = Image.MAX_IMAGE_PIXELS
     if limit is None or image.width * image.height <= limit:
         image.load()  # without the lock: many threads may decode at once
@@ -92,24 +69,29 @@ def load(image: ImageFile.ImageFile, max_pixels: int) -> None:
             image.load()
 
 
-def header_orientation(image: ImageFile.ImageFile) -> int:
-    """The EXIF orientation, 1 to 8, of a picture that need not be decoded for it."""
+def format_of(image: ImageFile.ImageFile) -> ImageFormat:
+    """Returns what is known of an opened image's format."""
+    assert image.format is not None
+    # A JPEG that holds further images is an MPO.
+    return FORMATS["jpeg" if image.format == "MPO" else image.format.lower()]
+
+
+def orientation(image: ImageFile.ImageFile) -> int:
+    """Returns the EXIF orientation, 1 to 8, that size and pixels of an opened image are stored in.
+
+    It is 1 where there is none or the EXIF is damaged, and for a TIFF, which Pillow turns itself.
+    The pixels need not be decoded for it.
+    """
+    if image.format == "TIFF":
+        return 1
+    getexif = type(image).getexif
     if image.format == "PNG" and "exif" not in image.info:
         file = cast(BinaryIO, image.fp)
         if not png.has_text_or_exif_after_pixels(file):
             # PngImageFile.getexif would decode all pixels to look for EXIF behind them.
-            return _orientation(Image.Image.getexif, image)
-    return orientation(image)
-
-
-def orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 where there is none or the EXIF is damaged."""
-    return _orientation(type(image).getexif, image)
-
-
-def _orientation(getexif: object, image: Image.Image) -> int:
+            getexif = Image.Image.getexif
     try:
-        value = getexif(image).get(ExifTags.Base.Orientation, 1)  # type: ignore[operator]
+        value = getexif(image).get(ExifTags.Base.Orientation, 1)
     except (MemoryError, UserError):
         raise
     except Exception:  # damaged EXIF raises nearly anything, and the pixels may be fine
@@ -155,7 +137,7 @@ def _identified(path: Path | str, file: BinaryIO, max_pixels: int) -> ImageFile.
 
 def _open(file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
     with _pillow_limit(max_pixels):
-        return Image.open(file, formats=FORMATS)
+        return Image.open(file, formats=_PILLOW_FORMATS)
 
 
 @contextmanager
@@ -173,23 +155,21 @@ def _pillow_limit(max_pixels: int) -> Iterator[None]:
 
 
 def _unidentified(path: Path | str, suffix: str, start: bytes) -> UserError:
-    if start[4:8] == b"ftyp" and start[8:12] in _BRANDS:
-        return _unsupported(path, _BRANDS[start[8:12]])
-    for mark, name in _OTHER_MARKS.items():
-        if start.startswith(mark):
+    for name, magic in UNSUPPORTED_MAGIC.items():
+        if re.match(magic, start, re.DOTALL):
             return _unsupported(path, name)
-    for mark, name in _SUPPORTED_MARKS.items():
-        if start.startswith(mark) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP"):
-            name = "WebP" if start[:4] == b"RIFF" else name
+    for known in FORMATS.values():
+        if re.match(known.magic, start, re.DOTALL):
             if _no_pixels(start):
                 return UserError(f"{path}: has no pixels, its width or height is 0.")
             return UserError(
-                f"{path}: is a {name} that is damaged or of a kind that cannot be read; save it "
-                "anew, as an ordinary PNG or JPEG."
+                f"{path}: is a {known.label} that is damaged or of a kind that cannot be read; "
+                "save it anew, as an ordinary PNG or JPEG."
             )
-    if suffix in OTHER_PICTURES:
+    if suffix in UNSUPPORTED_SUFFIXES:
         return _unsupported(path, suffix[1:].upper())
-    return UserError(f"{path}: is not a picture; {_KNOWN} is expected.")
+    *labels, last = (known.label for known in FORMATS.values())
+    return UserError(f"{path}: is not a picture; {', '.join(labels)} or {last} is expected.")
 
 
 def _no_pixels(start: bytes) -> bool:

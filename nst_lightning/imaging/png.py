@@ -11,7 +11,7 @@ MAX_TEXT = 16 * 2**20
 
 
 def chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
-    """(name, where its data begin, length) of each chunk up to and with IEND.
+    """Yields (name, where its data begin, length) of each chunk up to and with IEND.
 
     Raises:
         ValueError: this is no PNG, or it ends before its last chunk does.
@@ -32,7 +32,7 @@ def chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
 
 
 def texts(file: BinaryIO) -> dict[str, str]:
-    """The text of a whole PNG by keyword.
+    """Reads the texts of a whole PNG by keyword.
 
     Raises:
         ValueError: this is no PNG, it is cut short, or a text chunk is damaged.
@@ -50,7 +50,7 @@ def texts(file: BinaryIO) -> dict[str, str]:
 
 
 def has_text_or_exif_after_pixels(file: BinaryIO) -> bool:
-    """Whether chunks that may hold the orientation follow the pixels; `file` stays where it is."""
+    """Returns whether the orientation may stand behind the pixels; `file` stays where it is."""
     position = file.tell()
     try:
         names = [name for name, _, _ in chunks(file)]

@@ -1,15 +1,13 @@
-"""Resizing batches of pictures."""
+"""Resizing batches of images."""
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from nst_lightning.settings.sizes import fit as fit
-
 
 def resize(image: Tensor, height: int, width: int) -> Tensor:
-    """Bicubic with antialiasing, in float32 whatever the input, clamped to [0, 1].
+    """Resizes bicubically with antialiasing, in float32 whatever the input, and clamps to [0, 1].
 
-    At the size it already has a picture keeps its values.
+    At the size it already has an image keeps its values.
 
     Args:
         image: (B, C, H, W), in [0, 1].

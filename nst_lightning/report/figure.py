@@ -7,7 +7,7 @@ from PIL import Image
 
 from nst_lightning.errors import UserError
 from nst_lightning.formats import MAX_PIXELS
-from nst_lightning.imaging.header import picture_size
+from nst_lightning.imaging.metadata import image_size
 from nst_lightning.report.panels import Row, draw_page, write_page
 
 SIDES = (150, 300)
@@ -42,6 +42,6 @@ def longest_side(image: Path | Image.Image, max_pixels: int) -> int:
     if isinstance(image, Image.Image):
         return max(image.size)
     try:
-        return max(picture_size(image, max_pixels=max_pixels))
+        return max(image_size(image, max_pixels=max_pixels))
     except UserError:
         return 0

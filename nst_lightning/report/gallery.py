@@ -15,7 +15,7 @@ from nst_lightning.drawing.thumbnails import Size, small_copy
 from nst_lightning.errors import UserError
 from nst_lightning.evaluation.table import read_evaluation
 from nst_lightning.files import check_inside, write_text
-from nst_lightning.formats import RESULT_SUFFIXES
+from nst_lightning.formats import RESULT_FORMATS, result_format, result_suffixes
 from nst_lightning.layout import (
     GALLERY_LARGE,
     GALLERY_RESULTS,
@@ -35,10 +35,9 @@ THUMBNAIL = 256
 
 VIEW = 1280
 """Longest side of the inputs' larger copies, so that the page can do without the originals, and of
-those of TIFFs."""
+those of results that no browser shows."""
 
 _THREADS = 4  # Pillow frees the interpreter while it works; each may hold a large photograph
-_SUFFIXES = frozenset(RESULT_SUFFIXES.values())
 _TITLE, _DATA = "<!-- title -->", "<!-- data -->"
 _LINKS = (
     ('<link rel="stylesheet" href="gallery.css">', "style", "gallery.css"),
@@ -101,7 +100,7 @@ def read_records(out: Path) -> list[Record]:
 def inside(output: str) -> bool:
     """Whether a recorded result lies in the results folder, as all that nst-batch wrote do."""
     path = PurePosixPath(output)
-    return not path.is_absolute() and ".." not in path.parts and path.suffix[1:] in _SUFFIXES
+    return not path.is_absolute() and ".." not in path.parts and path.suffix in result_suffixes()
 
 
 def make_copies(
@@ -132,10 +131,11 @@ def make_copies(
 
 
 def copy_result(out: Path, output: str, max_pixels: int) -> Size | None:
-    """The thumbnail of a result; of a TIFF a larger copy too."""
+    """The thumbnail of a result; of one that no browser shows a larger copy too."""
     copy = out / GALLERY_RESULTS / f"{output.removesuffix('.png')}.jpg"
     check_inside(out, copy.parent)
-    if output.endswith(".tif"):
+    format = result_format(Path(output))
+    if format is not None and not RESULT_FORMATS[format].in_browsers:
         large = out / GALLERY_LARGE / f"{output}.jpg"
         check_inside(out, large.parent)
         small_copy(out / output, large, VIEW, max_pixels=max_pixels)

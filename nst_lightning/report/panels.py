@@ -11,7 +11,7 @@ from nst_lightning.drawing.font import Font, line_height, load_font
 from nst_lightning.drawing.thumbnails import flattened
 from nst_lightning.errors import UserError
 from nst_lightning.files import atomic_file
-from nst_lightning.imaging.header import picture_size
+from nst_lightning.imaging.metadata import image_size
 
 FLATTEST = 0.4
 """A row is at least this high, as a part of its width, so that a sentence fits."""
@@ -146,7 +146,7 @@ class _Page:
         if not isinstance(image, Path):
             return None if image is None else image.size
         try:
-            height, width = picture_size(image, max_pixels=self.max_pixels)
+            height, width = image_size(image, max_pixels=self.max_pixels)
         except UserError:
             return None
         return width, height

@@ -11,7 +11,7 @@ from torch import Tensor
 from nst_lightning.callbacks.film import Film, frame_steps
 from nst_lightning.callbacks.history import History
 from nst_lightning.callbacks.saved_state import BatchProgress, SavedState
-from nst_lightning.imaging.quantise import to_levels
+from nst_lightning.imaging.levels import to_levels
 from nst_lightning.run.outcome import Stylised
 from nst_lightning.settings import BatchSettings, Scale, finite
 from nst_lightning.store.job import Job

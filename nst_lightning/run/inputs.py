@@ -12,7 +12,7 @@ from nst_lightning.errors import UserError
 from nst_lightning.grid.masks import regions
 from nst_lightning.grid.sources import Shape, StylePart, shapes
 from nst_lightning.imaging.mask import Mask, read_mask
-from nst_lightning.imaging.read import Picture, read_picture
+from nst_lightning.imaging.reading import LoadedImage, read_image
 from nst_lightning.imaging.resize import resize
 from nst_lightning.losses.style import style_kind
 from nst_lightning.losses.style_kind import StyleKind
@@ -57,9 +57,9 @@ class Inputs:
         self.device = device
         self.dtype = dtype
         self.cache = TensorCache(CACHE_BYTES)
-        self.ahead: dict[tuple[Path, int | Shape], Future[Picture]] = {}
+        self.ahead: dict[tuple[Path, int | Shape], Future[LoadedImage]] = {}
 
-    def content(self, job: Job, scale: Scale) -> Picture:
+    def content(self, job: Job, scale: Scale) -> LoadedImage:
         """Returns the photograph at one of the scales."""
         return self._content_and_features(job, scale)[0]
 
@@ -89,10 +89,12 @@ class Inputs:
             if not any((side, *key) in self.cache for side in ("content", "style")):
                 self.ahead[key] = reader.submit(self._decode, *key)
 
-    def _content_and_features(self, job: Job, scale: Scale) -> tuple[Picture, dict[str, Tensor]]:
+    def _content_and_features(
+        self, job: Job, scale: Scale
+    ) -> tuple[LoadedImage, dict[str, Tensor]]:
         """Returns the photograph at one of the scales, and its features."""
 
-        def make() -> tuple[Picture, dict[str, Tensor]]:
+        def make() -> tuple[LoadedImage, dict[str, Tensor]]:
             picture = self._read(job.pair.content.path, self._content_size(job, scale))
             image = content_colours(picture.rgb, self.settings.preserve_color)
             image = image.to(self.device, self.dtype)
@@ -191,15 +193,15 @@ class Inputs:
             )
         }
 
-    def _read(self, path: Path, size: int | Shape) -> Picture:
+    def _read(self, path: Path, size: int | Shape) -> LoadedImage:
         reading = self.ahead.pop((path, size), None)
         return reading.result() if reading else self._decode(path, size)
 
-    def _decode(self, path: Path, size: int | Shape) -> Picture:
-        picture = read_picture(path, max_pixels=self.settings.max_pixels)
+    def _decode(self, path: Path, size: int | Shape) -> LoadedImage:
+        picture = read_image(path, max_pixels=self.settings.max_pixels)
         height, width = picture.rgb.shape[-2:]
         shape = fit(height, width, size, self.settings.upscale)
         alpha = picture.alpha
-        return Picture(
+        return LoadedImage(
             resize(picture.rgb, *shape), None if alpha is None else resize(alpha, *shape)
         )

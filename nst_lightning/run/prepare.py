@@ -9,7 +9,7 @@ from nst_lightning.errors import UserError
 from nst_lightning.grid.masks import mask_problem
 from nst_lightning.grid.pairs import Case
 from nst_lightning.grid.sources import shapes
-from nst_lightning.imaging.read import read_picture
+from nst_lightning.imaging.reading import read_image
 from nst_lightning.run.devices import choose_device, resolve
 from nst_lightning.run.result_file import too_large
 from nst_lightning.run.task import CaseSettings
@@ -87,7 +87,7 @@ def check_start(settings: BatchSettings) -> None:
             raise UserError(
                 f"--init {settings.init}: is neither {', '.join(INITS)} nor a picture file."
             )
-        read_picture(settings.init, max_pixels=settings.max_pixels)
+        read_image(settings.init, max_pixels=settings.max_pixels)
 
 
 def identify(

@@ -2,17 +2,14 @@
 
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
-from nst_lightning.files import atomic_file
+from nst_lightning.formats import RESULT_FORMATS
 from nst_lightning.grid.sources import Source, shapes
-from nst_lightning.imaging.encode import LONGEST_SIDE, LONGEST_TEXT, Beside
-from nst_lightning.imaging.encode import encode as encode_picture
 from nst_lightning.imaging.exif import read_exif
-from nst_lightning.imaging.quantise import to_levels
-from nst_lightning.imaging.read import read_picture
-from nst_lightning.imaging.xmp import packet
+from nst_lightning.imaging.metadata import Metadata, has_room
+from nst_lightning.imaging.reading import read_image
+from nst_lightning.imaging.writing import write_image
 from nst_lightning.settings import BatchSettings
 from nst_lightning.store.output import RECORD_KEY
 from nst_lightning.store.records import Record
@@ -21,12 +18,12 @@ from nst_lightning.transfer.detail import add_detail
 
 def too_large(content: Source, settings: BatchSettings) -> str:
     """Returns why the result of a content cannot be a file of the format; "" where it can."""
-    if content.shape is None or settings.format not in ("jpeg", "webp"):
+    if content.shape is None:
         return ""
     shape = content.shape
     if settings.finish == "none":
         shape = shapes(content, [settings.scales[-1].target], settings.upscale)[0]
-    most = LONGEST_SIDE[settings.format]
+    most = RESULT_FORMATS[settings.format].longest_side
     if max(shape) <= most:
         return ""
     return (
@@ -51,7 +48,7 @@ def finish_image(
     """
     if settings.finish == "none":
         return image, alpha
-    original = read_picture(content, max_pixels=settings.max_pixels)
+    original = read_image(content, max_pixels=settings.max_pixels)
     height, width = original.rgb.shape[-2:]
     if image.shape[-2] >= height and image.shape[-1] >= width:
         return image, alpha
@@ -72,7 +69,7 @@ def write_result(
     Args:
         path: its file; the folder is made if need be.
         image: (3, H, W) in [0, 1].
-        alpha: (1, 1, H, W) in [0, 1]; a JPEG, which has none, shows the image on white.
+        alpha: (1, 1, H, W) in [0, 1]; a format without it shows the image on white.
         content: the photograph's file, for its EXIF.
         settings: `format`, `quality`, `bit_depth`, `dither`, `keep_exif`.
         record: the pair's line in the manifest.
@@ -80,23 +77,26 @@ def write_result(
     Raises:
         OSError: it cannot be written; what was there before is still there.
     """
-    bits = settings.bit_depth
-    if alpha is not None and settings.format == "jpeg":
+    if alpha is not None and not RESULT_FORMATS[settings.format].alpha:
         image, alpha = image * alpha[0] + (1 - alpha[0]), None
-    levels = to_levels(image, bits, dither=settings.dither)
-    if alpha is not None:
-        levels = torch.cat([levels, to_levels(alpha[0], bits)])
     exif = read_exif(content, max_pixels=settings.max_pixels) if settings.keep_exif else {}
-    beside = Beside({RECORD_KEY: fitting(record, settings)}, exif)
-    data = encode_picture(levels, bits, settings.format, settings.quality, beside)
-    with atomic_file(path) as file:
-        file.write(data)
+    write_image(
+        path,
+        image,
+        alpha,
+        Metadata({RECORD_KEY: fitting(record, settings)}, exif),
+        format=settings.format,
+        bits=settings.bit_depth,
+        quality=settings.quality,
+        dither=settings.dither,
+        embed_profile=True,
+    )
 
 
 def fitting(record: Record, settings: BatchSettings) -> str:
-    """Returns a record as text: without its settings where a JPEG has no room for them, as is the
-    case with thousands of steps in `save_at`; the manifest has them all the same."""
+    """Returns a record as text: without its settings where the format has no room for them, as is
+    the case with thousands of steps in `save_at`; the manifest has them all the same."""
     text = record.text()
-    if settings.format == "jpeg" and len(packet({RECORD_KEY: text})) > LONGEST_TEXT:
-        return record.text(leave_out={"settings"})
-    return text
+    if has_room(settings.format, {RECORD_KEY: text}):
+        return text
+    return record.text(leave_out={"settings"})

@@ -11,7 +11,9 @@ from nst_lightning.drawing.films import write_film
 from nst_lightning.drawing.loss_history import write_history
 from nst_lightning.errors import OutputError
 from nst_lightning.files import check_inside, write_text
-from nst_lightning.imaging.write import to_uint8, write_png
+from nst_lightning.imaging.levels import to_levels
+from nst_lightning.imaging.metadata import Metadata
+from nst_lightning.imaging.writing import write_image
 from nst_lightning.layout import CURVES, HISTORY, LAST_GOOD, film_name, settings_beside
 from nst_lightning.run.outcome import Failure, Outcome, Stylised, explain
 from nst_lightning.run.result_file import finish_image, write_result
@@ -79,7 +81,7 @@ class ResultWriter:
         facts = self._facts(made, made.image)
         record = self._record(job, status="failed", reason=reason, **facts)
         self._write_beside(job, made, path)
-        write_png(path, made.image, made.alpha, {RECORD_KEY: record.text()})
+        write_image(path, made.image, made.alpha, Metadata({RECORD_KEY: record.text()}))
         return record.with_facts(bytes=path.stat().st_size)
 
     def _write_beside(self, job: Job, made: Stylised, path: Path) -> None:
@@ -97,7 +99,7 @@ class ResultWriter:
             draw_curves(folder / CURVES, {job.pair.label: made.history}, job.pair.label)
         if made.frames:
             stopped_early = made.steps < self.case.resolved.total_steps
-            shown = [*made.frames, *([to_uint8(made.image)] if stopped_early else [])]
+            shown = [*made.frames, *([to_levels(made.image)] if stopped_early else [])]
             frames = [Image.fromarray(frame.permute(1, 2, 0).numpy()) for frame in shown]
             write_film(folder / film_name(self.case.resolved.animate), frames)
         if self.options.write_settings:

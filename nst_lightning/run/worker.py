@@ -17,7 +17,7 @@ from nst_lightning.callbacks.snapshots import Snapshots
 from nst_lightning.errors import OutputError
 from nst_lightning.files import check_inside
 from nst_lightning.imaging.resize import resize
-from nst_lightning.imaging.write import write_png
+from nst_lightning.imaging.writing import write_image
 from nst_lightning.run.batch_run import BatchRun, batch_name
 from nst_lightning.run.checkpoints import Checkpoints
 from nst_lightning.run.display import Display, Losses
@@ -114,7 +114,7 @@ class Worker:
         def write() -> None:
             try:
                 check_inside(self.out, path.parent)
-                write_png(path, rgb)
+                write_image(path, rgb)
             except OSError as error:
                 raise OutputError.at(path, error) from None
 

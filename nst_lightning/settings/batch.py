@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from nst_lightning.errors import UserError
-from nst_lightning.formats import MAX_PIXELS, RESULT_SUFFIXES, FilmFormat
+from nst_lightning.formats import LOSSY, MAX_PIXELS, RESULT_FORMATS, FilmFormat, ResultFormat
 from nst_lightning.settings.knob import OUTPUT, RUNNING, Knob, parse_number, parse_numbers
 from nst_lightning.settings.text import validated
 from nst_lightning.settings.transfer import TransferSettings
@@ -92,13 +92,11 @@ class BatchSettings(TransferSettings):
     max_pixels: Annotated[int, Field(ge=1), Knob("running", RUNNING)] = MAX_PIXELS
     """Refuse pictures of more pixels than this as decompression bombs."""
 
-    format: Annotated[Literal["png", "jpeg", "webp", "tiff"], Knob("writing", OUTPUT, "png")] = (
-        "png"
-    )
+    format: Annotated[ResultFormat, Knob("writing", OUTPUT, "png")] = "png"
     """File format of the results."""
 
     quality: Annotated[
-        int, Field(ge=1, le=100), Knob("writing", OUTPUT, 95, goes_with=("format", "jpeg", "webp"))
+        int, Field(ge=1, le=100), Knob("writing", OUTPUT, 95, goes_with=("format", *LOSSY))
     ] = 95
     """Quality of jpeg and webp; webp at 100 is lossless."""
 
@@ -121,14 +119,15 @@ class BatchSettings(TransferSettings):
     @property
     def suffix(self) -> str:
         """The suffix of the results, without its dot."""
-        return RESULT_SUFFIXES[self.format]
+        return RESULT_FORMATS[self.format].suffixes[0][1:]
 
     @model_validator(mode="after")
     def _can_be_written(self) -> "BatchSettings":
-        if self.bit_depth == 16 and self.format in ("jpeg", "webp"):
+        if self.bit_depth not in RESULT_FORMATS[self.format].bits:
+            deep = [name for name, one in RESULT_FORMATS.items() if self.bit_depth in one.bits]
             raise UserError(
                 f"bit_depth 16 does not go with format {self.format}, which holds 8 bits: choose "
-                "format png or tiff, or bit_depth 8."
+                f"format {' or '.join(deep)}, or bit_depth 8."
             )
         if self.finish == "detail" and isinstance(self.scales[-1].target, tuple):
             raise UserError(

@@ -9,7 +9,7 @@ from typing import Any
 from nst_lightning.errors import UserError
 from nst_lightning.files import check_inside, write_text
 from nst_lightning.grid.sources import Source
-from nst_lightning.imaging.header import read_metadata
+from nst_lightning.imaging.metadata import read_metadata
 from nst_lightning.layout import SETTINGS, WRITTEN_BY_RUNS, own_folder
 from nst_lightning.settings import BatchSettings, build, dump_yaml, read_yaml
 from nst_lightning.store.fingerprint import ALGORITHM, pixel_settings

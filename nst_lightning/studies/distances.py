@@ -7,7 +7,7 @@ from torch import Tensor
 
 from nst_lightning.evaluation import content_metrics
 from nst_lightning.evaluation.style_metrics import colour_histogram, histogram_distance
-from nst_lightning.imaging.read import load_image
+from nst_lightning.imaging.reading import load_image
 from nst_lightning.imaging.resize import resize
 from nst_lightning.studies.results import Result
 

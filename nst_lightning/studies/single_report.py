@@ -12,8 +12,8 @@ from torch import Tensor
 from nst_lightning.drawing.csv_tables import write_table
 from nst_lightning.files import check_inside
 from nst_lightning.grid.pairs import Case
+from nst_lightning.imaging.levels import to_levels
 from nst_lightning.imaging.resize import resize
-from nst_lightning.imaging.write import to_uint8
 from nst_lightning.layout import RESULTS_TABLE, SEEDS_TABLE, curves_name, figure_name
 from nst_lightning.report.figure import draw_figure
 from nst_lightning.report.panels import Panel, Row
@@ -169,6 +169,6 @@ def difference(a: Tensor, b: Tensor) -> Panel:
         float(torch.quantile(delta.abs().flatten()[:: max(1, delta.numel() // 10**6)], 0.99)), 1e-9
     )
     factor = max((k for k in FACTORS if k * top <= 0.5), default=1)
-    shown = to_uint8((0.5 + factor * delta).clamp(0, 1))[0]
+    shown = to_levels((0.5 + factor * delta).clamp(0, 1))[0]
     image = Image.fromarray(shown.permute(1, 2, 0).numpy())
     return Panel(image, f"× {factor}", f"{psnr(a, b):.1f} dB, rms {rms(a, b):.3g}")

@@ -9,11 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from nst_lightning.errors import UserError
-from nst_lightning.files import atomic_file
-from nst_lightning.formats import FORMATS
-from nst_lightning.imaging.encode import Beside, encode
+from nst_lightning.formats import RESULT_FORMATS, result_format
 from nst_lightning.imaging.mask import Mask
-from nst_lightning.imaging.quantise import to_levels
+from nst_lightning.imaging.writing import write_image
 from nst_lightning.optim.lbfgs import BatchedLBFGS
 from nst_lightning.settings import TransferSettings
 from nst_lightning.transfer.keep_colours import content_colours, with_luma
@@ -301,30 +299,32 @@ class StyleTransfer(L.LightningModule):
         return image if self.colours is None else with_luma(self.colours, image)
 
     def save(self, path: Path | str, index: int = 0, *, bits: int = 8, quality: int = 95) -> None:
-        """Writes image `index`, atomically, in the format that the name ends in: .png, .jpg,
-        .webp or .tif.
+        """Writes image `index`, atomically, in the format of results that the name ends in.
 
         Args:
             path: the file.
             index: which of the B images.
-            bits: 8; or 16, of PNG and TIFF.
-            quality: 1 to 100, of JPEG and WebP.
+            bits: 8, or 16 where the format has them.
+            quality: 1 to 100, of a lossy format.
 
         Raises:
             UserError: the name ends in something else.
-            ValueError: 16 bits of a JPEG or WebP.
+            ValueError: bits that the format does not have.
             OSError: it cannot be written; what was there before is still there.
         """
         path = Path(path)
-        kind = FORMATS.get(path.suffix.lower())
-        if kind is None:
-            raise UserError(f"{path}: name a file that ends in {', '.join(FORMATS)}.")
-        if bits != 8 and kind not in ("png", "tiff"):
-            raise ValueError(f"{kind} has 8 bits; name a .png or .tif file for {bits}")
-        levels = to_levels(self.picture()[index].float().cpu(), bits)
-        data = encode(levels, bits, kind, quality, Beside())
-        with atomic_file(path) as file:
-            file.write(data)
+        format = result_format(path)
+        if format is None:
+            known = [suffix for one in RESULT_FORMATS.values() for suffix in one.suffixes]
+            raise UserError(f"{path}: name a file that ends in {', '.join(known)}.")
+        write_image(
+            path,
+            self.picture()[index],
+            format=format,
+            bits=bits,
+            quality=quality,
+            embed_profile=True,
+        )
 
 
 def per_image(flags: Tensor) -> Tensor:

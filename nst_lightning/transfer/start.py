@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from nst_lightning.formats import MAX_PIXELS
-from nst_lightning.imaging.read import load_image
+from nst_lightning.imaging.reading import load_image
 from nst_lightning.imaging.resize import resize
 from nst_lightning.settings import TransferSettings
 from nst_lightning.transfer.keep_colours import luma

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from cli import main
-from nst_lightning.imaging.read import load_image
-from nst_lightning.imaging.write import to_uint8
+from nst_lightning.imaging.levels import to_levels
+from nst_lightning.imaging.reading import load_image
 
 from .conftest import EXAMPLES, Nst, pixels
 
@@ -89,7 +89,7 @@ def test_regions_without_a_style_keep_the_content(nst: Nst, tmp_path: Path):
     asked = ("--content-mask", mask, "--region", f"white={style}", "--init", "noise")
     run = nst("run", tmp_path / "c.png", "-o", out, *asked, *QUICK)
     assert run.returncode == 0, run.stderr
-    content = to_uint8(load_image(tmp_path / "c.png", 64)[0]).permute(1, 2, 0).numpy()
+    content = to_levels(load_image(tmp_path / "c.png", 64)[0]).permute(1, 2, 0).numpy()
     assert np.array_equal(pixels(out)[:, :32], content[:, :32])
     assert (pixels(out)[:, 32:] != content[:, 32:]).mean() > 0.9
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nst_lightning.evaluation.columns import METRICS
-from nst_lightning.imaging.read import load_image
+from nst_lightning.imaging.reading import load_image
 from nst_lightning.studies.distances import psnr
 
 from .conftest import Nst

@@ -23,7 +23,7 @@ from nst_lightning.evaluation.table import (
     read_evaluation,
     write_evaluation,
 )
-from nst_lightning.imaging.read import load_image
+from nst_lightning.imaging.reading import load_image
 from nst_lightning.store.records import Record
 from tests.results_folder import record, write_manifest
 

@@ -14,7 +14,7 @@ from PIL import Image
 from nst_lightning.drawing import thumbnails
 from nst_lightning.errors import UserError
 from nst_lightning.grid.labels import as_text, short_labels
-from nst_lightning.imaging.decode import decode
+from nst_lightning.imaging.decoding import decode
 from nst_lightning.report.gallery import read_records, render, write_gallery
 from nst_lightning.report.gallery_data import (
     Source,

@@ -10,7 +10,7 @@ from PIL import Image
 from nst_lightning.errors import UserError
 from nst_lightning.grid.pairs import Grid
 from nst_lightning.grid.sources import Source
-from nst_lightning.imaging.read import Picture, load_image
+from nst_lightning.imaging.reading import LoadedImage, load_image
 from nst_lightning.run.inputs import Inputs
 from nst_lightning.settings import Scale, build
 from nst_lightning.store.job import Job
@@ -21,8 +21,8 @@ SIDE = 12
 class OnlyStart(Inputs):
     """Its contents are gray, so that no network is needed."""
 
-    def content(self, job: Job, scale: Scale) -> Picture:
-        return Picture(torch.full((1, 3, 8, 8), 0.5), None)
+    def content(self, job: Job, scale: Scale) -> LoadedImage:
+        return LoadedImage(torch.full((1, 3, 8, 8), 0.5), None)
 
 
 def start(tmp_path: Path, **settings: Any) -> torch.Tensor:

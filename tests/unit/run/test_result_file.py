@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from nst_lightning.grid.sources import Source
-from nst_lightning.imaging.read import read_picture
+from nst_lightning.imaging.reading import read_image
 from nst_lightning.run.result_file import finish_image, too_large, write_result
 from nst_lightning.settings import build
 from nst_lightning.store.output import record_in_picture
@@ -50,7 +50,7 @@ def test_a_record_too_long_for_a_jpeg_leaves_its_settings_out(tmp_path: Path):
 def test_a_jpeg_shows_what_is_transparent_on_white(tmp_path: Path):
     image, alpha = torch.full((3, 32, 64), 0.2), torch.ones(1, 1, 32, 64)
     alpha[..., 32:] = 0.5
-    read = read_picture(write(tmp_path, format="jpeg", image=image, alpha=alpha))
+    read = read_image(write(tmp_path, format="jpeg", image=image, alpha=alpha))
     assert read.alpha is None
     assert float(read.rgb[..., 8:24].mean()) == pytest.approx(0.2, abs=0.01)
     assert float(read.rgb[..., 40:56].mean()) == pytest.approx(0.6, abs=0.01)
@@ -59,7 +59,7 @@ def test_a_jpeg_shows_what_is_transparent_on_white(tmp_path: Path):
 @pytest.mark.parametrize("format", ["png", "webp", "tiff"])
 def test_other_formats_keep_alpha(tmp_path: Path, format: str):
     alpha = (rough(1, 1, 20, 30) * 255).round() / 255
-    read = read_picture(write(tmp_path, format=format, quality=100, alpha=alpha))
+    read = read_image(write(tmp_path, format=format, quality=100, alpha=alpha))
     assert read.alpha is not None
     assert torch.equal(read.alpha, alpha)
 

@@ -16,7 +16,7 @@ from nst_lightning.drawing.curves import draw_curves
 from nst_lightning.drawing.loss_history import read_history
 from nst_lightning.grid.pairs import Grid, Pair
 from nst_lightning.grid.sources import read_sources
-from nst_lightning.imaging.read import Picture, read_picture
+from nst_lightning.imaging.reading import LoadedImage, read_image
 from nst_lightning.run import inputs, result_writer
 from nst_lightning.run.checkpoints import CheckpointFiles
 from nst_lightning.run.display import Silent
@@ -174,13 +174,13 @@ def test_each_picture_is_read_once_and_ahead(
     jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     read: list[tuple[str, str]] = []
-    decode = read_picture
+    decode = read_image
 
-    def counted(path: Path, **given: Any) -> Picture:
+    def counted(path: Path, **given: Any) -> LoadedImage:
         read.append((path.name, threading.current_thread().name))
         return decode(path, **given)
 
-    monkeypatch.setattr(inputs, "read_picture", counted)
+    monkeypatch.setattr(inputs, "read_image", counted)
     records: list[Record] = []
     made = worker(tmp_path)
     made.run([[job] for job in jobs], records.append)

@@ -8,7 +8,8 @@ import torch
 from nst_lightning.errors import UserError
 from nst_lightning.grid.pairs import Grid
 from nst_lightning.grid.sources import Source
-from nst_lightning.imaging.write import write_png
+from nst_lightning.imaging.metadata import Metadata
+from nst_lightning.imaging.writing import write_image
 from nst_lightning.settings import build
 from nst_lightning.store.job import Job
 from nst_lightning.store.ledger import Ledger
@@ -40,7 +41,7 @@ def put(out: Path, fingerprint: str, ledger: Ledger | None) -> None:
     path = out / job().pair.output
     record = Record(output="c/s.png", fingerprint=fingerprint, status="done")
     text = {RECORD_KEY: record.text()}
-    write_png(path, torch.zeros(3, 8, 8, dtype=torch.uint8), None, text)
+    write_image(path, torch.zeros(3, 8, 8, dtype=torch.uint8), None, Metadata(text))
     if ledger:
         ledger.append(record.with_facts(bytes=path.stat().st_size))
 
@@ -78,7 +79,7 @@ def test_a_refusal_names_how_the_picture_was_written(tmp_path: Path):
     path = tmp_path / job().pair.output
     asked = before.model_dump(mode="json")
     record = Record(output="c/s.png", fingerprint="old", settings=asked)
-    write_png(path, torch.zeros(3, 8, 8), None, {RECORD_KEY: record.text()})
+    write_image(path, torch.zeros(3, 8, 8), None, Metadata({RECORD_KEY: record.text()}))
     with pytest.raises(UserError, match="bit_depth 16 instead of 8; keep_exif True instead of Fal"):
         Finished(tmp_path, None).has(job(), now, overwrite=False)
 
@@ -101,7 +102,7 @@ def test_settings_that_count_are_told_as_they_were_typed(tmp_path: Path):
 def test_a_record_of_settings_that_are_no_longer_known(tmp_path: Path):
     path = tmp_path / job().pair.output
     record = Record(output="c/s.png", fingerprint="old", settings={"sparkle": 1})
-    write_png(path, torch.zeros(3, 8, 8), None, {RECORD_KEY: record.text()})
+    write_image(path, torch.zeros(3, 8, 8), None, Metadata({RECORD_KEY: record.text()}))
     with pytest.raises(UserError, match=r"was made with other settings.*--overwrite"):
         Finished(tmp_path, None).has(job(), SETTINGS, overwrite=False)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from nst_lightning.imaging.read import load_image
+from nst_lightning.imaging.reading import load_image
 from nst_lightning.imaging.resize import resize
 from nst_lightning.transfer.detail import RADIUS, RIDGE, add_detail, slope
 from nst_lightning.transfer.keep_colours import luma

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from nst_lightning import StyleTransfer, TransferSettings, UserError
-from nst_lightning.imaging.write import write_png
+from nst_lightning.imaging.writing import write_image
 from nst_lightning.transfer.module import WINDOW
 from nst_lightning.transfer.start import starting_image
 
@@ -148,7 +148,7 @@ def test_starts(tmp_path: Path):
     assert gray.shape == start("style").shape == content.shape
     assert torch.equal(start("noise"), start("noise"))
     assert not torch.equal(start("noise"), start("noise", seed=1))
-    write_png(tmp_path / "start.png", style)
+    write_image(tmp_path / "start.png", style)
     expected = start("style")
     assert torch.allclose(start(str(tmp_path / "start.png")), expected, atol=0.01)
 

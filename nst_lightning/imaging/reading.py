@@ -1,4 +1,4 @@
-"""Pictures from files to tensors."""
+"""Images from files to tensors."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,35 +8,32 @@ from PIL import Image
 from torch import Tensor
 
 from nst_lightning.errors import UserError
-from nst_lightning.formats import MAX_PIXELS as MAX_PIXELS
-from nst_lightning.formats import OTHER_PICTURES as OTHER_PICTURES
-from nst_lightning.formats import SUFFIXES as SUFFIXES
-from nst_lightning.imaging.decode import decode
-from nst_lightning.imaging.header import picture_size as picture_size
+from nst_lightning.formats import MAX_PIXELS
+from nst_lightning.imaging.decoding import decode
 from nst_lightning.imaging.resize import resize
 from nst_lightning.settings.sizes import fit
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture as it is to be looked at: upright, in sRGB."""
+class LoadedImage:
+    """An image as it is to be looked at: upright, in sRGB."""
 
     rgb: Tensor
     """(1, 3, H, W), float32 in [0, 1]."""
 
     alpha: Tensor | None
-    """(1, 1, H, W), float32 in [0, 1]; None where the picture is opaque."""
+    """(1, 1, H, W), float32 in [0, 1]; None where the image is opaque."""
 
 
-def read_picture(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Picture:
-    """Reads a PNG, JPEG, WebP, TIFF, BMP or GIF: its first frame or page.
+def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> LoadedImage:
+    """Reads an image in one of `FORMATS`: its first frame or page.
 
     The EXIF orientation is applied, an embedded colour profile is converted to sRGB (one that is
     broken is passed over with a warning), gray and palettes become RGB. Colour under transparent
     pixels is left as it is stored.
 
     Raises:
-        UserError: the file is absent, unreadable, no picture, damaged, or has more than
+        UserError: the file is absent, unreadable, no image, damaged, or has more than
             `max_pixels`; the message begins with `path`.
     """
     decoded = decode(path, max_pixels=max_pixels)
@@ -45,7 +42,7 @@ def read_picture(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Picture:
         alpha = None if decoded.alpha is None else _tensor(decoded.alpha)
         if not bool(rgb.isfinite().all()):
             raise UserError(f"{path}: holds values that are not finite numbers (NaN or infinity).")
-        return Picture(rgb.clamp_(0, 1).expand(1, 3, -1, -1).contiguous(), alpha)
+        return LoadedImage(rgb.clamp_(0, 1).expand(1, 3, -1, -1).contiguous(), alpha)
     except (MemoryError, RuntimeError) as error:  # torch raises the latter when memory is short
         raise UserError(f"{path}: does not fit into this machine's memory.") from error
 
@@ -57,24 +54,24 @@ def load_image(
     upscale: bool = False,
     max_pixels: int = MAX_PIXELS,
 ) -> Tensor:
-    """A picture as (1, 3, H, W), float32 in [0, 1], sRGB, upright; alpha is left out.
+    """Reads an image as (1, 3, H, W), float32 in [0, 1], sRGB, upright; alpha is left out.
 
     Args:
-        size: what the longest side becomes, in pixels; None keeps the picture's own.
-        upscale: enlarge a picture that is smaller than `size`, which is left alone otherwise.
-        max_pixels: pictures of more pixels are refused.
+        size: what the longest side becomes, in pixels; None keeps the image's own.
+        upscale: enlarge an image that is smaller than `size`, which is left alone otherwise.
+        max_pixels: images of more pixels are refused.
 
     Raises:
-        UserError: see `read_picture`; or `size` is below 1.
+        UserError: see `read_image`; or `size` is below 1.
     """
     if size is not None and size < 1:
         raise UserError(f"size is {size}: name a number of pixels, 1 or more.")
-    rgb = read_picture(path, max_pixels=max_pixels).rgb
+    rgb = read_image(path, max_pixels=max_pixels).rgb
     return resize(rgb, *fit(rgb.shape[-2], rgb.shape[-1], size, upscale))
 
 
 def _tensor(image: Image.Image) -> Tensor:
-    """ "RGB", "L" or "F" → (1, C, H, W), float32, 8-bit values divided by 255."""
+    """Converts "RGB", "L" or "F" to (1, C, H, W), float32, 8-bit values divided by 255."""
     deep = image.mode == "F"
     data = torch.frombuffer(
         bytearray(image.tobytes()), dtype=torch.float32 if deep else torch.uint8

@@ -1,17 +1,15 @@
-"""Pictures in [0, 1] → the levels that a file holds."""
+"""Values in [0, 1] → the levels that a file holds."""
 
 import torch
 from torch import Tensor
 
-from nst_lightning.imaging.write import to_uint8
-
 
 def to_levels(image: Tensor, bits: int = 8, *, dither: bool = False) -> Tensor:
-    """[0, 1] → 0 ... 2^bits − 1: clamped, then rounded to the nearest level, ties to the even one.
+    """Clamps and rounds [0, 1] to the nearest of 0 ... 2^bits − 1, ties to the even one.
 
     With `dither` a value between two levels becomes the upper one with a probability as large as
     its distance from the lower one, so that the mean of an area is that of its values. A value that
-    is a level stays it, black and white among them. The noise is the same for every picture of a
+    is a level stays it, black and white among them. The noise is the same for every image of a
     size: each result depends on itself alone.
 
     Args:
@@ -26,20 +24,18 @@ def to_levels(image: Tensor, bits: int = 8, *, dither: bool = False) -> Tensor:
         TypeError: not floating point.
         ValueError: it holds NaN.
     """
-    if bits == 8 and not dither:
-        return to_uint8(image)
     if not image.is_floating_point():
         raise TypeError(f"a floating-point picture is expected, not {image.dtype}")
     if bool(image.isnan().any()):
         raise ValueError("the picture holds NaN, which is no colour")
-    # In float64: a float32 holds 65535 levels with too few digits left to round by.
-    scaled: Tensor = image.detach().double().clamp(0, 1) * (2**bits - 1)
+    # A float32 holds 65535 levels with too few digits left to round by, a half precision 255.
+    deep = bits > 8 or dither
+    dtype = torch.float64 if deep else torch.promote_types(image.dtype, torch.float32)
+    scaled: Tensor = image.detach().to(dtype).clamp(0, 1) * (2**bits - 1)
+    nearest = scaled.round()
     if dither:
         noise = torch.rand(image.shape[-3:], generator=torch.Generator().manual_seed(0))
         # A level that came as a float32 is a little off it.
-        nearest = scaled.round()
         scaled = torch.where((scaled - nearest).abs() < 2.0 ** (bits - 24), nearest, scaled)
-        scaled = (scaled + noise.to(scaled)).floor()
-    else:
-        scaled = scaled.round()
-    return scaled.to(torch.uint8 if bits == 8 else torch.int32)
+        nearest = (scaled + noise.to(scaled)).floor()
+    return nearest.to(torch.uint8 if bits == 8 else torch.int32)

@@ -1,6 +1,9 @@
-"""Files in every format: pixels by another decoder, profile, texts, EXIF."""
+"""Files in every format: exact levels, alpha, profile, texts, EXIF, and the old file until the new
+one is whole."""
 
+import errno
 import io
+import os
 import struct
 import subprocess
 import zlib
@@ -15,11 +18,12 @@ from PIL import Image, ImageCms
 from PIL.ExifTags import GPS, IFD, Base
 from PIL.TiffImagePlugin import IFDRational
 
-from nst_lightning.formats import MAX_PIXELS, RESULT_SUFFIXES
-from nst_lightning.imaging.encode import Beside, encode
+from nst_lightning.formats import MAX_PIXELS, RESULT_FORMATS
 from nst_lightning.imaging.exif import read_exif
-from nst_lightning.imaging.header import read_metadata
-from nst_lightning.imaging.read import read_picture
+from nst_lightning.imaging.levels import to_levels
+from nst_lightning.imaging.metadata import Metadata, read_metadata
+from nst_lightning.imaging.reading import read_image
+from nst_lightning.imaging.writing import write_image
 
 TEXTS = {
     "nst-lightning": '{"content": "фото & <日本> 🎨.jpg", "losses": [1, 2.5]}',
@@ -34,10 +38,15 @@ def levels(channels: int, bits: int) -> torch.Tensor:
     return found.to(torch.uint8 if bits == 8 else torch.int32)
 
 
+def noise(*shape: int) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0))
+
+
 def put(folder: Path, format: str, **changes: Any) -> Path:
-    given: dict[str, Any] = {"levels": levels(3, 8), "bits": 8, "quality": 95, "beside": Beside()}
-    path = folder / f"x.{RESULT_SUFFIXES[format]}"
-    path.write_bytes(encode(**(given | changes), format=format))
+    found = changes.pop("levels", levels(3, 8))
+    path = folder / f"x{RESULT_FORMATS[format].suffixes[0]}"
+    alpha = found[3:] if len(found) == 4 else None
+    write_image(path, found[:3], alpha, format=format, embed_profile=True, **changes)
     return path
 
 
@@ -61,10 +70,10 @@ def test_another_program_reads_every_level(
     tmp_path: Path, format: str, bits: int, channels: int, kind: str
 ):
     pixels = levels(channels, bits)
-    path = put(tmp_path, format, levels=pixels, bits=bits, beside=Beside(PLAIN))
+    path = put(tmp_path, format, levels=pixels, bits=bits, metadata=Metadata(PLAIN))
     assert (by_ffmpeg(path, kind, channels) == pixels.permute(1, 2, 0).numpy()).all()
     # Our own reader takes the upper 8 bits, and the profile changes nothing.
-    picture = read_picture(path)
+    picture = read_image(path)
     read = torch.cat([picture.rgb, *([picture.alpha] if picture.alpha is not None else [])], 1)[0]
     assert torch.equal((read * 255).round().int(), pixels.int() >> (bits - 8))
 
@@ -72,7 +81,7 @@ def test_another_program_reads_every_level(
 def test_lossless_and_lossy(tmp_path: Path):
     clear = levels(4, 8)
     clear[3, :10] = 0
-    exact = read_picture(put(tmp_path, "webp", levels=clear, quality=100))
+    exact = read_image(put(tmp_path, "webp", levels=clear, quality=100))
     assert exact.alpha is not None
     assert torch.equal(torch.cat([exact.rgb, exact.alpha], 1)[0] * 255, clear.float())
     wave = torch.linspace(0, 255, 34).expand(3, 21, 34).to(torch.uint8)
@@ -80,7 +89,7 @@ def test_lossless_and_lossy(tmp_path: Path):
         sizes = []
         for quality in (20, 95):
             path = put(tmp_path, format, levels=wave, quality=quality)
-            error = (read_picture(path).rgb[0] * 255 - wave).abs()
+            error = (read_image(path).rgb[0] * 255 - wave).abs()
             assert error.mean() < (8 if quality == 20 else 2)
             sizes.append(len(put(tmp_path, format, quality=quality).read_bytes()))
         assert sizes[0] < sizes[1]
@@ -90,7 +99,7 @@ def test_lossless_and_lossy(tmp_path: Path):
 def test_even_noise_fits_into_a_jpeg(tmp_path: Path, quality: int):
     noise = torch.randint(0, 256, (3, 1000, 1200), generator=torch.Generator().manual_seed(0))
     path = put(tmp_path, "jpeg", levels=noise.to(torch.uint8), quality=quality)
-    assert read_picture(path).rgb.shape == (1, 3, 1000, 1200)
+    assert read_image(path).rgb.shape == (1, 3, 1000, 1200)
 
 
 def test_a_jpeg_has_its_colours_at_full_resolution(tmp_path: Path):
@@ -98,7 +107,7 @@ def test_a_jpeg_has_its_colours_at_full_resolution(tmp_path: Path):
         assert {component[1:3] for component in image.layer} == {(1, 1)}
 
 
-@pytest.mark.parametrize(("format", "bits"), [*((f, 8) for f in RESULT_SUFFIXES), ("png", 16)])
+@pytest.mark.parametrize(("format", "bits"), [*((f, 8) for f in RESULT_FORMATS), ("png", 16)])
 def test_the_profile_is_that_of_srgb_and_always_the_same(tmp_path: Path, format: str, bits: int):
     path = put(tmp_path, format, levels=levels(3, bits), bits=bits)
     assert (
@@ -112,10 +121,10 @@ def test_the_profile_is_that_of_srgb_and_always_the_same(tmp_path: Path, format:
     assert made.year == 2000
 
 
-@pytest.mark.parametrize(("format", "bits"), [*((f, 8) for f in RESULT_SUFFIXES), ("png", 16)])
+@pytest.mark.parametrize(("format", "bits"), [*((f, 8) for f in RESULT_FORMATS), ("png", 16)])
 def test_texts_come_back(tmp_path: Path, format: str, bits: int):
     texts = PLAIN if format == "png" else TEXTS  # a PNG holds Unicode alone, no half of a character
-    path = put(tmp_path, format, levels=levels(3, bits), bits=bits, beside=Beside(texts))
+    path = put(tmp_path, format, levels=levels(3, bits), bits=bits, metadata=Metadata(texts))
     assert read_metadata(path) == texts
     whole = path.read_bytes()
     path.write_bytes(whole[:-40])
@@ -135,8 +144,10 @@ def test_other_peoples_files_have_no_texts_of_ours(tmp_path: Path):
         assert read_metadata(tmp_path / name) == {}
 
 
-def test_a_deep_png_is_well_formed():
-    data = encode(levels(3, 16), 16, "png", 95, Beside(PLAIN, {int(Base.Make): "Maker"}))
+def test_a_deep_png_is_well_formed(tmp_path: Path):
+    metadata = Metadata(PLAIN, {int(Base.Make): "Maker"})
+    path = put(tmp_path, "png", levels=levels(3, 16), bits=16, metadata=metadata)
+    data = path.read_bytes()
     names, at = [], 8
     while at < len(data):
         (length,) = struct.unpack(">I", data[at : at + 4])
@@ -170,12 +181,12 @@ def photograph(tmp_path: Path) -> Path:
     return tmp_path / "photo.png"
 
 
-@pytest.mark.parametrize(("format", "bits"), [*((f, 8) for f in RESULT_SUFFIXES), ("png", 16)])
+@pytest.mark.parametrize(("format", "bits"), [*((f, 8) for f in RESULT_FORMATS), ("png", 16)])
 def test_date_camera_and_position_are_handed_on(
     tmp_path: Path, photograph: Path, format: str, bits: int
 ):
-    beside = Beside(PLAIN, read_exif(photograph, max_pixels=MAX_PIXELS))
-    path = put(tmp_path, format, levels=levels(3, bits), bits=bits, beside=beside)
+    metadata = Metadata(PLAIN, read_exif(photograph, max_pixels=MAX_PIXELS))
+    path = put(tmp_path, format, levels=levels(3, bits), bits=bits, metadata=metadata)
     with Image.open(path) as image:
         image.load()
         exif = image.getexif()
@@ -200,3 +211,110 @@ def test_a_picture_without_exif_or_with_damaged_exif_has_nothing_to_hand_on(tmp_
     Image.new("RGB", (8, 8)).save(tmp_path / "b.jpg", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     for name in ("a.jpg", "b.jpg"):
         assert read_exif(tmp_path / name, max_pixels=MAX_PIXELS) == {}
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 7), (1, 3, 5, 7)])
+def test_pixels_come_back(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    rgb = noise(*shape)
+    write_image(tmp_path / "new" / "a.png", rgb)
+    picture = read_image(tmp_path / "new" / "a.png")
+    assert torch.equal(picture.rgb, to_levels(rgb).view(1, 3, 5, 7).float() / 255)
+    assert picture.alpha is None
+    with Image.open(tmp_path / "new" / "a.png") as image:
+        assert (image.mode, image.size, image.format) == ("RGB", (7, 5), "PNG")
+        assert image.getpixel((6, 1)) == tuple(to_levels(rgb).view(3, 5, 7)[:, 1, 6].tolist())
+
+
+@pytest.mark.parametrize("shape", [(1, 5, 7), (1, 1, 5, 7)])
+def test_alpha_comes_back_and_leaves_the_colour_alone(
+    tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    rgb, alpha = noise(3, 5, 7), noise(*shape)
+    alpha.view(5, 7)[0] = 0
+    write_image(tmp_path / "a.png", rgb, alpha)
+    picture = read_image(tmp_path / "a.png")
+    assert picture.alpha is not None
+    assert torch.equal(picture.alpha, to_levels(alpha).view(1, 1, 5, 7).float() / 255)
+    assert torch.equal(picture.rgb[0], to_levels(rgb).float() / 255)
+
+
+def test_levels_are_written_as_they_are(tmp_path: Path) -> None:
+    rgb = to_levels(noise(3, 4, 6))
+    write_image(tmp_path / "a.png", rgb)
+    assert torch.equal(read_image(tmp_path / "a.png").rgb[0], rgb.float() / 255)
+
+
+def test_a_picture_that_still_has_a_gradient_can_be_written(tmp_path: Path) -> None:
+    image = torch.nn.Parameter(noise(3, 4, 4).permute(0, 2, 1))
+    write_image(tmp_path / "a.png", image)
+    assert torch.equal(read_image(tmp_path / "a.png").rgb[0], to_levels(image).float() / 255)
+
+
+def test_metadata_come_back(tmp_path: Path) -> None:
+    metadata = {
+        "nst": '{"style": "scream", "weights": [1, 2.5]}',
+        "Comment": "Zwölf Boxkämpfer\njagen 日本語 🎨",
+        "long": "x" * 3_000_000,
+        "empty": "",
+    }
+    write_image(tmp_path / "a.png", noise(3, 4, 4), metadata=Metadata(metadata))
+    assert read_metadata(tmp_path / "a.png") == metadata
+    with Image.open(tmp_path / "a.png") as image:  # and others can read them
+        assert image.info["nst"] == metadata["nst"]
+        assert image.info["Comment"] == metadata["Comment"]
+
+
+@pytest.mark.parametrize("metadata", [{"": "x"}, {"k" * 80: "x"}, {"日": "x"}, {"k": "a\0b"}])
+def test_metadata_that_png_cannot_hold_are_refused(
+    tmp_path: Path, metadata: dict[str, str]
+) -> None:
+    with pytest.raises(ValueError, match=r"keyword|NUL|codec"):
+        write_image(tmp_path / "a.png", noise(3, 4, 4), metadata=Metadata(metadata))
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_file_says_that_it_is_srgb(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png", noise(3, 4, 4))
+    data = (tmp_path / "a.png").read_bytes()
+    assert 0 < data.index(b"sRGB") < data.index(b"IDAT")
+
+
+@pytest.mark.parametrize(
+    ("rgb", "alpha"),
+    [
+        (noise(2, 3, 4, 4), None),
+        (noise(4, 4, 4), None),
+        (noise(4, 4), None),
+        (noise(3, 0, 4), None),
+        (noise(3, 4, 4), noise(3, 4, 4)),
+        (noise(3, 4, 4), noise(1, 4, 5)),
+    ],
+)
+def test_other_shapes_are_refused(
+    tmp_path: Path, rgb: torch.Tensor, alpha: torch.Tensor | None
+) -> None:
+    with pytest.raises(ValueError, match=r"must be|alpha is"):
+        write_image(tmp_path / "a.png", rgb, alpha)
+
+
+def test_nan_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"old")
+    with pytest.raises(ValueError, match="NaN"):
+        write_image(path, torch.full((3, 4, 4), float("nan")))
+    assert path.read_bytes() == b"old"
+
+
+def test_a_full_disk_says_so_and_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "a.png"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_image(path, noise(3, 4, 4))
+    assert caught.value.errno == errno.ENOSPC
+    assert [(p, p.read_bytes()) for p in tmp_path.iterdir()] == [(path, b"old")]

@@ -15,10 +15,10 @@ from PIL import Image, ImageFile
 
 from nst_lightning import UserError
 from nst_lightning.formats import MAX_PIXELS
-from nst_lightning.imaging.decode import decode
-from nst_lightning.imaging.header import picture_size, read_metadata
-from nst_lightning.imaging.read import Picture, load_image, read_picture
-from nst_lightning.imaging.write import write_png
+from nst_lightning.imaging.decoding import decode
+from nst_lightning.imaging.metadata import image_size, read_metadata
+from nst_lightning.imaging.reading import LoadedImage, load_image, read_image
+from nst_lightning.imaging.writing import write_image
 
 RNG = np.random.default_rng(7)
 RGB = RNG.integers(0, 256, (5, 7, 3), dtype=np.uint8)
@@ -26,21 +26,21 @@ GRAY16 = RNG.integers(0, 65536, (5, 7), dtype=np.uint16)
 GRAY16[0, :3] = (0, 65535, 40000)
 
 
-def pixels(picture: Picture) -> np.ndarray:
+def pixels(picture: LoadedImage) -> np.ndarray:
     """(H, W, 3), float64."""
     return picture.rgb[0].permute(1, 2, 0).double().numpy()
 
 
-def alpha(picture: Picture) -> np.ndarray:
+def alpha(picture: LoadedImage) -> np.ndarray:
     assert picture.alpha is not None
     assert picture.alpha.shape == (1, 1, *picture.rgb.shape[-2:])
     assert picture.alpha.dtype == torch.float32
     return picture.alpha[0, 0].numpy()
 
 
-def saved(path: Path, image: Image.Image, **options: Any) -> Picture:
+def saved(path: Path, image: Image.Image, **options: Any) -> LoadedImage:
     image.save(path, **options)
-    return read_picture(path)
+    return read_image(path)
 
 
 def png(
@@ -196,7 +196,7 @@ def test_palettes_with_transparency(tmp_path: Path) -> None:
 def test_a_transparent_gray_at_every_depth(tmp_path: Path, depth: int) -> None:
     levels = (np.arange(35) % 2**depth).astype(np.uint8).reshape(5, 7)
     path = png(tmp_path / "a.png", levels, depth, 0, before=chunk(b"tRNS", b"\0\1"))
-    picture = read_picture(path)
+    picture = read_image(path)
     expected = np.stack([levels] * 3, -1) / (2**depth - 1)
     np.testing.assert_allclose(pixels(picture), expected, atol=1e-7)
     assert np.array_equal(alpha(picture), levels != 1)
@@ -205,13 +205,13 @@ def test_a_transparent_gray_at_every_depth(tmp_path: Path, depth: int) -> None:
 def test_a_transparent_colour_at_8_and_16_bits(tmp_path: Path) -> None:
     key = RGB[2, 3]
     tag = chunk(b"tRNS", struct.pack(">3H", *(int(v) for v in key)))
-    picture = read_picture(png(tmp_path / "8.png", RGB, 8, 2, before=tag))
+    picture = read_image(png(tmp_path / "8.png", RGB, 8, 2, before=tag))
     np.testing.assert_allclose(pixels(picture), RGB / 255, atol=1e-7)
     assert np.array_equal(alpha(picture), (key != RGB).any(-1))
 
     wide = RGB.astype(np.uint16) * 256 + 99
     tag = chunk(b"tRNS", struct.pack(">3H", *(int(v) for v in wide[2, 3])))
-    picture = read_picture(png(tmp_path / "16.png", wide, 16, 2, before=tag))
+    picture = read_image(png(tmp_path / "16.png", wide, 16, 2, before=tag))
     assert np.array_equal(alpha(picture), (key != RGB).any(-1))
 
 
@@ -224,7 +224,7 @@ def test_gray_of_16_bits_is_scaled_not_clipped(tmp_path: Path) -> None:
         tiff(tmp_path / "little.tif", GRAY16, 1),
         tiff(tmp_path / "big.tif", GRAY16, 1, ">"),
     ):
-        np.testing.assert_allclose(pixels(read_picture(path)), expected, atol=1e-7)
+        np.testing.assert_allclose(pixels(read_image(path)), expected, atol=1e-7)
     picture = saved(tmp_path / "lzw.tif", image, compression="tiff_lzw")
     np.testing.assert_allclose(pixels(picture), expected, atol=1e-7)
     assert picture.alpha is None
@@ -232,14 +232,14 @@ def test_gray_of_16_bits_is_scaled_not_clipped(tmp_path: Path) -> None:
 
 def test_a_transparent_gray_of_16_bits(tmp_path: Path) -> None:
     tag = chunk(b"tRNS", struct.pack(">H", 40000))
-    picture = read_picture(png(tmp_path / "a.png", GRAY16, 16, 0, before=tag))
+    picture = read_image(png(tmp_path / "a.png", GRAY16, 16, 0, before=tag))
     assert np.array_equal(alpha(picture), GRAY16 != 40000)
     np.testing.assert_allclose(pixels(picture)[..., 0], GRAY16 / 65535, atol=1e-7)
 
 
 def test_white_is_zero(tmp_path: Path) -> None:
     for samples in (GRAY16, RGB[..., 0]):
-        picture = read_picture(tiff(tmp_path / "a.tif", samples, 0))
+        picture = read_image(tiff(tmp_path / "a.tif", samples, 0))
         white = np.iinfo(samples.dtype).max
         np.testing.assert_allclose(pixels(picture)[..., 0], 1 - samples / white, atol=1e-7)
 
@@ -252,7 +252,7 @@ def test_colour_of_16_bits(tmp_path: Path) -> None:
         tiff(tmp_path / "little.tif", wide, 2),
         tiff(tmp_path / "big.tif", wide, 2, ">"),
     ):
-        found = pixels(read_picture(path))
+        found = pixels(read_image(path))
         np.testing.assert_allclose(found, wide / 65535, atol=1 / 255, err_msg=path.name)
         assert found[0, 0].tolist() == [0, 0, 0]
         assert found[0, 1].tolist() == [1, 1, 1]
@@ -260,10 +260,10 @@ def test_colour_of_16_bits(tmp_path: Path) -> None:
 
 def test_alpha_of_16_bits(tmp_path: Path) -> None:
     wide = RNG.integers(0, 65536, (5, 7, 4), dtype=np.uint16)
-    picture = read_picture(png(tmp_path / "rgba.png", wide, 16, 6))
+    picture = read_image(png(tmp_path / "rgba.png", wide, 16, 6))
     np.testing.assert_allclose(pixels(picture), wide[..., :3] / 65535, atol=1 / 255)
     np.testing.assert_allclose(alpha(picture), wide[..., 3] / 65535, atol=1 / 255)
-    picture = read_picture(png(tmp_path / "la.png", wide[..., :2], 16, 4))
+    picture = read_image(png(tmp_path / "la.png", wide[..., :2], 16, 4))
     gray = np.stack([wide[..., 0]] * 3, -1)
     np.testing.assert_allclose(pixels(picture), gray / 65535, atol=1 / 255)
     np.testing.assert_allclose(alpha(picture), wide[..., 1] / 65535, atol=1 / 255)
@@ -279,22 +279,22 @@ def test_whole_numbers_of_32_bits(tmp_path: Path) -> None:
     np.testing.assert_allclose(pixels(picture)[..., 0], large / (2**31 - 1), atol=1e-6)
 
     unsigned = large.astype(np.uint32)
-    picture = read_picture(tiff(tmp_path / "c.tif", unsigned, 1))
+    picture = read_image(tiff(tmp_path / "c.tif", unsigned, 1))
     np.testing.assert_allclose(pixels(picture)[..., 0], unsigned / (2**32 - 1), atol=1e-6)
     with pytest.raises(UserError, match="save it anew with 16 bits"):
-        read_picture(tiff(tmp_path / "d.tif", unsigned + np.uint32(2**31), 1))
+        read_image(tiff(tmp_path / "d.tif", unsigned + np.uint32(2**31), 1))
 
 
 def test_signed_16_bits(tmp_path: Path) -> None:
     samples = (GRAY16 // 2).astype(np.int16)
-    picture = read_picture(tiff(tmp_path / "a.tif", samples, 1))
+    picture = read_image(tiff(tmp_path / "a.tif", samples, 1))
     np.testing.assert_allclose(pixels(picture)[..., 0], samples / 32767, atol=1e-6)
 
 
 def test_floats(tmp_path: Path) -> None:
     values = np.linspace(-0.1, 1.2, 35, dtype=np.float32).reshape(5, 7)
     for path in (tiff(tmp_path / "a.tif", values, 1), tiff(tmp_path / "b.tif", values, 1, ">")):
-        found = pixels(read_picture(path))
+        found = pixels(read_image(path))
         np.testing.assert_allclose(found, np.stack([values.clip(0, 1)] * 3, -1), atol=1e-7)
 
 
@@ -303,7 +303,7 @@ def test_floats_on_the_scale_of_whole_numbers(tmp_path: Path, white: int) -> Non
     values = np.linspace(0, white, 35, dtype=np.float32).reshape(5, 7)
     tiff(tmp_path / "a.tif", values, 1)
     with pytest.warns(UserWarning, match=rf"a\.tif: .* {white} is taken to be white"):
-        found = pixels(read_picture(tmp_path / "a.tif"))
+        found = pixels(read_image(tmp_path / "a.tif"))
     np.testing.assert_allclose(found[..., 0], values / white, atol=1e-6)
 
 
@@ -312,7 +312,7 @@ def test_floats_that_are_no_numbers(tmp_path: Path, value: float) -> None:
     values = np.full((5, 7), 0.5, dtype=np.float32)
     values[2, 3] = value
     with pytest.raises(UserError, match="not finite"):
-        read_picture(tiff(tmp_path / "a.tif", values, 1))
+        read_image(tiff(tmp_path / "a.tif", values, 1))
 
 
 @pytest.mark.parametrize("name", ["a.tif", "a.jpg"])
@@ -382,7 +382,7 @@ def test_orientation(
     image = Image.fromarray(stored(UPRIGHT, orientation))
     picture = saved(tmp_path / name, image, exif=exif, **options)
     np.testing.assert_allclose(pixels(picture), UPRIGHT / 255, atol=tolerance / 255 + 1e-7)
-    assert picture_size(tmp_path / name) == (32, 48)
+    assert image_size(tmp_path / name) == (32, 48)
 
 
 def test_orientation_turns_alpha_and_deep_gray_too(tmp_path: Path) -> None:
@@ -392,7 +392,7 @@ def test_orientation_turns_alpha_and_deep_gray_too(tmp_path: Path) -> None:
     picture = saved(tmp_path / "a.png", image, exif=exif)
     np.testing.assert_allclose(alpha(picture), UPRIGHT[..., 0] / 255, atol=1e-7)
     tag = chunk(b"eXIf", exif.tobytes()[6:])
-    picture = read_picture(png(tmp_path / "b.png", stored(GRAY16, 6), 16, 0, before=tag))
+    picture = read_image(png(tmp_path / "b.png", stored(GRAY16, 6), 16, 0, before=tag))
     np.testing.assert_allclose(pixels(picture)[..., 0], GRAY16 / 65535, atol=1e-7)
 
 
@@ -401,8 +401,8 @@ def test_orientation_behind_the_pixels_of_a_png(tmp_path: Path) -> None:
     exif[0x0112] = 8
     tag = chunk(b"eXIf", exif.tobytes()[6:])
     path = png(tmp_path / "a.png", stored(RGB, 8), 8, 2, after=tag)
-    np.testing.assert_allclose(pixels(read_picture(path)), RGB / 255, atol=1e-7)
-    assert picture_size(path) == (5, 7)
+    np.testing.assert_allclose(pixels(read_image(path)), RGB / 255, atol=1e-7)
+    assert image_size(path) == (5, 7)
 
 
 @pytest.mark.parametrize(
@@ -412,7 +412,7 @@ def test_orientation_behind_the_pixels_of_a_png(tmp_path: Path) -> None:
 def test_damaged_exif_harms_nothing(tmp_path: Path, exif: bytes) -> None:
     picture = saved(tmp_path / "a.jpg", Image.fromarray(UPRIGHT), exif=exif)
     assert picture.rgb.shape == (1, 3, 32, 48)
-    assert picture_size(tmp_path / "a.jpg") == (32, 48)
+    assert image_size(tmp_path / "a.jpg") == (32, 48)
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
@@ -429,7 +429,7 @@ def test_orientations_that_do_not_exist_change_nothing(tmp_path: Path, orientati
 def refusal(path: Path | str, **options: Any) -> str:
     """The sentence with which a file is refused, by both functions."""
     with pytest.raises(UserError) as caught:
-        read_picture(path, **options)
+        read_image(path, **options)
     message = str(caught.value)
     assert message.startswith(f"{path}: ")
     assert message.endswith(".")
@@ -582,14 +582,14 @@ def test_the_limit_is_the_callers(
     for limit in (1, 40, 60, 99):
         assert f"more than the limit of {limit}; " in refusal(path, max_pixels=limit)
         with pytest.raises(UserError, match="--max-pixels 100"):
-            picture_size(path, max_pixels=limit)
+            image_size(path, max_pixels=limit)
         with pytest.raises(UserError, match="--max-pixels 100"):
             load_image(path, max_pixels=limit)
-    assert read_picture(path, max_pixels=100).rgb.shape == (1, 3, 10, 10)
-    assert picture_size(path, max_pixels=100) == (10, 10)
+    assert read_image(path, max_pixels=100).rgb.shape == (1, 3, 10, 10)
+    assert image_size(path, max_pixels=100) == (10, 10)
     # Pillow's own limit neither stands in the way nor is changed for others.
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 7)
-    assert read_picture(path).rgb.shape == (1, 3, 10, 10)
+    assert read_image(path).rgb.shape == (1, 3, 10, 10)
     refusal(path, max_pixels=99)
     assert Image.MAX_IMAGE_PIXELS == 7
 
@@ -621,7 +621,7 @@ def whole_file(path: Path, options: dict[str, Any]) -> bytes:
 def test_truncated(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     data = whole_file(path, WRITERS[name])
-    read_picture(path)
+    read_image(path)
     for part in (0.001, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9):
         path.write_bytes(data[: max(1, int(len(data) * part))])
         refusal(path)
@@ -640,9 +640,9 @@ def outcome(function: Callable[..., Any], path: Path) -> Any:
 def only_pictures_and_sentences(path: Path) -> int:
     """Reads whatever is there in all ways; 1 where it was refused."""
     read_metadata(path)
-    made = [outcome(function, path) for function in (read_picture, picture_size, load_image)]
+    made = [outcome(function, path) for function in (read_image, image_size, load_image)]
     assert all(m.startswith(f"{path}: ") for m in made if isinstance(m, str))
-    if isinstance(made[0], Picture):
+    if isinstance(made[0], LoadedImage):
         assert bool(made[0].rgb.isfinite().all())
         assert made[1] == made[0].rgb.shape[-2:]
         return 0
@@ -718,9 +718,9 @@ def test_load_image_refuses_sizes_below_1(tmp_path: Path) -> None:
 
 
 def test_a_path_may_be_text(tmp_path: Path) -> None:
-    write_png(tmp_path / "a.png", torch.rand(3, 4, 6))
+    write_image(tmp_path / "a.png", torch.rand(3, 4, 6))
     assert load_image(str(tmp_path / "a.png")).shape == (1, 3, 4, 6)
-    assert picture_size(str(tmp_path / "a.png")) == (4, 6)
+    assert image_size(str(tmp_path / "a.png")) == (4, 6)
 
 
 def test_a_jpeg_may_be_decoded_at_a_fraction(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A picture file → upright pixels in sRGB and their alpha, as Pillow images. Imports no torch."""
+"""Image files → upright pixels in sRGB and their alpha, as Pillow images. Imports no torch."""
 
 import warnings
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from typing import Any
 from PIL import Image, ImageChops
 
 from nst_lightning.errors import UserError
-from nst_lightning.imaging.colour import to_srgb
 from nst_lightning.imaging.opening import load, opened, orientation
+from nst_lightning.imaging.profiles import to_srgb
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -26,10 +26,10 @@ _WHITE_IS_ZERO, _SIGNED = 0, 2
 
 @dataclass(frozen=True)
 class Decoded:
-    """A picture's pixels.
+    """An image's pixels.
 
     colour: "RGB", or "F" with values nominally in [0, 1] for gray of more than 8 bits.
-    alpha: "L", None where the picture is opaque.
+    alpha: "L", None where the image is opaque.
     """
 
     colour: Image.Image
@@ -37,7 +37,7 @@ class Decoded:
 
 
 def decode(path: Path | str, *, max_pixels: int, at_least: int | None = None) -> Decoded:
-    """Reads a picture: the first frame or page, upright, in sRGB.
+    """Reads an image: its first frame or page, upright, in sRGB.
 
     Gray of 16 or 32 bits keeps its depth unless a colour profile has to be applied; Pillow reads
     colour of 16 bits a channel as 8.
@@ -47,14 +47,14 @@ def decode(path: Path | str, *, max_pixels: int, at_least: int | None = None) ->
         at_least: a JPEG may be decoded at a fraction of its size, both sides no less than this.
 
     Raises:
-        UserError: the file is not a picture that can be read, or has too many pixels.
+        UserError: the file is not an image that can be read, or has too many pixels.
     """
     with opened(path, max_pixels) as image:
         if at_least is not None:
             image.draft(None, (at_least, at_least))
         stored = _stored_as(image)
-        load(image, max_pixels)
         turn = _UPRIGHT.get(orientation(image))
+        load(image, max_pixels)
         upright = image if turn is None else image.transpose(turn)
         colour, alpha = _split(upright, stored)
         if colour.mode in ("I", "F") or colour.mode.startswith("I;16"):
@@ -70,14 +70,14 @@ def decode(path: Path | str, *, max_pixels: int, at_least: int | None = None) ->
 
 
 def _stored_as(image: Image.Image) -> str:
-    """How a PNG's samples are stored, in Pillow's words ("L;4", "RGB;16B"); "" for others."""
+    """Returns how a PNG stores samples, in Pillow's words ("L;4", "RGB;16B"); "" for others."""
     tiles = getattr(image, "tile", None)
     stored = tiles[0][3] if image.format == "PNG" and tiles else ""
     return stored if isinstance(stored, str) else ""
 
 
 def _split(image: Image.Image, stored: str) -> tuple[Image.Image, Image.Image | None]:
-    """Colour, in a mode without alpha, and alpha."""
+    """Returns the colour, in a mode without alpha, and the alpha."""
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     elif image.mode in ("La", "RGBa"):  # colours multiplied by alpha
@@ -98,7 +98,7 @@ def _split(image: Image.Image, stored: str) -> tuple[Image.Image, Image.Image | 
 
 
 def _keyed(image: Image.Image, key: Any, stored: str) -> Image.Image | None:
-    """Alpha of a picture in which one colour (a PNG's tRNS) stands for transparent."""
+    """Returns the alpha of an image in which one colour (a PNG's tRNS) stands for transparent."""
     if image.mode == "RGB" and isinstance(key, tuple):
         if stored.endswith(";16B"):  # the pixels were reduced to 8 bits, the key was not
             key = tuple(value >> 8 for value in key)
@@ -120,7 +120,7 @@ def _differs(band: Image.Image, value: int) -> Image.Image:
 
 
 def _deep(image: Image.Image, tags: Any, path: Path | str) -> Image.Image:
-    """Gray of more than 8 bits → mode "F", nominally in [0, 1]; `tags` are a TIFF's."""
+    """Converts gray of more than 8 bits to mode "F", nominally in [0, 1]; `tags` are a TIFF's."""
     if image.mode == "F":
         return _float(image, path)
     bits = tags.get(_BITS, (16,))[0]
@@ -143,7 +143,7 @@ def _deep(image: Image.Image, tags: Any, path: Path | str) -> Image.Image:
 
 
 def _float(image: Image.Image, path: Path | str) -> Image.Image:
-    """Floats are taken as [0, 1], unless more than half of the pixels lie above 1."""
+    """Takes floats as [0, 1], unless more than half of the pixels lie above 1."""
     above = sum(image.point(lambda value: value * 127.5).convert("L").histogram()[128:])
     if 2 * above <= image.width * image.height:
         return image

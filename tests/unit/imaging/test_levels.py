@@ -5,8 +5,7 @@ from fractions import Fraction
 import pytest
 import torch
 
-from nst_lightning.imaging.quantise import to_levels
-from nst_lightning.imaging.write import to_uint8
+from nst_lightning.imaging.levels import to_levels
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -30,9 +29,44 @@ def test_every_level_survives(dtype: torch.dtype):
         assert torch.equal(to_levels(few.to(dtype) / 255, 8, dither=dither).int(), few)
 
 
-def test_eight_bits_are_those_of_always():
-    image = noise(3, 20, 30) * 1.2 - 0.1
-    assert torch.equal(to_levels(image), to_uint8(image))
+def test_every_level_of_eight_bits_survives() -> None:
+    levels = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(to_levels(levels.float() / 255), levels)
+    assert torch.equal(to_levels(levels.double() / 255), levels)
+
+
+@pytest.mark.parametrize(
+    ("value", "level"),
+    [(0.0, 0), (0.49 / 255, 0), (0.51 / 255, 1), (99.6 / 255, 100), (254.6 / 255, 255)],
+)
+def test_values_go_to_the_nearest_level(value: float, level: int) -> None:
+    assert to_levels(torch.tensor([value])).item() == level
+
+
+def test_ties_go_to_the_even_level() -> None:
+    assert to_levels(torch.tensor([0.5], dtype=torch.float64)).item() == 128  # 127.5
+
+
+def test_values_outside_are_clamped() -> None:
+    values = torch.tensor([-0.4, -7.0, 1.3, 300.0, float("inf"), float("-inf")])
+    assert to_levels(values).tolist() == [0, 0, 255, 255, 255, 0]
+
+
+def test_half_precision_is_rounded_as_its_value() -> None:
+    half = noise(500).to(torch.bfloat16)
+    assert torch.equal(to_levels(half), to_levels(half.double()))
+
+
+def test_nan_is_an_error() -> None:
+    image = noise(3, 4, 4)
+    image[1, 2, 3] = float("nan")
+    with pytest.raises(ValueError, match="NaN"):
+        to_levels(image)
+
+
+def test_whole_numbers_are_refused_as_ambiguous() -> None:
+    with pytest.raises(TypeError, match="floating-point"):
+        to_levels(torch.ones(3, 4, 4, dtype=torch.int64))
 
 
 @pytest.mark.parametrize("level", [0.3, 12.1, 100.5, 254.7])

@@ -1,8 +1,10 @@
-"""Colours as a file stores them → sRGB. Imports no torch."""
+"""Colour profiles: from a file's colours to sRGB, and sRGB's own. Imports no torch."""
 
 import io
 import itertools
+import struct
 import warnings
+from functools import cache
 from pathlib import Path
 
 from PIL import Image, ImageChops, ImageCms
@@ -12,7 +14,7 @@ _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}
 
 
 def to_srgb(image: Image.Image, profile: bytes | None, path: Path | str) -> Image.Image:
-    """A picture of 8 bits a channel, without alpha → "RGB" in sRGB.
+    """Converts an image of 8 bits a channel, without alpha, to "RGB" in sRGB.
 
     A profile that is damaged or meant for other channels is passed over with a warning; without
     one the colours are taken to be sRGB, and CMYK to be plain (1 - ink)(1 - black).
@@ -37,13 +39,21 @@ def to_srgb(image: Image.Image, profile: bytes | None, path: Path | str) -> Imag
     return image.convert("RGB")
 
 
+@cache
+def srgb_profile() -> bytes:
+    """Returns an ICC profile of sRGB, the same bytes every time."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    # In its header: when it was made, as six numbers of 16 bits.
+    return profile[:24] + struct.pack(">6H", 2000, 1, 1, 0, 0, 0) + profile[36:]
+
+
 def _transformed(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
     space = profile.profile.xcolor_space.strip()
     mode = _MODES.get(space)
-    if image.mode == "L" and mode == "RGB":  # a gray picture in a colour space
+    if image.mode == "L" and mode == "RGB":  # gray in a colour space
         image = image.convert("RGB")
     if mode != image.mode:
-        raise ValueError(f"it is for {space}, the picture is {image.mode}")
+        raise ValueError(f"it is for {space}, the image is {image.mode}")
     transform = ImageCms.buildTransform(
         profile,
         ImageCms.createProfile("sRGB"),
@@ -60,9 +70,9 @@ def _transformed(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image
 
 
 def _keeps_colours(transform: ImageCms.ImageCmsTransform) -> bool:
-    """Whether a transform moves no colour by more than one level: some form of sRGB itself.
+    """Returns whether a transform moves no colour by more than one level: it is a form of sRGB.
 
-    Such pictures, the most common of all, then keep their pixels exactly.
+    Such images, the most common of all, then keep their pixels exactly.
     """
     levels = (0, 32, 64, 96, 128, 160, 192, 224, 255)
     colours = [*itertools.product(levels, repeat=3), *((v, v, v) for v in range(256))]

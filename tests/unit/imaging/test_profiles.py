@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
-from nst_lightning.imaging.read import Picture, read_picture
+from nst_lightning.imaging.reading import LoadedImage, read_image
 
 D65 = (0.3127, 0.3290)
 D50_XYZ = np.array([0.9642, 1.0, 0.8249])
@@ -125,7 +125,7 @@ def lab_to_srgb(lab: tuple[float, float, float]) -> np.ndarray:
     return encoded(np.linalg.solve(to_xyz(SRGB), d65))
 
 
-def colours(picture: Picture) -> np.ndarray:
+def colours(picture: LoadedImage) -> np.ndarray:
     """(pixels, 3)."""
     return picture.rgb[0].flatten(1).T.numpy()
 
@@ -136,7 +136,7 @@ def swatches(mode: str = "RGB", values: np.ndarray = COLOURS, side: int = 16) ->
     return Image.frombytes(mode, (side * len(values), side), wide.tobytes())
 
 
-def middles(picture: Picture, count: int) -> np.ndarray:
+def middles(picture: LoadedImage, count: int) -> np.ndarray:
     """The colours in the middle of each square."""
     side = picture.rgb.shape[-2]
     return picture.rgb[0, :, side // 2, side // 2 :: side].T.numpy()[:count]
@@ -163,7 +163,7 @@ def test_rgb_profiles(
     swatches().save(tmp_path / name, icc_profile=rgb_profile(primaries, gamma), **options)
     linear = (COLOURS / 255.0) ** gamma
     expected = encoded(linear @ to_xyz(primaries).T @ np.linalg.inv(to_xyz(SRGB)).T)
-    found = middles(read_picture(tmp_path / name), len(COLOURS))
+    found = middles(read_image(tmp_path / name), len(COLOURS))
     # Dark colours, where the curve is steep, lose more to 8 bits.
     np.testing.assert_allclose(found * 255, expected * 255, atol=tolerance)
     assert np.abs(found * 255 - COLOURS).max() > 10, "the profile made no difference"
@@ -180,8 +180,8 @@ def test_the_profile_reaches_palettes_and_leaves_alpha_alone(tmp_path: Path, mod
     else:
         image.putalpha(77)
     image.save(tmp_path / "a.png", icc_profile=profile)
-    picture = read_picture(tmp_path / "a.png")
-    assert torch.equal(picture.rgb, read_picture(tmp_path / "plain.png").rgb)
+    picture = read_image(tmp_path / "a.png")
+    assert torch.equal(picture.rgb, read_image(tmp_path / "plain.png").rgb)
     if mode == "RGBA":
         assert picture.alpha is not None
         assert picture.alpha.unique().tolist() == [pytest.approx(77 / 255)]
@@ -198,7 +198,7 @@ def test_the_profile_reaches_palettes_and_leaves_alpha_alone(tmp_path: Path, mod
 def test_srgb_itself_keeps_every_pixel(tmp_path: Path, profile: bytes) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png", icc_profile=profile)
-    assert np.array_equal(colours(read_picture(tmp_path / "a.png")) * 255, pixels.reshape(-1, 3))
+    assert np.array_equal(colours(read_image(tmp_path / "a.png")) * 255, pixels.reshape(-1, 3))
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.jpg"])
@@ -207,7 +207,7 @@ def test_gray_profiles(tmp_path: Path, name: str) -> None:
     options: dict[str, Any] = {"quality": 100} if name == "a.jpg" else {}
     swatches("L", levels).save(tmp_path / name, icc_profile=gray_profile(1.8), **options)
     expected = encoded((levels / 255.0) ** 1.8)
-    found = middles(read_picture(tmp_path / name), len(levels))
+    found = middles(read_image(tmp_path / name), len(levels))
     np.testing.assert_allclose(found * 255, np.stack([expected * 255] * 3, 1), atol=2)
     assert abs(expected[2] * 255 - 80) > 10
 
@@ -220,14 +220,14 @@ def test_gray_profile_of_16_bits_and_of_gray_with_alpha(tmp_path: Path) -> None:
     ).save(tmp_path / "b.png", icc_profile=gray_profile(1.8))
     expected = np.stack([encoded((levels / 255.0) ** 1.8)] * 3, 1)
     for name in ("a.png", "b.png"):
-        np.testing.assert_allclose(colours(read_picture(tmp_path / name)), expected, atol=2 / 255)
+        np.testing.assert_allclose(colours(read_image(tmp_path / name)), expected, atol=2 / 255)
 
 
 def test_a_gray_picture_with_a_profile_for_colour(tmp_path: Path) -> None:
     levels = np.array([0, 20, 80, 128, 200, 255], dtype=np.uint8)
     Image.fromarray(levels[None]).save(tmp_path / "a.png", icc_profile=rgb_profile(P3, 1.8))
     expected = np.stack([encoded((levels / 255.0) ** 1.8)] * 3, 1)
-    np.testing.assert_allclose(colours(read_picture(tmp_path / "a.png")), expected, atol=2 / 255)
+    np.testing.assert_allclose(colours(read_image(tmp_path / "a.png")), expected, atol=2 / 255)
 
 
 INKS = {
@@ -246,7 +246,7 @@ def test_cmyk_profiles(tmp_path: Path, name: str, tolerance: float) -> None:
     options: dict[str, Any] = {"quality": 100, "subsampling": 0} if name == "a.jpg" else {}
     image = swatches("CMYK", inks)
     image.save(tmp_path / name, icc_profile=cmyk_profile(INKS), **options)
-    found = middles(read_picture(tmp_path / name), len(inks))
+    found = middles(read_image(tmp_path / name), len(inks))
     expected = np.stack([lab_to_srgb(lab) for lab in INKS.values()])
     np.testing.assert_allclose(found * 255, expected * 255, atol=tolerance)
 
@@ -267,7 +267,7 @@ def test_a_profile_that_does_not_fit_is_passed_over_with_a_warning(
 ) -> None:
     swatches().save(tmp_path / "a.png", icc_profile=profile)
     with pytest.warns(UserWarning, match=r"a\.png: its colour profile is passed over"):
-        picture = read_picture(tmp_path / "a.png")
+        picture = read_image(tmp_path / "a.png")
     assert np.array_equal(middles(picture, len(COLOURS)) * 255, COLOURS)
 
 
@@ -275,7 +275,7 @@ def test_a_good_profile_brings_no_warning(tmp_path: Path) -> None:
     swatches().save(tmp_path / "a.png", icc_profile=rgb_profile(P3, 2.2))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        read_picture(tmp_path / "a.png")
+        read_image(tmp_path / "a.png")
 
 
 def test_lab_without_a_profile(tmp_path: Path) -> None:
@@ -283,5 +283,5 @@ def test_lab_without_a_profile(tmp_path: Path) -> None:
     # TIFF's CIELAB: L over 0 ... 255, a and b as signed bytes.
     stored = np.array([(round(v[0] * 2.55), v[1] % 256, v[2] % 256) for v in labs], dtype=np.uint8)
     Image.frombytes("LAB", (4, 1), stored.tobytes()).save(tmp_path / "a.tif")
-    found = colours(read_picture(tmp_path / "a.tif"))
+    found = colours(read_image(tmp_path / "a.tif"))
     np.testing.assert_allclose(found, [lab_to_srgb(lab) for lab in labs], atol=3 / 255)

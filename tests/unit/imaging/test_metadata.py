@@ -10,16 +10,27 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageFile, PngImagePlugin
 
-from nst_lightning.formats import OTHER_PICTURES, SUFFIXES
-from nst_lightning.imaging.header import picture_size, read_metadata
+from nst_lightning.formats import READABLE_SUFFIXES, UNSUPPORTED_SUFFIXES
+from nst_lightning.imaging.metadata import image_size, read_metadata
 
 
 def test_suffixes() -> None:
     expected = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
-    assert expected == SUFFIXES
-    assert OTHER_PICTURES.isdisjoint(SUFFIXES)
-    assert {".heic", ".heif", ".avif", ".jxl", ".psd", ".svg", ".cr2", ".exr"} <= OTHER_PICTURES
-    assert all(s.startswith(".") and s == s.lower() for s in SUFFIXES | OTHER_PICTURES)
+    assert expected == READABLE_SUFFIXES
+    assert UNSUPPORTED_SUFFIXES.isdisjoint(READABLE_SUFFIXES)
+    assert {
+        ".heic",
+        ".heif",
+        ".avif",
+        ".jxl",
+        ".psd",
+        ".svg",
+        ".cr2",
+        ".exr",
+    } <= UNSUPPORTED_SUFFIXES
+    assert all(
+        s.startswith(".") and s == s.lower() for s in READABLE_SUFFIXES | UNSUPPORTED_SUFFIXES
+    )
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.tif", "a.bmp", "a.gif"])
@@ -33,14 +44,14 @@ def test_the_size_is_had_without_decoding(
 
     for plugin in (ImageFile.ImageFile, PngImagePlugin.PngImageFile):
         monkeypatch.setattr(plugin, "load", decoded)
-    assert picture_size(tmp_path / name) == (20, 30)
+    assert image_size(tmp_path / name) == (20, 30)
 
 
 def test_nothing_heavy_is_imported_for_the_constants() -> None:
     code = (
-        "import sys, nst_lightning.imaging.header, nst_lightning.files\n"
+        "import sys, nst_lightning.imaging.metadata, nst_lightning.files\n"
         "assert not {'torch', 'PIL', 'numpy'} & set(sys.modules)\n"
-        "import nst_lightning.report.contact_sheet, nst_lightning.imaging.decode\n"
+        "import nst_lightning.report.contact_sheet, nst_lightning.imaging.decoding\n"
         "assert 'torch' not in sys.modules"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
