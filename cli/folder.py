@@ -32,7 +32,7 @@ def archive(
     if not out.is_dir():
         raise UserError(f"{out}: is not a folder of results.")
     file = file or out.resolve().with_name(out.resolve().name + ".tar.gz")
-    pack = packer(file)
+    pack = choose_packer(file)
     if file.is_dir():
         raise UserError(f"{file}: is a folder; name a file with --out.")
     found, links = (
@@ -61,8 +61,8 @@ def say_links(links: Sequence[Path], what: str) -> None:
         typer.echo(f"links {what}, nor what is behind them: {', '.join(map(str, links))}")
 
 
-def packer(file: Path) -> Callable[[BinaryIO, Path, Sequence[Path]], None]:
-    """What writes an archive of this name.
+def choose_packer(file: Path) -> Callable[[BinaryIO, Path, Sequence[Path]], None]:
+    """Returns what writes an archive of this name.
 
     Raises:
         UserError: no known suffix.
@@ -75,10 +75,10 @@ def packer(file: Path) -> Callable[[BinaryIO, Path, Sequence[Path]], None]:
 
 
 def pack_tar(target: BinaryIO, out: Path, members: Sequence[Path]) -> None:
-    """A .tar.gz, one file in memory at a time."""
+    """Writes a .tar.gz, with one file in memory at a time."""
     sums = []
     with tarfile.open(fileobj=target, mode="w:gz") as tar:
-        for path, name, data in contents(out, members):
+        for path, name, data in read_members(out, members):
             info = tar.gettarinfo(path, name)
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
@@ -90,23 +90,23 @@ def pack_tar(target: BinaryIO, out: Path, members: Sequence[Path]) -> None:
 
 
 def pack_zip(target: BinaryIO, out: Path, members: Sequence[Path]) -> None:
-    """A .zip, one file in memory at a time."""
+    """Writes a .zip, with one file in memory at a time."""
     sums = []
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as pack:
-        for path, name, data in contents(out, members):
+        for path, name, data in read_members(out, members):
             pack.writestr(zipfile.ZipInfo.from_file(path, name, strict_timestamps=False), data)
             sums.append(f"{hashlib.sha256(data).hexdigest()}  {inside(path, out)}\n")
         pack.writestr(f"{out.resolve().name}/{CHECKSUMS}", "".join(sums))
 
 
-def contents(out: Path, members: Sequence[Path]) -> Iterator[tuple[Path, str, bytes]]:
-    """Path, name in the archive and bytes of each member."""
+def read_members(out: Path, members: Sequence[Path]) -> Iterator[tuple[Path, str, bytes]]:
+    """Yields the path, the name in the archive and the bytes of each member."""
     for path in members:
         yield path, f"{out.resolve().name}/{inside(path, out)}", path.read_bytes()
 
 
 def inside(path: Path, out: Path) -> str:
-    """A path as seen from the folder."""
+    """Returns a path as seen from the folder."""
     return path.relative_to(out).as_posix()
 
 

@@ -25,7 +25,7 @@ _LEFTOVER = re.compile(r"\.(?P<host>[^.]*)-(?P<pid>\d+)-[0-9a-f]+\.nst-tmp$")
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that takes the place of `path` when the `with` ends without an exception.
+    """Opens a file that takes the place of `path` when the `with` ends without an exception.
 
     Until then, and for good when there is one, `path` is as it was. Of two writers the last one
     to finish wins, and leaves one whole file. The folder is made if need be.
@@ -122,7 +122,7 @@ def _temporary_name(name: str) -> str:
 
 
 def _host() -> str:
-    """This host's name as a part of a file name: without the dots that divide its parts."""
+    """Returns this host's name as a part of a file name: without the dots that divide its parts."""
     return re.sub(r"[^\w-]", "_", socket.gethostname(), flags=re.ASCII)[:64]
 
 

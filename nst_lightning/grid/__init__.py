@@ -1,1 +1,1 @@
-"""What is to be made: pictures, pairs of them, batches of pairs."""
+"""What is to be made: images, pairs of them, batches of pairs."""

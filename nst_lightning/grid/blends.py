@@ -1,4 +1,4 @@
-"""Styles made of several pictures. Imports no torch."""
+"""Styles made of several images. Imports no torch."""
 
 import itertools
 import math
@@ -18,8 +18,9 @@ PAIRS = "pairs"
 
 
 def parse_blend(text: str) -> tuple[Path, float]:
-    """`a.jpg=0.7` → (a.jpg, 0.7); `a.jpg` → (a.jpg, 1). The last `=` counts, so that a path may
-    hold others.
+    """Reads `a.jpg=0.7` as (a.jpg, 0.7), `a.jpg` as (a.jpg, 1).
+
+    The last `=` counts, so that a path may hold others.
 
     Raises:
         UserError: the share is negative or not finite.
@@ -37,7 +38,7 @@ def parse_blend(text: str) -> tuple[Path, float]:
 
 
 def shares(weights: Sequence[float], what: str) -> list[float]:
-    """Weights brought to a sum of 1.
+    """Returns weights brought to a sum of 1.
 
     Raises:
         UserError: they sum to 0.
@@ -51,12 +52,14 @@ def shares(weights: Sequence[float], what: str) -> list[float]:
 
 
 def blend_source(name: str, path: Path, styles: Sequence[tuple[Source, float]]) -> Source:
-    """Several styles as one; one that is named twice has both shares, those without a share are
-    left out, and one alone is itself.
+    """Returns several styles as one.
+
+    One that is named twice has both shares, those without a share are left out, and one alone is
+    itself.
 
     Args:
         name: what its results are called.
-        path: the picture that stands for it.
+        path: the image that stands for it.
         styles: with their shares, which sum to 1.
     """
     sums: dict[Source, float] = {}
@@ -72,7 +75,7 @@ def blend_source(name: str, path: Path, styles: Sequence[tuple[Source, float]]) 
 
 
 def blended_columns(which: str, styles: Sequence[Source], out: Path) -> list[Source]:
-    """The blends that are the columns of a grid.
+    """Returns the blends that are the columns of a grid.
 
     Args:
         which: `pairs`, every two styles half and half; or a YAML file that maps names to styles
@@ -111,7 +114,7 @@ def blended_columns(which: str, styles: Sequence[Source], out: Path) -> list[Sou
 
 
 def check_name(name: str, which: str) -> str:
-    """The name of a blend, where files can be called so.
+    """Returns the name of a blend, where files can be called so.
 
     Raises:
         UserError: they cannot.
@@ -125,14 +128,14 @@ def check_name(name: str, which: str) -> str:
 
 
 def shown(name: str) -> str:
-    """A name in a sentence, not the whole of a long one."""
+    """Returns a name for a sentence, not the whole of a long one."""
     return repr(name if len(name) <= 60 else name[:57] + "...")
 
 
 def read_blend(
     file: Path, name: str, parts: Any, styles: Sequence[Source]
 ) -> list[tuple[Source, float]]:
-    """One blend of a file: styles with their shares, which are brought to a sum of 1."""
+    """Reads one blend of a file: styles with their shares, which are brought to a sum of 1."""
     if not isinstance(parts, Mapping) or not parts:
         raise UserError(f"{file}: {name} should map styles to shares, such as {{a: 0.7, b: 0.3}}.")
     weights = []

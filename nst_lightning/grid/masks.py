@@ -1,4 +1,4 @@
-"""The masks of a plan's pictures: where they are, and whether they fit."""
+"""The masks of a plan's images: where they are, and whether they fit."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,8 +12,8 @@ from nst_lightning.settings import BatchSettings
 
 
 def find_masks(sources: Sequence[Source], folder: Path, settings: BatchSettings) -> list[Source]:
-    """Pictures with their masks, where they have one: `<name>.mask.png` or `<stem>.mask.png` in a
-    folder or, failing that, `<stem>.mask.png` beside the picture.
+    """Returns images with their masks, where they have one: `<name>.mask.png` or `<stem>.mask.png`
+    in a folder or, failing that, `<stem>.mask.png` beside the image.
 
     Raises:
         UserError: there is no such folder.
@@ -34,7 +34,7 @@ def find_masks(sources: Sequence[Source], folder: Path, settings: BatchSettings)
 
 
 def check_found(contents: Sequence[Source], folder: Path) -> None:
-    """See that a folder of masks is of some use.
+    """Sees that a folder of masks is of some use.
 
     Raises:
         UserError: there is no mask for any content, so that there are no regions.
@@ -47,7 +47,7 @@ def check_found(contents: Sequence[Source], folder: Path) -> None:
 
 
 def with_mask(source: Source, mask: Path, settings: BatchSettings) -> Source:
-    """A picture with its mask; a mask that does not fit is the picture's problem."""
+    """Returns an image with its mask; a mask that does not fit is the image's problem."""
     from nst_lightning.imaging.mask import check_aspect
 
     if source.shape is None:
@@ -60,7 +60,7 @@ def with_mask(source: Source, mask: Path, settings: BatchSettings) -> Source:
 
 
 def mask_problem(pair: Pair, max_pixels: int) -> str:
-    """Why the regions of a pair cannot be drawn; empty where they can."""
+    """Says why the regions of a pair cannot be drawn; empty where they can."""
     if pair.content.mask is None:
         return ""
     try:
@@ -91,7 +91,7 @@ def mask_problem(pair: Pair, max_pixels: int) -> str:
 
 @lru_cache(maxsize=4096)
 def regions(mask: Path, max_pixels: int) -> tuple[str, ...]:
-    """The colours of a mask's regions."""
+    """Returns the colours of a mask's regions."""
     from nst_lightning.imaging.mask import read_mask
 
     return read_mask(mask, max_pixels=max_pixels).colours

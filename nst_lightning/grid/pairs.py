@@ -15,7 +15,7 @@ from nst_lightning.settings import BatchSettings
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One picture to make."""
+    """One image to make."""
 
     content: Source
     style: Source
@@ -30,7 +30,7 @@ class Pair:
 
     @property
     def label(self) -> str:
-        """How messages call it."""
+        """What messages call it."""
         return f"{self.content.name} × {self.style.name}"
 
     @property
@@ -40,7 +40,7 @@ class Pair:
 
     @property
     def extras(self) -> Path:
-        """Folder of its snapshots, relative to the output folder."""
+        """The folder of its snapshots, relative to the output folder."""
         return own_folder(self.output)
 
 
@@ -84,17 +84,19 @@ class Grid(Sequence[Pair]):
 
 
 def pair(content: Source, style: Source, suffix: str = "png") -> Pair:
-    """One pair and where its result goes."""
+    """Returns one pair, with the place where its result goes."""
     return Pair(content, style, f"{content.name}/{style.name}.{suffix}")
 
 
 def listed_pairs(
     table: Path, contents: Sequence[Source], styles: Sequence[Source], suffix: str = "png"
 ) -> list[Pair]:
-    """The pairs of a CSV of content,style: file names, or names without suffix; a header may stand.
+    """Reads the pairs of a CSV of content,style: file names, or names without suffix.
+
+    A header may stand.
 
     Raises:
-        UserError: unreadable, a row of another length, or a picture that is not in the folders.
+        UserError: unreadable, a row of another length, or an image that is not in the folders.
     """
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
@@ -115,7 +117,7 @@ def listed_pairs(
 
 
 def look_up(wanted: str, sources: Sequence[Source], table: Path) -> Source:
-    """The source that a line of a table means.
+    """Returns the source that a line of a table means.
 
     Raises:
         UserError: none, or several.
@@ -135,7 +137,7 @@ def look_up(wanted: str, sources: Sequence[Source], table: Path) -> Source:
 
 
 def parse_shard(which: str) -> tuple[int, int]:
-    """`I/N` → (I − 1, N).
+    """Reads `I/N` as (I − 1, N).
 
     Raises:
         UserError: not of the form I/N with 1 ≤ I ≤ N.
@@ -149,7 +151,7 @@ def parse_shard(which: str) -> tuple[int, int]:
 def batches(
     pairs: Iterable[Pair], settings: BatchSettings, size: Callable[[int, int], int]
 ) -> list[list[Pair]]:
-    """Readable pairs in batches, each of one shape at every scale.
+    """Returns readable pairs in batches, each of one shape at every scale.
 
     Args:
         pairs: in the order in which neighbours share what they can.

@@ -1,4 +1,4 @@
-"""Input pictures: found in folders, named and measured. Imports no torch."""
+"""Input images: found in folders, named and measured. Imports no torch."""
 
 import os
 from collections import Counter
@@ -17,12 +17,12 @@ Shape = tuple[int, int]
 """(height, width) in pixels."""
 
 MASK = ".mask.png"
-"""`cat.mask.png` is the mask of `cat.jpg`, and no picture of its own."""
+"""`cat.mask.png` is the mask of `cat.jpg`, and no image of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class StylePart:
-    """A picture that a style is made of."""
+    """An image that a style is made of."""
 
     path: Path
     share: float = 1.0
@@ -34,34 +34,34 @@ class StylePart:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An input picture, or a blend of several."""
+    """An input image, or a blend of several."""
 
     path: Path
     name: str
     """What its results are called: unique among the contents or styles, may hold sub-folders."""
     shape: Shape | None
-    """Upright (height, width); None where the picture cannot be read."""
+    """Upright (height, width); None where the image cannot be read."""
     problem: str = ""
     """Why it cannot be read."""
     mask: Path | None = None
-    """The picture of its regions."""
+    """The image of its regions."""
     blend: tuple[StylePart, ...] = ()
-    """What it is made of; nothing where it is one picture."""
+    """What it is made of; nothing where it is one image."""
 
     @property
     def parts(self) -> tuple[StylePart, ...]:
-        """The pictures behind it: several for a blend, else itself."""
+        """The images behind it: several for a blend, else itself."""
         return self.blend or (StylePart(self.path, 1.0, self.mask),)
 
 
 def find_pictures(where: Path, *, recursive: bool, skip: Path) -> list[Path]:
-    """The pictures of a folder, in order of their names; a file is itself.
+    """Returns the images of a folder, in order of their names; of a file, the file itself.
 
     Formats that are known but not supported are in the list too, so that they can be named.
     Hidden files are left out, and so are output folders of nst-batch, `skip` first of all.
 
     Raises:
-        UserError: there is no such file or folder, or no picture in it.
+        UserError: there is no such file or folder, or no image in it.
     """
     if where.is_file():
         return [where]
@@ -79,7 +79,7 @@ def find_pictures(where: Path, *, recursive: bool, skip: Path) -> list[Path]:
 
 
 def walk(folder: Path, *, recursive: bool, skip: Path) -> Iterator[Path]:
-    """The picture files below a folder, in no particular order."""
+    """Yields the image files below a folder, in no particular order."""
     seen: set[Path] = set()
 
     def fail(error: OSError) -> None:
@@ -110,7 +110,7 @@ def is_output(folder: Path, out: Path) -> bool:
 
 
 def read_sources(where: Path, settings: BatchSettings, out: Path) -> list[Source]:
-    """The pictures of one side of the grid, named and measured; broken ones with their problem."""
+    """Reads one side of the grid: images, named and measured; broken ones with their problem."""
     paths = find_pictures(where, recursive=settings.recursive, skip=out)
     root = where if where.is_dir() else where.parent
     names = output_names([path.relative_to(root) for path in paths])
@@ -118,7 +118,7 @@ def read_sources(where: Path, settings: BatchSettings, out: Path) -> list[Source
 
 
 def read_source(path: Path, name: str, settings: BatchSettings) -> Source:
-    """One picture, measured from its header."""
+    """Reads one image's size from its header."""
     try:
         return Source(path, name, image_size(path, max_pixels=settings.max_pixels))
     except UserError as error:
@@ -129,7 +129,7 @@ ENDS = (*result_suffixes(), ".yaml", ".jsonl")
 
 
 def output_names(paths: Sequence[Path]) -> dict[Path, str]:
-    """A distinct name for each path (relative), the same in every run over the same files.
+    """Returns a distinct name for each relative path, the same in every run over the same files.
 
     The name is the path without its suffix, made safe part by part. Names that would collide, also
     on file systems that ignore case or by being both an image and a folder, get the suffix
@@ -160,6 +160,6 @@ def output_names(paths: Sequence[Path]) -> dict[Path, str]:
 
 
 def shapes(source: Source, sizes: Iterable[Target], upscale: bool) -> tuple[Shape, ...]:
-    """The (height, width) of a readable source at each size (see `fit`)."""
+    """Returns the (height, width) of a readable source at each size (see `fit`)."""
     assert source.shape is not None
     return tuple(fit(*source.shape, size, upscale) for size in sizes)
