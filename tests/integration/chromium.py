@@ -10,11 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-MISSING = (
-    "no Chromium is installed, in which the gallery is tested: install it (on Debian "
-    "`apt-get install chromium`), or unset NST_BROWSER to leave these tests out"
-)
+from tests.conftest import BROWSERS
+
 SECONDS = 30.0
 """To wait for anything."""
 
@@ -31,8 +28,7 @@ class Chromium:
     """
 
     def __init__(self, profile: Path, width: int = 1280, height: int = 800) -> None:
-        program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-        assert program, MISSING
+        program = next(filter(None, map(shutil.which, BROWSERS)))
         to_child, self._out = os.pipe()
         self._in, from_child = os.pipe()
         self.width, self.height = width, height
