@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -14,15 +13,31 @@ from typing import Any, cast
 
 import torch
 from lightning.fabric.plugins import CheckpointIO
+from pydantic import BaseModel, ValidationError, model_validator
 from torch import Tensor
 
 from nst_lightning.callbacks.saved_state import SavedState
 from nst_lightning.files import atomic_file, check_inside, write_text
 from nst_lightning.layout import CHECKPOINT_PAIRS, CHECKPOINT_STATE, CHECKPOINTS
+from nst_lightning.store.fingerprint import ALGORITHM
 from nst_lightning.store.job import Job
 
 Identity = tuple[str, str]
 """What a pair in progress is known by: its output and its fingerprint."""
+
+
+class SavedPairs(BaseModel, frozen=True):
+    """What a folder of states says of itself."""
+
+    algorithm: int
+    """The version that began it."""
+    pairs: tuple[Identity, ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_list(cls, data: Any) -> Any:
+        """Takes the pairs alone as well, as 0.1.0 wrote them."""
+        return {"algorithm": 0, "pairs": data} if isinstance(data, list) else data
 
 
 @dataclass(frozen=True)
@@ -46,6 +61,8 @@ class Checkpoints:
     def __init__(self, out: Path) -> None:
         self.out = out
         self.folder = out / CHECKPOINTS
+        self.foreign: list[Path] = []
+        """Folders of states that another version of the algorithm left; they are not touched."""
         self.saved = self._read_folders()
         self.dropped: set[Identity] = set()
 
@@ -68,8 +85,8 @@ class Checkpoints:
         batch = SavedBatch(self.path(jobs).parent, tuple(map(identity, jobs)))
         check_inside(self.out, batch.folder)
         if batch not in self.saved:
-            text = json.dumps(batch.pairs, ensure_ascii=False, indent=1)
-            write_text(batch.folder / CHECKPOINT_PAIRS, text + "\n")
+            saved = SavedPairs(algorithm=ALGORITHM, pairs=batch.pairs)
+            write_text(batch.folder / CHECKPOINT_PAIRS, saved.model_dump_json(indent=1) + "\n")
             self.saved.append(batch)
 
     def load(self, jobs: Sequence[Job]) -> tuple[SavedState | None, bool]:
@@ -90,8 +107,15 @@ class Checkpoints:
         return None, unreadable
 
     def _read_folders(self) -> list[SavedBatch]:
-        found = (read_pairs(path) for path in sorted(self.folder.glob(f"*/{CHECKPOINT_PAIRS}")))
-        return [batch for batch in found if batch]
+        found, self.foreign = [], []
+        for path in sorted(self.folder.glob(f"*/{CHECKPOINT_PAIRS}")):
+            with suppress(OSError, ValidationError):  # one that says nothing sensible is left
+                saved = SavedPairs.model_validate_json(path.read_bytes())
+                if saved.algorithm == ALGORITHM:
+                    found.append(SavedBatch(path.parent, saved.pairs))
+                else:
+                    self.foreign.append(path.parent)
+        return found
 
     def drop(self, jobs: Sequence[Job]) -> None:
         """Gives up the states of these jobs; a folder goes when none of its pairs is left."""
@@ -108,17 +132,6 @@ class Checkpoints:
             with suppress(OSError):  # another process keeps states there
                 self.folder.rmdir()
                 self.folder.parent.rmdir()
-
-
-def read_pairs(path: Path) -> SavedBatch | None:
-    """Reads which pairs a folder of states is of; None where that cannot be read."""
-    try:
-        pairs = json.loads(path.read_text(encoding="utf-8"))
-        return SavedBatch(
-            path.parent, tuple((output, fingerprint) for output, fingerprint in pairs)
-        )
-    except (OSError, ValueError, TypeError):
-        return None
 
 
 def identity(job: Job) -> Identity:

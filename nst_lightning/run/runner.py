@@ -91,7 +91,8 @@ def run(
         outdated = finished.outdated(job for case in prepared for job in case.todo)
         with output_errors(ledger):
             ledger.withdraw(outdated)
-    Checkpoints(out).remove_done(finished.is_done)
+    checkpoints = Checkpoints(out)
+    checkpoints.remove_done(finished.is_done)
     summary = Summary(skipped=sum(case.done for case in prepared))
 
     def finish(record: Record) -> None:
@@ -106,6 +107,11 @@ def run(
     largest = max((case.largest_image() for case in prepared), default=0)
     options = RunOptions(out, ledger is not None, largest <= LARGEST_KEPT)
     display.start(pairs, summary.skipped, steps)
+    for folder in checkpoints.foreign:
+        display.note(
+            f"{folder}: is the state of a picture that another version of the algorithm began; no "
+            "run goes on from it. It is left there; remove it when you need it no more."
+        )
     try:
         for case in prepared:
             for job, problem in case.broken:

@@ -117,6 +117,17 @@ def test_a_note_that_is_torn_is_passed_over(jobs: list[Job], tmp_path: Path):
     assert Checkpoints(tmp_path).groups(jobs) == []
 
 
+@pytest.mark.parametrize("pairs", ['[["a/s.png", "id-a"]]', '{"algorithm": 3, "pairs": []}'])
+def test_states_of_another_version_are_left_alone(jobs: list[Job], tmp_path: Path, pairs: str):
+    folder = keep(tmp_path, jobs[:1]).path(jobs[:1]).parent
+    (folder / "pairs.json").write_text(pairs)
+    found = Checkpoints(tmp_path)
+    assert (found.saved, found.foreign) == ([], [folder])
+    assert found.load(jobs[:1]) == (None, False)
+    found.remove_done(lambda pair: True)
+    assert (folder / "state.ckpt").is_file()
+
+
 def test_a_state_goes_when_all_its_pairs_are_done(jobs: list[Job], tmp_path: Path):
     checkpoints = keep(tmp_path, jobs)
     folder = checkpoints.path(jobs).parent

@@ -1,48 +1,55 @@
 """A run over a folder in which something is done already, on the CPU with random weights."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from nst_lightning.grid.pairs import Case, Grid
 from nst_lightning.grid.sources import read_sources
+from nst_lightning.layout import CHECKPOINT_PAIRS, CHECKPOINT_STATE, CHECKPOINTS
 from nst_lightning.run.display import Silent
 from nst_lightning.run.folder_status import read_status
-from nst_lightning.run.runner import run
+from nst_lightning.run.runner import close, run
 from nst_lightning.settings import build
 from nst_lightning.stop import Interrupted, StopFlag
 from nst_lightning.store.expected import is_complete, write_expected
 from nst_lightning.store.ledger import Ledger
-from nst_lightning.store.records import Record
 
 NAMES = [f"{content}/style.png" for content in "abc"]
 
 
-def make(root: Path, steps: int, most: int = 9, overwrite: bool = False, part: str = "") -> None:
-    """Runs three pairs, one at a time, until so many are made."""
+def make(
+    root: Path, steps: int, most: int = 9, overwrite: bool = False, part: str = ""
+) -> list[str]:
+    """Runs three pairs, one at a time, until more than so many are begun; returns what it notes."""
     settings = build({
         "weights": "random", "content_layers": "relu1_1", "style_layers": "relu1_1",
         "accelerator": "cpu", "size": 16, "steps": steps, "batch_size": 1,
     })  # fmt: skip
-    out, stop, made = root / "out", StopFlag(), []
+    out, stop, begun, notes = root / "out", StopFlag(), list[str](), list[str]()
 
     class Impatient(Silent):
-        def finished(self, record: Record) -> None:
-            made.append(record)
-            if len(made) == most:
+        def batch(self, names: Sequence[str], *rest: Any, **more: Any) -> None:
+            begun.extend(names)
+            if len(begun) > most:
                 stop.raised(15)
+
+        def note(self, text: str) -> None:
+            notes.append(text)
 
     contents, styles = (read_sources(root / side, settings, out) for side in ("contents", "styles"))
     cases = [Case(settings, Grid(contents, styles))]
+    ledger = Ledger(out, part)
 
     def ready() -> None:
         write_expected(out, cases)
 
-    run(
-        cases, out, Impatient(), stop, ledger=Ledger(out, part), overwrite=overwrite,
-        ready=ready,
-    )  # fmt: skip
+    run(cases, out, Impatient(), stop, ledger=ledger, overwrite=overwrite, ready=ready)
+    close(out, ledger)
+    return notes
 
 
 @pytest.fixture
@@ -82,8 +89,7 @@ def test_a_change_of_mind_finds_the_old_results_done(root: Path):
     out = root / "out"
     with pytest.raises(Interrupted):
         make(root, steps=3, most=1, overwrite=True)
-    with pytest.raises(Interrupted):
-        make(root, steps=2, most=1, overwrite=True)
+    make(root, steps=2, overwrite=True)
     assert read_status(out).done == NAMES
     assert {record.steps for record in Ledger(out).read().values()} == {2}
 
@@ -95,3 +101,14 @@ def test_a_result_that_is_gone_waits_for_the_run_that_makes_it_anew(root: Path):
         make(root, steps=2, most=1)
     found = read_status(root / "out")
     assert (len(found.done), len(found.waiting)) == (2, 1)
+
+
+def test_a_state_of_0_1_0_is_left_and_named(root: Path):
+    folder = root / "out" / CHECKPOINTS / "a--style.10048690e2f8c999"
+    folder.mkdir(parents=True)
+    (folder / CHECKPOINT_PAIRS).write_text('[["a/style.png", "41f709c1"]]')
+    (folder / CHECKPOINT_STATE).write_bytes(b"a state")
+    (note,) = make(root, steps=3, overwrite=True)
+    assert str(folder) in note
+    assert "another version of the algorithm" in note
+    assert (folder / CHECKPOINT_STATE).read_bytes() == b"a state"
