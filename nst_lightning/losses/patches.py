@@ -91,7 +91,7 @@ class PatchLoss(nn.Module):
         with torch.no_grad():
             target = self.target.expand(len(patches), -1, -1)
             nearest = torch.stack(
-                [most_similar(mine, one) for mine, one in zip(patches, target, strict=True)]
+                [most_similar(image, style) for image, style in zip(patches, target, strict=True)]
             )
         distances = (patches - nearest).square().mean(dim=1)
         if guide is None:

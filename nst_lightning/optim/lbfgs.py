@@ -71,7 +71,7 @@ class BatchedLBFGS(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """One step for every image, from the gradients in `.grad`.
+        """Makes one step for every image, from the gradients in `.grad`.
 
         Args:
             closure: called first where given, with gradients enabled; Lightning passes one.
@@ -87,7 +87,7 @@ class BatchedLBFGS(torch.optim.Optimizer):
             self._step(image, self._unscaled(image.grad))
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """As every optimiser's; torch would turn the count of pairs into a float on the way."""
+        """Restores the state; torch would turn the count of pairs into a float on the way."""
         super().load_state_dict(state_dict)
         for state in self.state.values():
             state["pairs"] = state["pairs"].long()
@@ -136,7 +136,7 @@ class BatchedLBFGS(torch.optim.Optimizer):
 
 
 def empty_state(x: Tensor, memory: int) -> dict[str, Tensor]:
-    """The state before the first step; every tensor has the images as its first dimension.
+    """Makes the state before the first step; each tensor's first dimension are the images.
 
     `basis` holds the displacements S in rows 0 … m−1 and the changes of gradient Y in rows
     m … 2m−1, as a ring per image whose next slot is `pairs` mod m. `products` holds basis·Yᵀ.
@@ -153,21 +153,21 @@ def empty_state(x: Tensor, memory: int) -> dict[str, Tensor]:
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
-    """(B, n), (B, n) → (B,)."""
+    """Computes the dot product of each row of (B, n) with that of another (B, n): (B,)."""
     return torch.bmm(a[:, None, :], b[:, :, None])[:, 0, 0]
 
 
 def first_length(g: Tensor, rms: float | None) -> Tensor:
-    """Length of the first step along −g, (B,): a given displacement, or torch's min(1, 1/‖g‖₁)."""
+    """Returns the length of the first step along −g, (B,): as given, or torch's min(1, 1/‖g‖₁)."""
     if rms is None:
         return (1 / g.abs().sum(dim=1)).clamp(max=1.0)
     return rms / g.square().mean(dim=1).sqrt()
 
 
 def remember(state: dict[str, Tensor], g: Tensor) -> Tensor:
-    """Put the last displacement and the change of the gradient into the memory of each image.
+    """Puts the last displacement and the change of the gradient into the memory of each image.
 
-    Skipped, image by image, where the curvature yᵀs is not clearly positive.
+    Skips images whose curvature yᵀs is not clearly positive.
 
     Returns:
         basis·g, (B, 2m), which comes out of the same reading of the memory.
@@ -191,7 +191,7 @@ def remember(state: dict[str, Tensor], g: Tensor) -> Tensor:
 
 
 def put(tensor: Tensor, dim: int, index: Tensor, values: Tensor, accepted: Tensor) -> None:
-    """For each image b that is `accepted`: tensor[b].select(dim−1, index[b]) = values[b]."""
+    """Sets tensor[b].select(dim−1, index[b]) = values[b] for each image b that is `accepted`."""
     shape = list(tensor.shape)
     shape[dim] = 1
     where = index[:, None, None].expand(shape)
@@ -200,7 +200,7 @@ def put(tensor: Tensor, dim: int, index: Tensor, values: Tensor, accepted: Tenso
 
 
 def inverse_hessian_product(state: dict[str, Tensor], g: Tensor, by_g: Tensor) -> Tensor:
-    """H·g, (B, n), from the memory, the gradient g (B, n) and basis·g (B, 2m).
+    """Computes H·g, (B, n), from the memory, the gradient g (B, n) and basis·g (B, 2m).
 
     With S, Y in the order of time, R the upper triangle of SᵀY, D its diagonal, γ = yᵀs/yᵀy of the
     newest pair, p = R⁻¹Sᵀg and q = R⁻ᵀ((D + γYᵀY)p − γYᵀg):  H·g = γg + S·q − γY·p.

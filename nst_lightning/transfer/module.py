@@ -45,13 +45,13 @@ CHANGING = ("image", "failed_at", "stopped_at", "average", "averaged")
 
 
 class StyleTransfer(L.LightningModule):
-    """Draws B pictures at once, each to its content and style, at one size.
+    """Draws B images at once, each to its content and style, at one size.
 
     `image` is the parameter, (B, 3, H, W) in [0, 1]. One `training_step` is one step of the
     optimiser and one evaluation of the loss and its gradient; the Trainer places device and
-    precision. A picture whose loss or gradient is not finite stands still from then on, in its last
+    precision. An image whose loss or gradient is not finite stands still from then on, in its last
     good state, and `failed_at` holds the step (from 1; 0 for the healthy); the others go on. With
-    `settings.stop_below`, `stopped_at` does so for pictures that no longer improve. Should a loss
+    `settings.stop_below`, `stopped_at` does so for images that no longer improve. Should a loss
     stand still in low precision, the network goes over to float32 from step `float32_from` on.
 
     Args:
@@ -71,7 +71,7 @@ class StyleTransfer(L.LightningModule):
         compile: use torch.compile.
 
     Raises:
-        UserError: unknown layers, missing weights, a picture too small for the network.
+        UserError: unknown layers, missing weights, an image too small for the network.
     """
 
     failed_at: Tensor
@@ -99,7 +99,7 @@ class StyleTransfer(L.LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.strict_loading = False  # a checkpoint holds the pictures, not the network
+        self.strict_loading = False  # a checkpoint holds the images, not the network
         self.settings = settings or TransferSettings()
         self.steps = steps or self.settings.scales[-1].steps
         self.network = network or build_network(self.settings)

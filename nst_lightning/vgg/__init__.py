@@ -1,1 +1,1 @@
-"""The network: layer names, the frozen extractor, and where its weights come from."""
+"""The network: the frozen extractor, and where its weights come from."""

@@ -87,10 +87,10 @@ def normalized_tensors() -> dict[str, Tensor]:
     except DamagedError:
         tensors = None
     # Reading takes no lock: a folder that somebody else filled may well be read-only.
-    return tensors if tensors is not None else _pulled(path)
+    return tensors if tensors is not None else _pull(path)
 
 
-def _pulled(path: Path) -> dict[str, Tensor]:
+def _pull(path: Path) -> dict[str, Tensor]:
     with locked(path):
         try:
             tensors = read_cached(path)  # another process may have been first
