@@ -20,7 +20,7 @@ def read_sides(
     out: Path,
     flags: StyleFlags,
 ) -> tuple[list[Source], list[Source]]:
-    """The rows and the columns of a grid.
+    """Returns the rows and the columns of a grid.
 
     Raises:
         UserError: no pictures, no masks, or a blend that cannot be.
@@ -36,7 +36,7 @@ def read_sides(
 
 
 def check_names(contents: Iterable[Source]) -> None:
-    """See that no results go where the pictures of blends are.
+    """Checks that no results go where the pictures of blends are.
 
     Raises:
         UserError: a photograph is called like that folder.
@@ -50,7 +50,7 @@ def check_names(contents: Iterable[Source]) -> None:
 
 
 def draw_blends(styles: Iterable[Source], max_pixels: int) -> None:
-    """A picture of each blend, for contact sheet and gallery."""
+    """Draws a picture of each blend, for contact sheet and gallery."""
     from nst_lightning.drawing.swatch import draw_swatch
 
     for style in styles:

@@ -71,15 +71,9 @@ def texture(
 
 
 def study(
-    kind: Kind,
-    images: Path,
-    given: Given,
-    flags: Flags,
-    layers: str,
-    seeds: int,
-    out: Path,
+    kind: Kind, images: Path, given: Given, flags: Flags, layers: str, seeds: int, out: Path
 ) -> None:
-    """Content reconstruction or texture synthesis."""
+    """Runs content reconstruction or texture synthesis."""
     settings = build(given)
     if kind == "texture" and settings.finish == "detail":
         raise UserError("finish detail does not go with texture: a texture has no content.")
@@ -112,15 +106,7 @@ def compare_init(
     pairs = Grid(*read_sides(contents, styles, settings, out, beside))
     cases = with_pairs(expand(axes, base), pairs)
     inputs = [contents, styles]
-    perform(
-        cases,
-        axes,
-        base,
-        out,
-        inputs,
-        flags,
-        lambda: report_starts(cases, out),
-    )
+    perform(cases, axes, base, out, inputs, flags, lambda: report_starts(cases, out))
 
 
 @settings_options(**CURVES)
@@ -172,7 +158,7 @@ def perform(
     flags: Flags,
     report: Callable[[], list[Path]],
 ) -> None:
-    """Run a study's cases; leaves `sweep.yaml`, which repeats it."""
+    """Runs a study's cases; leaves `sweep.yaml`, which repeats it."""
     if flags.dry_run:
         show_plan(cases, out, flags.as_json)
         return
@@ -186,10 +172,4 @@ def perform(
         write_text(out / SWEEP, dump_sweep(Sweep(base=base, axes=axes)))
         draw_blends({pair.style for pair in cases[0].pairs}, cases[0].settings.max_pixels)
 
-    carry_out(
-        cases,
-        out,
-        flags=flags,
-        ready=ready,
-        report=report,
-    )
+    carry_out(cases, out, flags=flags, ready=ready, report=report)

@@ -16,7 +16,7 @@ from nst_lightning.settings.transfer import TransferSettings
 
 
 def parse_devices(value: Any) -> Any:
-    """`auto` → itself; `2` → 2, how many; `0,2` → [0, 2], which."""
+    """Reads `auto` as itself, `2` as 2 (how many) and `0,2` as [0, 2] (which)."""
     if isinstance(value, str) and value != "auto":
         parts = [part.strip() for part in value.split(",") if part.strip()]
         if not parts or not all(part.isdigit() for part in parts):

@@ -59,12 +59,12 @@ class Model(BaseModel):
 
 
 def parse_number(value: Any) -> Any:
-    """`16` → 16, for a choice that a number is among."""
+    """Reads `16` as 16, for a choice that a number is among."""
     return int(value) if isinstance(value, str) and value.isdigit() else value
 
 
 def parse_numbers(value: Any) -> Any:
-    """`1,2,5` → [1, 2, 5]; 3 → [3]."""
+    """Reads `1,2,5` as [1, 2, 5] and 3 as [3]."""
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return [value] if isinstance(value, (int, float)) else value

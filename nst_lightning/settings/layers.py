@@ -23,12 +23,12 @@ CHANNELS = (64, 128, 256, 512, 512)
 
 
 def conv_names(network: str) -> list[str]:
-    """`conv1_1 … conv5_4` of a network, in order."""
+    """Returns `conv1_1 … conv5_4` of a network, in order."""
     return [f"conv{b}_{i}" for b, n in enumerate(BLOCKS[network], 1) for i in range(1, n + 1)]
 
 
 def conv_indices(network: str) -> dict[str, int]:
-    """Position of each convolution in torchvision's `features`, by name."""
+    """Returns the position of each convolution in torchvision's `features`, by name."""
     indices: dict[str, int] = {}
     position = 0
     for block, count in enumerate(BLOCKS[network], 1):
@@ -40,7 +40,7 @@ def conv_indices(network: str) -> dict[str, int]:
 
 
 def layer_sequence(network: str) -> list[str]:
-    """Every canonical layer name in the order in which the network computes them."""
+    """Returns every canonical layer name in the order in which the network computes them."""
     names: list[str] = []
     for block, count in enumerate(BLOCKS[network], 1):
         for i in range(1, count + 1):
@@ -50,7 +50,7 @@ def layer_sequence(network: str) -> list[str]:
 
 
 def canonical(name: str, network: str) -> str:
-    """The canonical name of a layer: `conv_4` → `conv2_2`; canonical names stay as they are.
+    """Returns the canonical name of a layer, `conv2_2` of `conv_4`; such names stay as they are.
 
     Raises UserError for a layer that the network does not have, with the nearest known name.
     """
@@ -71,7 +71,7 @@ def canonical(name: str, network: str) -> str:
 
 
 def layer_sets(text: str, network: str) -> dict[str, list[str]]:
-    """Sets of layers, by what was typed: `conv_1,conv_1+conv_2,conv_5..conv_8,all`.
+    """Returns sets of layers by what was typed: `conv_1,conv_1+conv_2,conv_5..conv_8,all`.
 
     `a..b` stands for every layer of a's scheme from a to b, `all` for every convolution.
 
@@ -88,7 +88,7 @@ def layer_sets(text: str, network: str) -> dict[str, list[str]]:
 
 
 def layer_range(term: str, network: str) -> list[str]:
-    """The layers of one term of a set: a name, `a..b`, or `all`."""
+    """Returns the layers of one term of a set: a name, `a..b`, or `all`."""
     first, dots, last = (part.strip() for part in term.partition(".."))
     running = [f"conv_{k}" for k in range(1, len(conv_names(network)) + 1)]
     if first == "all" and not dots:
@@ -110,12 +110,12 @@ def layer_range(term: str, network: str) -> list[str]:
 
 
 def channels(name: str) -> int:
-    """Channels of a layer, given by its canonical name."""
+    """Returns how many channels a layer has, given by its canonical name."""
     return CHANNELS[int(name[4]) - 1]
 
 
 def poolings_before(name: str) -> int:
-    """How many poolings an image passes up to and including a layer (canonical name).
+    """Returns how many poolings an image passes up to and including a layer (canonical name).
 
     An image must measure at least 2 to this power on each side.
     """
@@ -123,13 +123,13 @@ def poolings_before(name: str) -> int:
 
 
 def layers_to(names: Iterable[str], network: str) -> list[str]:
-    """Every layer up to the one that is computed last among canonical `names`."""
+    """Returns every layer up to the one that is computed last among canonical `names`."""
     sequence = layer_sequence(network)
     return sequence[: max(map(sequence.index, names)) + 1]
 
 
 def parse_layers(value: Any) -> Any:
-    """`a,b=0.5`, [a, b] or {a: 1, b: 0.5} → {a: 1.0, b: 0.5}: layers and their weights."""
+    """Reads `a,b=0.5`, [a, b] or {a: 1, b: 0.5} as layers and their weights."""
     if isinstance(value, str):
         value = [part for part in value.split(",") if part.strip()]
     if isinstance(value, (list, tuple)):

@@ -10,16 +10,16 @@ from pydantic import BeforeValidator, Field
 from nst_lightning.settings.knob import SIZES, Knob, Model, Weight
 
 SMALLEST_START = 192
-"""Longest side, in pixels, from which `scales: auto` starts at the least, and to which a share of a
-picture's size does not go below: with fewer too little of a photograph is left (looked at; figures
-in docs/performance.md)."""
+"""Longest side, in pixels, from which `scales: auto` starts at least, and below which a share of an
+image's size does not go: with fewer too little of a photograph is left (looked at; figures in
+docs/performance.md)."""
 
 Target = int | float | tuple[int, int]
-"""A size to bring a picture to: its longest side, a share of its own size, or (height, width)."""
+"""A size to bring an image to: its longest side, a share of its own size, or (height, width)."""
 
 
 def fit(height: int, width: int, size: Target | None, upscale: bool = False) -> tuple[int, int]:
-    """(height, width) with the longest side brought to `size`, the aspect kept.
+    """Returns (height, width) with the longest side brought to `size`, the aspect kept.
 
     The other side is rounded to the nearest whole number, at least 1. None leaves a picture as
     it is, and so does a `size` beyond the longest side unless `upscale` is asked for. A `size` of
@@ -50,7 +50,7 @@ LARGEST_SIDE = 100_000
 
 
 def share_of(size: int | str) -> float | None:
-    """`original` → 1.0, `25%` → 0.25; None for a size in pixels."""
+    """Returns 1.0 of `original` and 0.25 of `25%`, but None of a size in pixels."""
     if size == "original":
         return 1.0
     number = re.fullmatch(r"(\d+\.?\d*|\.\d+)%", size) if isinstance(size, str) else None
@@ -58,13 +58,17 @@ def share_of(size: int | str) -> float | None:
 
 
 def percent(share: float) -> str:
-    """A share as a size: 1.0 → `original`, 0.25 → `25%`."""
+    """Writes a share as a size: 1.0 as `original`, 0.25 as `25%`."""
     return "original" if share == 1 else f"{100 * share:g}%"
 
 
 def parse_size(value: Any) -> Any:
-    """`512` → 512, the longest side; `640x480` → itself, width and height; `original` and `25%` →
-    themselves, shares of the content's own size."""
+    """Reads `512` as 512, the longest side; leaves `640x480` (width and height), and `original` and
+    `25%` (shares of the content's own size) as they are.
+
+    Raises:
+        ValueError: it is none of these.
+    """
     text = value.strip().lower().replace("×", "x") if isinstance(value, str) else ""
     if (share := share_of(text)) is not None and 0 < share <= 1:
         return percent(share)
@@ -88,7 +92,7 @@ SHORT_FORM = ("size", "steps")
 
 
 class Scale(Model):
-    """One pass over the picture."""
+    """One pass over the image."""
 
     size: Annotated[int | str, BeforeValidator(parse_size), Knob("pixels", SIZES, 512)] = 512
     """Longest side in pixels, the aspect kept; WIDTHxHEIGHT exactly; original, the content's own
@@ -102,7 +106,7 @@ class Scale(Model):
 
     @property
     def target(self) -> Target:
-        """The longest side, a share of the content's own size, or (height, width)."""
+        """Returns the longest side, a share of the content's own size, or (height, width)."""
         if isinstance(self.size, int):
             return self.size
         if (share := share_of(self.size)) is not None:
@@ -112,7 +116,7 @@ class Scale(Model):
 
     @property
     def longest(self) -> int:
-        """The longest side.
+        """Returns the longest side.
 
         Raises:
             ValueError: it is a share, of which each content makes another; see `longest_of`.
@@ -120,7 +124,7 @@ class Scale(Model):
         return self.longest_of(None)
 
     def longest_of(self, content: tuple[int, int] | None) -> int:
-        """The longest side, for a content whose file has this (height, width)."""
+        """Returns the longest side, for a content whose file has this (height, width)."""
         target = self.target
         if isinstance(target, float):
             if content is None:
@@ -130,7 +134,7 @@ class Scale(Model):
 
 
 def parse_scales(value: Any) -> Any:
-    """`256:150,512:60` → [{size: 256, steps: 150}, {size: 512, steps: 60}]."""
+    """Reads `256:150,512:60` as [{size: 256, steps: 150}, {size: 512, steps: 60}]."""
     if not isinstance(value, str):
         return value
     parts = [part.split(":") for part in value.split(",") if part.strip()]
@@ -138,7 +142,7 @@ def parse_scales(value: Any) -> Any:
 
 
 def is_number_of_scales(value: Any) -> bool:
-    """Whether `scales` is auto or a number of scales, to be made from size and steps."""
+    """Returns whether `scales` is auto or a number of scales, to be made from size and steps."""
     return value == "auto" or (str(value).strip().isdigit() and not isinstance(value, bool))
 
 
@@ -147,13 +151,16 @@ FINER = 0.4
 
 
 def coarse_to_fine(size: int | str, steps: int, count: int | None) -> list[dict[str, Any]]:
-    """Scales from coarse to fine, each twice as large as the one before.
+    """Returns scales from coarse to fine, each twice as large as the one before.
 
     Args:
         size: of the last (see `parse_size`).
         steps: of all together.
         count: how many; None: as many as start from at least `SMALLEST_START`; three of a share,
-            for it is another number of pixels in each picture.
+            for it is another number of pixels in each image.
+
+    Raises:
+        ValueError: there are fewer steps than scales.
     """
     whole = share_of(size)
     sides = [size] if isinstance(size, int) else [int(s) for s in size.split("x") if not whole]

@@ -55,7 +55,7 @@ def explain(error: ValidationError, known: Iterable[str]) -> str:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The settings of a YAML file, not yet validated.
+    """Reads the settings of a YAML file, not yet validated.
 
     Raises:
         UserError: absent, unreadable, not YAML, or not a mapping.
@@ -77,12 +77,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def dump_yaml(settings: BaseModel) -> str:
-    """Complete settings as YAML that `--config` reads back."""
+    """Writes complete settings as YAML that `--config` reads back."""
     return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings from several sources; later wins.
+    """Merges settings from several sources; later wins.
 
     A list of scales replaces earlier sizes and steps. A `size` or `steps`, or a number of scales,
     over an earlier list replaces it: the steps default to their sum, the size to that of the last,
@@ -103,5 +103,5 @@ def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def finite(value: float) -> float | None:
-    """A number as JSON can hold it."""
+    """Returns a number as JSON can hold it: None where it is infinite or not a number."""
     return value if math.isfinite(value) else None

@@ -296,12 +296,12 @@ class TransferSettings(Model):
 
     @property
     def active_content_layers(self) -> dict[str, float]:
-        """Canonical name → weight, of the content layers that count."""
+        """Returns the weight by canonical name of the content layers that count."""
         return self._active(self.content_layers, self.content_weight)
 
     @property
     def active_style_layers(self) -> dict[str, float]:
-        """Canonical name → weight, of the style layers that count."""
+        """Returns the weight by canonical name of the style layers that count."""
         return self._active(self.style_layers, self.style_weight)
 
     def _active(self, layers: dict[str, float], weight: float) -> dict[str, float]:
@@ -311,7 +311,7 @@ class TransferSettings(Model):
 
     @property
     def term_weights(self) -> dict[str, float]:
-        """Term of the loss → its weight; 0 for a term without layers."""
+        """Returns the weight by term of the loss; 0 for a term without layers."""
         return {
             "content": self.content_weight if self.active_content_layers else 0.0,
             "style": self.style_weight if self.active_style_layers else 0.0,
@@ -320,22 +320,22 @@ class TransferSettings(Model):
 
     @property
     def resolved_learning_rate(self) -> float:
-        """The learning rate with its default made explicit."""
+        """Returns the learning rate with its default made explicit."""
         return self.learning_rate or {"lbfgs": 1.0, "adam": 0.02}[self.optimizer]
 
     @property
     def total_steps(self) -> int:
-        """Steps over all scales."""
+        """Returns the steps over all scales."""
         return sum(scale.steps for scale in self.scales)
 
     def at(self, scale: Scale) -> "TransferSettings":
-        """The settings as they count at one of the scales."""
+        """Returns the settings as they count at one of the scales."""
         return self.model_copy(
             update={"content_weight": self.content_weight * scale.content_weight}
         )
 
     def style_size_at(self, scale: Scale, content: tuple[int, int] | None = None) -> int:
-        """Longest side of the style at one of the scales, before `style_scale`.
+        """Returns the longest side of the style at one of the scales, before `style_scale`.
 
         Args:
             scale: one of `scales`.

@@ -18,7 +18,7 @@ INITS = ("content", "noise", "gray", "style")
 
 
 def file_sha256(path: Path) -> str:
-    """sha256 of a file's bytes."""
+    """Returns the sha256 of a file's bytes."""
     with path.open("rb") as file:
         digest = hashlib.sha256()
         while block := file.read(1 << 20):
@@ -71,7 +71,7 @@ def fingerprint(
     style_sha256: str,
     masks_sha256: str = "",
 ) -> str:
-    """sha256 over the algorithm's version, the settings that affect pixels, weights and inputs."""
+    """Returns the sha256 over all that decides the pixels of one pair; see `Fingerprints`."""
     prints = Fingerprints(settings, weights_checksum)
     return prints.of(content_sha256, style_sha256, masks_sha256)
 
@@ -87,14 +87,14 @@ class Fingerprints:
         self.after = f'", "weights": {json.dumps(weights_checksum)}}}'
 
     def of(self, content_sha256: str, style_sha256: str, masks_sha256: str = "") -> str:
-        """sha256 over the algorithm's version, settings, weights and the inputs of a pair."""
+        """Returns the sha256 over the algorithm's version, settings, weights and inputs."""
         masks = f'", "masks": "{masks_sha256}' if masks_sha256 else ""
         text = self.before + content_sha256 + masks + self.between + style_sha256 + self.after
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def style_sha256(source: Source, sha256: Callable[[Path], str]) -> str:
-    """The identity of a style: of its file's bytes or, for a blend, of its parts and shares."""
+    """Returns the identity of a style: of its file's bytes or, of a blend, its parts and shares."""
     if not source.blend:
         return sha256(source.path)
     parts = [[sha256(part.path), part.share, part.region] for part in source.blend]
@@ -102,7 +102,7 @@ def style_sha256(source: Source, sha256: Callable[[Path], str]) -> str:
 
 
 def masks_sha256(pair: Pair, sha256: Callable[[Path], str]) -> str:
-    """The identity of the masks that count for a pair; empty where it has no regions."""
+    """Returns the identity of the masks that count for a pair; empty where it has no regions."""
     if pair.content.mask is None:
         return ""
     masks = [pair.content.mask, *(part.mask for part in pair.style.parts)]
@@ -111,6 +111,6 @@ def masks_sha256(pair: Pair, sha256: Callable[[Path], str]) -> str:
 
 
 def pair_seed(seed: int, content_sha256: str, style_sha256: str) -> int:
-    """The seed of a pair's random start: from the seed and the pair alone, not from its company."""
+    """Returns the seed of a pair's random start, which is from the seed and the pair alone."""
     digest = hashlib.sha256(f"{seed}:{content_sha256}:{style_sha256}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
