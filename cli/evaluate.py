@@ -54,13 +54,13 @@ def evaluate(
 
     from nst_lightning.evaluation.feature_extractor import FeatureExtractor
     from nst_lightning.evaluation.measuring import evaluate_changed
-    from nst_lightning.evaluation.subject import subjects
+    from nst_lightning.evaluation.subject import find_subjects
     from nst_lightning.evaluation.table import means, write_evaluation
     from nst_lightning.layout import EVALUATION_TABLE, PAGE
     from nst_lightning.report.gallery import read_records, write_gallery
     from nst_lightning.run.devices import choose_device
 
-    chosen = subjects(read_records(out), out)
+    chosen = find_subjects(read_records(out), out)
     if not chosen:
         raise UserError(f"{out}: none of its results is finished; finish the run first.")
     device = choose_device(accelerator)
@@ -92,7 +92,7 @@ def evaluate(
     if len(warnings) > SHOWN:
         typer.echo(f"left empty: and for {len(warnings) - SHOWN} files more", err=True)
     rows = means(chosen, found.values)
-    same = identities(chosen, found.values)
+    same = find_identities(chosen, found.values)
     if as_json:
         outcome = {
             "table": str(table),
@@ -108,7 +108,7 @@ def evaluate(
     elif not quiet:
         from nst_lightning.evaluation.table import format_means
 
-        typer.echo("\n".join([*format_means(rows), *identity_lines(same)]))
+        typer.echo("\n".join([*format_means(rows), *format_identities(same)]))
         gallery = f", also in {page}" if page else f"; `nst-batch report {out}` shows it"
         kept = len(chosen) - found.measured
         counts = f"{found.measured} measured" + (f", {kept} unchanged" if kept else "")
@@ -118,7 +118,7 @@ def evaluate(
 
 
 def load_lpips(device: "torch.device") -> "tuple[Compare | None, list[str]]":
-    """LPIPS, or a sentence that says why there is none."""
+    """Returns LPIPS, or a sentence that says why there is none."""
     from nst_lightning.evaluation.lpips import LPIPS
 
     try:
@@ -127,10 +127,10 @@ def load_lpips(device: "torch.device") -> "tuple[Compare | None, list[str]]":
         return None, [str(error)]
 
 
-def identities(
+def find_identities(
     chosen: "Sequence[Subject]", values: Sequence[Mapping[str, float]]
 ) -> dict[str, float]:
-    """PSNR of each result whose content is its style, by its file."""
+    """Returns the PSNR of each result whose content is its style, by its file."""
     return {
         subject.output: mine["identity_psnr"]
         for subject, mine in zip(chosen, values, strict=True)
@@ -138,8 +138,8 @@ def identities(
     }
 
 
-def identity_lines(same: Mapping[str, float]) -> list[str]:
-    """The identity test for people; nothing where no pair takes part in it."""
+def format_identities(same: Mapping[str, float]) -> list[str]:
+    """Returns the identity test for people; [] where no pair takes part in it."""
     if not same:
         return []
     title = "identity test: content and style are one picture, which must come back (PSNR, dB)"

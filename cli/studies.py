@@ -12,8 +12,8 @@ from nst_lightning.grid.sources import read_sources
 from nst_lightning.settings import build, merge
 from nst_lightning.settings.layers import layer_sets
 from nst_lightning.settings.presets import read_preset, sweep_file
-from nst_lightning.studies.single import SINGLE, Kind, axes_of, cases_of
-from nst_lightning.studies.sweep import Axes, Sweep, dump_sweep, expand, read_sweep, with_pairs
+from nst_lightning.studies.single import SINGLE, Kind, make_axes, make_cases
+from nst_lightning.studies.sweep import Axes, Sweep, add_pairs, dump_sweep, expand_axes, read_sweep
 
 from .flags import Flags, Out, StyleFlags
 from .options import settings_options
@@ -77,15 +77,15 @@ def study(
     settings = build(given)
     if kind == "texture" and settings.finish == "detail":
         raise UserError("finish detail does not go with texture: a texture has no content.")
-    axes = axes_of(kind, layer_sets(layers, settings.network), seeds, given)
-    cases = cases_of(kind, axes, given, read_sources(images, settings, out))
+    axes = make_axes(kind, layer_sets(layers, settings.network), seeds, given)
+    cases = make_cases(kind, axes, given, read_sources(images, settings, out))
 
-    def report() -> list[Path]:
-        from nst_lightning.studies.single_report import report
+    def write_report() -> list[Path]:
+        from nst_lightning.studies.single_report import write_report
 
-        return report(kind, cases, out)
+        return write_report(kind, cases, out)
 
-    perform(cases, axes, given, out, [images], flags, report)
+    perform(cases, axes, given, out, [images], flags, write_report)
 
 
 @settings_options(**ALIKE)
@@ -98,15 +98,15 @@ def compare_init(
     out: Out = Path("compare-init"),
 ) -> None:
     """Start from noise, from the content and from gray, and compare at equal steps."""
-    from nst_lightning.studies.compare import INITS, milestones, report_starts
+    from nst_lightning.studies.compare import INITS, choose_milestones, write_start_report
 
     settings = build(given)
     axes = {"init": INITS}
-    base = merge({"save_at": milestones(settings.total_steps), **ALIKE}, given)
+    base = merge({"save_at": choose_milestones(settings.total_steps), **ALIKE}, given)
     pairs = Grid(*read_sides(contents, styles, settings, out, beside))
-    cases = with_pairs(expand(axes, base), pairs)
+    cases = add_pairs(expand_axes(axes, base), pairs)
     inputs = [contents, styles]
-    perform(cases, axes, base, out, inputs, flags, lambda: report_starts(cases, out))
+    perform(cases, axes, base, out, inputs, flags, lambda: write_start_report(cases, out))
 
 
 @settings_options(**CURVES)
@@ -134,19 +134,19 @@ def sweep(
         raise UserError(
             f"{file}: names no pictures; write `nst-batch sweep {file} CONTENTS STYLES`."
         )
-    cases = expand(plan.axes, base)
+    cases = expand_axes(plan.axes, base)
     settings = cases[0].settings
     sides = read_sides(photographs, paintings, settings, out, beside)
     pairs = Grid(*sides)
-    cases = with_pairs(cases, pairs)
+    cases = add_pairs(cases, pairs)
 
-    def report() -> list[Path]:
-        from nst_lightning.studies.compare import report
+    def write_report() -> list[Path]:
+        from nst_lightning.studies.compare import write_report
 
-        return report(cases, out)
+        return write_report(cases, out)
 
     inputs = [photographs, paintings]
-    perform(cases, plan.axes, base, out, inputs, flags, report)
+    perform(cases, plan.axes, base, out, inputs, flags, write_report)
 
 
 def perform(

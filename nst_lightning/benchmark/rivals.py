@@ -21,7 +21,7 @@ Step = Callable[[], Tensor]
 class TutorialLoop:
     """The loop of PyTorch's neural style tutorial, with the layers, weights and losses of settings.
 
-    One `torch.optim.LBFGS` on one picture, clamped inside the closure. `max_iter=1` equals the
+    One `torch.optim.LBFGS` on one image, clamped inside the closure. `max_iter=1` equals the
     tutorial's default of 20 evaluation for evaluation.
 
     Args:
@@ -43,7 +43,7 @@ class TutorialLoop:
         self.optimizer = torch.optim.LBFGS([self.image], lr=1, max_iter=1)
 
     def features(self, x: Tensor) -> dict[str, Tensor]:
-        """Features of the layers that count."""
+        """Returns the features of the layers that count."""
         found = {}
         for name, layer in self.layers.items():
             x = layer(x)
@@ -51,7 +51,7 @@ class TutorialLoop:
         return found
 
     def loss(self) -> Tensor:
-        """The weighted total."""
+        """Returns the weighted total."""
         s, features = self.settings, self.features(self.image)
         total = self.image.new_zeros(())
         for name, weight in s.active_content_layers.items():
@@ -63,7 +63,7 @@ class TutorialLoop:
         return total
 
     def step(self) -> Tensor:
-        """One evaluation and one step."""
+        """Makes one evaluation and one step; returns the loss at its start."""
         seen: list[Tensor] = []
 
         def closure() -> Tensor:
@@ -80,7 +80,7 @@ class TutorialLoop:
 
 
 def gram_matrix(features: Tensor) -> Tensor:
-    """The tutorial's, divided by positions."""
+    """Returns the tutorial's Gram matrix, divided by positions."""
     a, b, c, d = features.size()
     flat = features.view(a * b, c * d)
     return torch.mm(flat, flat.t()).div(c * d)
@@ -89,7 +89,7 @@ def gram_matrix(features: Tensor) -> Tensor:
 def build_layers(
     weights: Weights, settings: TransferSettings, device: torch.device
 ) -> dict[str, nn.Module]:
-    """The network as separate modules, by layer name, the normalisation first."""
+    """Returns the network as separate modules, by layer name, the normalisation first."""
     tensors = {name: tensor.to(device) for name, tensor in weights.tensors.items()}
     layers: dict[str, nn.Module] = {
         "input": Normalization(tensors["input.mean"], tensors["input.std"])
@@ -109,14 +109,14 @@ def build_layers(
 
 
 class Normalization(nn.Module):
-    """The tutorial's."""
+    """The tutorial's normalisation."""
 
     def __init__(self, mean: Tensor, std: Tensor) -> None:
         super().__init__()
         self.mean, self.std = mean.view(-1, 1, 1), std.view(-1, 1, 1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) → the same."""
+        """Normalises (B, 3, H, W)."""
         return (image - self.mean) / self.std
 
 
@@ -124,7 +124,7 @@ def bare_network(
     weights: Weights, settings: TransferSettings, shape: torch.Size, dtype: torch.dtype,
     device: torch.device,
 ) -> Step:  # fmt: skip
-    """The network's forward and backward and nothing else, in channels_last."""
+    """Returns the network's forward and backward and nothing else, in channels_last."""
     layers = nn.Sequential(*list(build_layers(weights, settings, device).values())[1:])
     for layer in layers:
         if isinstance(layer, nn.ReLU):

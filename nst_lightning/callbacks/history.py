@@ -7,7 +7,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from nst_lightning.drawing.loss_history import TERMS, Row, rows
+from nst_lightning.drawing.loss_history import TERMS, Row, make_rows
 from nst_lightning.transfer.module import StyleTransfer
 
 
@@ -44,4 +44,4 @@ class History(L.Callback):
         if not self.losses:
             return []
         values = torch.stack(self.losses)[:, :, index].tolist()
-        return rows(self.seconds, values)
+        return make_rows(self.seconds, values)

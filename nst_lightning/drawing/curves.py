@@ -1,4 +1,4 @@
-"""curves.png: loss, time per step and improvement of one or several pictures."""
+"""curves.png: loss, time per step and improvement of one or several images."""
 
 import io
 import itertools
@@ -19,7 +19,7 @@ NAMED = 12
 
 
 def draw_curves(path: Path, histories: Mapping[str, Sequence[Row]], title: str = "") -> None:
-    """Write three plots: loss (logarithmic), milliseconds per step, improvement per step.
+    """Draws three plots: loss (logarithmic), milliseconds per step, improvement per step.
 
     Args:
         path: a PNG.
@@ -37,23 +37,25 @@ def draw_curves(path: Path, histories: Mapping[str, Sequence[Row]], title: str =
     loss, speed, gain = figure.subplots(1, 3)
     many = len(histories) > 1
     palette = colormaps["tab10" if len(histories) <= 10 else "turbo"]
-    named = {literal(label): history for label, history in histories.items()}
-    title = literal(title)
+    named = {escape_text(label): history for label, history in histories.items()}
+    title = escape_text(title)
     for i, (label, history) in enumerate(named.items()):
         colour: Any = palette(i) if len(histories) <= 10 else palette(i / (len(histories) - 1))
         steps = [row["step"] for row in history]
-        curve(loss, steps, [row["total"] for row in history], colour, label if many else "total")
+        draw_line(
+            loss, steps, [row["total"] for row in history], colour, label if many else "total"
+        )
         if not many:
             for j, term in enumerate(("content", "style", "tv"), start=1):
                 values = [row[term] for row in history]
                 if any(value > 0 for value in values):
-                    curve(loss, steps, values, palette(j), term)
+                    draw_line(loss, steps, values, palette(j), term)
         times = [row["seconds"] for row in history]
         each = [1000 * (b - a) for a, b in itertools.pairwise(times)]
-        curve(speed, steps[1:], each, colour, label)
-        curve(gain, steps[1:], [row["improvement"] for row in history[1:]], colour, label)
+        draw_line(speed, steps[1:], each, colour, label)
+        draw_line(gain, steps[1:], [row["improvement"] for row in history[1:]], colour, label)
     loss.set(title="weighted loss", xlabel="step", yscale="log")
-    speed.set(title="time per step", xlabel="step", ylabel="ms", ylim=(0, ceiling(histories)))
+    speed.set(title="time per step", xlabel="step", ylabel="ms", ylim=(0, time_limit(histories)))
     # Early steps gain tens of per cent, late ones hundredths, and some lose.
     gain.set(title="improvement on the step before", xlabel="step", ylabel="%")
     gain.set_yscale("symlog", linthresh=0.1)
@@ -78,23 +80,25 @@ def draw_curves(path: Path, histories: Mapping[str, Sequence[Row]], title: str =
         file.write(data.getbuffer())
 
 
-def curve(axes: "Axes", x: Sequence[float], y: Sequence[float], colour: Any, label: str) -> None:
-    """One line; what is not finite is left out, and a single value is a dot."""
+def draw_line(
+    axes: "Axes", x: Sequence[float], y: Sequence[float], colour: Any, label: str
+) -> None:
+    """Draws one line; what is not finite is left out, and a single value is a dot."""
     points = [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(b)]
     marker = "o" if len(points) == 1 else ""
     xs, ys = [a for a, _ in points], [b for _, b in points]
     axes.plot(xs, ys, color=colour, label=label, linewidth=1.3, marker=marker)
 
 
-def literal(text: str) -> str:
-    """A name as matplotlib shows it unchanged: no mathematics between dollars, and no leading
-    underscore, which would keep it out of the legend."""
+def escape_text(text: str) -> str:
+    """Returns a name that matplotlib shows as it was: no mathematics between dollars, and no
+    leading underscore, which would keep it out of the legend."""
     return text.replace("$", r"\$").replace("_", " _", 1 if text.startswith("_") else 0)
 
 
-def ceiling(histories: Mapping[str, Sequence[Row]]) -> float | None:
-    """Top of the time axis: twice the time that nine steps in ten keep to, so that one hiccup does
-    not flatten the rest."""
+def time_limit(histories: Mapping[str, Sequence[Row]]) -> float | None:
+    """Returns the top of the time axis: twice the time that nine steps in ten keep to, so that one
+    hiccup does not flatten the rest."""
     each = sorted(
         1000 * (b["seconds"] - a["seconds"])
         for history in histories.values()

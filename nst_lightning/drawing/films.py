@@ -12,13 +12,13 @@ from nst_lightning.files import atomic_file
 
 FRAME_SECONDS = 0.1
 HOLD_SECONDS = 2.0
-"""The final picture stands this long."""
+"""The final image stands this long."""
 SAMPLE = 64
 """Side of each frame, in pixels, when the palette of a GIF is chosen."""
 
 
 def write_film(path: Path, frames: Sequence[Image.Image]) -> None:
-    """Write a film, atomically; its last frame is held. Smaller frames are enlarged to the last.
+    """Writes a film, atomically; its last frame is held. Smaller frames are enlarged to the last.
 
     Args:
         path: .gif, .webp or .mp4.
@@ -29,13 +29,13 @@ def write_film(path: Path, frames: Sequence[Image.Image]) -> None:
     """
     size = frames[-1].size
     same = [f if f.size == size else f.resize(size, Image.Resampling.LANCZOS) for f in frames]
-    data = mp4(same) if path.suffix == ".mp4" else animation(same, path.suffix[1:])
+    data = encode_mp4(same) if path.suffix == ".mp4" else encode_animation(same, path.suffix[1:])
     with atomic_file(path) as file:
         file.write(data)
 
 
-def animation(frames: Sequence[Image.Image], kind: str) -> memoryview:
-    """A looping GIF or WebP."""
+def encode_animation(frames: Sequence[Image.Image], kind: str) -> memoryview:
+    """Returns a looping GIF or WebP."""
     if kind == "gif":
         # One palette for all frames keeps still areas still.
         samples = Image.new("RGB", (SAMPLE, SAMPLE * len(frames)))
@@ -57,8 +57,8 @@ def animation(frames: Sequence[Image.Image], kind: str) -> memoryview:
     return data.getbuffer()
 
 
-def mp4(frames: Sequence[Image.Image]) -> memoryview:
-    """H.264 in yuv420p, which every player takes; odd sides lose their last row or column."""
+def encode_mp4(frames: Sequence[Image.Image]) -> memoryview:
+    """Returns H.264 in yuv420p, which every player takes; odd sides lose a row or column."""
     import imageio_ffmpeg  # type: ignore[import-untyped]
 
     width, height = (max(2, side - side % 2) for side in frames[-1].size)

@@ -11,11 +11,11 @@ Font = ImageFont.FreeTypeFont
 
 @cache
 def load_font(size: int) -> Font:
-    """DejaVu Sans at a size in pixels. Pillow's own font has neither × nor Greek nor Cyrillic."""
+    """Returns DejaVu Sans at a size in pixels; Pillow's own font has no ×, Greek or Cyrillic."""
     package = Path(str(find_spec("matplotlib").origin)).parent  # type: ignore[union-attr]
     return ImageFont.truetype(package / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf", size)
 
 
 def line_height(font: Font) -> int:
-    """Of a line of text, in pixels."""
+    """Returns the height of a line of text, in pixels."""
     return round(font.getbbox("Ågjy")[3]) + 3

@@ -1,4 +1,4 @@
-"""history.csv: the losses of each step of one picture. Imports no torch."""
+"""history.csv: the losses of each step of one image. Imports no torch."""
 
 import csv
 import io
@@ -16,19 +16,19 @@ Row = dict[str, float]
 picture it begins with; `improvement` of the total on the step before, in percent."""
 
 
-def rows(seconds: Sequence[float], losses: Sequence[Sequence[float]]) -> list[Row]:
-    """Rows from the time and the terms (in the order of TERMS) of each step."""
-    made: list[Row] = []
+def make_rows(seconds: Sequence[float], losses: Sequence[Sequence[float]]) -> list[Row]:
+    """Returns rows from the time and the terms (in the order of TERMS) of each step."""
+    history: list[Row] = []
     for step, (when, terms) in enumerate(zip(seconds, losses, strict=True), start=1):
-        before = made[-1]["total"] if made else terms[0]
+        before = history[-1]["total"] if history else terms[0]
         gain = 100 * (before - terms[0]) / before if before else 0.0
         values = dict(zip(TERMS, terms, strict=True))
-        made.append({"step": step, "seconds": when, **values, "improvement": gain})
-    return made
+        history.append({"step": step, "seconds": when, **values, "improvement": gain})
+    return history
 
 
 def write_history(path: Path, history: Sequence[Row]) -> None:
-    """Write history.csv, atomically.
+    """Writes history.csv, atomically.
 
     Raises:
         OSError: it cannot be written.
@@ -42,7 +42,7 @@ def write_history(path: Path, history: Sequence[Row]) -> None:
 
 
 def read_history(path: Path) -> list[Row]:
-    """The rows of a history.csv.
+    """Reads the rows of a history.csv.
 
     Raises:
         UserError: absent, or not a history.

@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from nst_lightning.drawing.thumbnails import flattened
+from nst_lightning.drawing.thumbnails import read_flattened
 from nst_lightning.errors import UserError
 from nst_lightning.files import atomic_file, file_state
 from nst_lightning.imaging.metadata import read_metadata
@@ -40,7 +40,7 @@ def draw_swatch(path: Path, parts: Sequence[tuple[Path, float]], *, max_pixels: 
         reached += share
         if right > left:
             try:
-                strip = middle(flattened(picture, max_pixels=max_pixels), right - left)
+                strip = crop_middle(read_flattened(picture, max_pixels=max_pixels), right - left)
             except UserError:  # the pairs with it say so
                 continue
             swatch.paste(strip, (left, 0))
@@ -53,12 +53,12 @@ def draw_swatch(path: Path, parts: Sequence[tuple[Path, float]], *, max_pixels: 
 
 
 def is_swatch(path: Path) -> bool:
-    """Whether a file is a picture of a blend that was made here."""
+    """Returns whether a file is an image of a blend that was made here."""
     return KEY in read_metadata(path)
 
 
-def middle(image: Image.Image, width: int) -> Image.Image:
-    """The largest middle part of a picture of the form width × `SIDE`, at that size."""
+def crop_middle(image: Image.Image, width: int) -> Image.Image:
+    """Returns the largest middle part of an image of the form width × `SIDE`, at that size."""
     form = min(image.width / width, image.height / SIDE)
     w, h = form * width, form * SIDE
     x, y = (image.width - w) / 2, (image.height - h) / 2

@@ -35,7 +35,7 @@ def small_copy(picture: Path, copy: Path, longest: int, *, max_pixels: int) -> S
     """
     if not _current(picture, copy):
         try:
-            image = flattened(picture, max_pixels=max_pixels, at_least=longest)
+            image = read_flattened(picture, max_pixels=max_pixels, at_least=longest)
         except UserError:
             if picture.exists():  # it was replaced by one that cannot be read
                 return None
@@ -54,8 +54,8 @@ def small_copy(picture: Path, copy: Path, longest: int, *, max_pixels: int) -> S
     return width, height
 
 
-def flattened(path: Path, *, max_pixels: int, at_least: int | None = None) -> Image.Image:
-    """A picture as 8-bit sRGB, upright, on white where it is transparent; see `decode`.
+def read_flattened(path: Path, *, max_pixels: int, at_least: int | None = None) -> Image.Image:
+    """Returns an image as 8-bit sRGB, upright, on white where it is transparent; see `decode`.
 
     Raises:
         UserError: it cannot be read.

@@ -63,14 +63,14 @@ SUMMARY = {
 """The columns that sum a result up."""
 
 
-def by_layer(name: str) -> dict[str, str]:
-    """Layer → column of a distance that is taken layer by layer."""
+def layer_columns(name: str) -> dict[str, str]:
+    """Returns layer → column of a distance that is taken layer by layer."""
     return {layer: f"{name}_{layer}" for layer in STYLE_LAYERS}
 
 
 METRICS = tuple(
     column
     for name in SUMMARY
-    for column in (name, *(by_layer(name).values() if name in (GRAM, WASSERSTEIN) else ()))
+    for column in (name, *(layer_columns(name).values() if name in (GRAM, WASSERSTEIN) else ()))
 )
 """Every column of numbers, in order."""

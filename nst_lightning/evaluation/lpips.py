@@ -34,7 +34,7 @@ class LPIPS:
     """
 
     def __init__(self, device: torch.device) -> None:
-        backbone()
+        fetch_backbone()
         # torchvision speaks to standard output, which is for results.
         with contextlib.redirect_stdout(sys.stderr):
             self.metric = LearnedPerceptualImagePatchSimilarity(
@@ -42,7 +42,7 @@ class LPIPS:
             ).to(device)
 
     def __call__(self, images: Tensor, others: Tensor) -> Tensor:
-        """Two of (B, 3, H, W) in [0, 1] → (B,), at least 0; nan below 31 pixels a side."""
+        """Compares (B, 3, H, W) in [0, 1]: (B,), at least 0; nan below 31 pixels a side."""
         if min(images.shape[-2:]) < SMALLEST:
             return images.new_full((len(images),), float("nan"))
         self.metric.reset()
@@ -51,8 +51,8 @@ class LPIPS:
         return found.reshape(-1)  # torchmetrics makes a scalar of a single value
 
 
-def backbone() -> Path:
-    """torchvision's AlexNet in torch's cache, downloaded where it is not there.
+def fetch_backbone() -> Path:
+    """Returns torchvision's AlexNet in torch's cache, downloaded where it is not there.
 
     Raises:
         UserError: it cannot be had.
@@ -65,7 +65,7 @@ def backbone() -> Path:
     try:
         if path.is_file() and intact(path):
             return path
-        reach(url, TIMEOUT)
+        reach_server(url, TIMEOUT)
         path.parent.mkdir(parents=True, exist_ok=True)
         with default_timeout(TIMEOUT):
             torch.hub.download_url_to_file(
@@ -81,7 +81,7 @@ def backbone() -> Path:
     return path
 
 
-def reach(url: str, seconds: float) -> None:
+def reach_server(url: str, seconds: float) -> None:
     """Sees whether a server answers within so many seconds in all.
 
     A timeout of sockets counts for each of its addresses anew, and not at all for their look-up.

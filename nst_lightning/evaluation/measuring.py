@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nst_lightning.drawing.csv_tables import six_digits
-from nst_lightning.evaluation.columns import GRAM, STYLE_LAYERS, WASSERSTEIN, by_layer
+from nst_lightning.evaluation.columns import GRAM, STYLE_LAYERS, WASSERSTEIN, layer_columns
 from nst_lightning.evaluation.content_metrics import (
     cfsd,
     edge_agreement,
@@ -238,10 +238,12 @@ def against_style(
             torch.cat([style.statistics.moments[layer][i] for style in styles]) for i in (0, 1)
         )
         roots = torch.cat([style.roots[layer] for style in styles])
-        found[by_layer(GRAM)[layer]] = relative_distance(second, seconds)
-        found[by_layer(WASSERSTEIN)[layer]] = wasserstein_distance(
+        found[layer_columns(GRAM)[layer]] = relative_distance(second, seconds)
+        found[layer_columns(WASSERSTEIN)[layer]] = wasserstein_distance(
             mean, second, means, seconds, roots
         )
     for name in (GRAM, WASSERSTEIN):
-        found[name] = torch.stack([found[column] for column in by_layer(name).values()]).mean(dim=0)
+        found[name] = torch.stack([found[column] for column in layer_columns(name).values()]).mean(
+            dim=0
+        )
     return found

@@ -12,7 +12,7 @@ from nst_lightning.grid.labels import short_labels
 from nst_lightning.store.records import Record
 
 Part = tuple[Path, float]
-"""A picture, and its share of the style."""
+"""An image, and its share of the style."""
 
 
 @dataclass(frozen=True)
@@ -32,19 +32,19 @@ class Subject:
     content: Path
     style: tuple[Part, ...]
     identity: bool
-    """Whether content and style are the same picture, so that it must come back."""
+    """Whether content and style are the same image, so that it must come back."""
     max_pixels: int
 
 
-def subjects(records: Sequence[Record], out: Path) -> list[Subject]:
-    """The finished results among records, in their order."""
+def find_subjects(records: Sequence[Record], out: Path) -> list[Subject]:
+    """Returns the finished results among records, in their order."""
     done = [record for record in records if record.has_result]
     contents = short_labels(list(dict.fromkeys(record.content for record in done)))
     styles = short_labels(list(dict.fromkeys(record.style for record in done)))
     axes = list(dict.fromkeys(key for record in done for key in record.case))
     return [
         Subject(
-            case={axis_name(key): record.case.get(key, "") for key in axes},
+            case={name_axis(key): record.case.get(key, "") for key in axes},
             names={"content": contents[record.content], "style": styles[record.style]},
             output=record.output,
             finished=record.finished,
@@ -70,22 +70,22 @@ def hash_inputs(record: Record, out: Path) -> str:
     return hashlib.sha256(known.encode()).hexdigest()[:16]
 
 
-def axis_name(key: str) -> str:
-    """What an axis of a sweep is called in the table, where `content` and `style` are taken."""
+def name_axis(key: str) -> str:
+    """Returns what an axis is called in the table, where `content` and `style` are taken."""
     return f"case {key}" if key in ("content", "style") else key
 
 
 def style_parts(record: Record, out: Path) -> tuple[Part, ...]:
-    """The pictures that make up the style: one, or the parts of a blend by their shares."""
+    """Returns the images that make up the style: one, or the parts of a blend by their shares."""
     if record.blend:
         return tuple((out / part.style, part.share) for part in record.blend)
     return ((out / record.style, 1.0),)
 
 
 def is_identity(record: Record) -> bool:
-    """Whether content and style are one picture, and both were optimised for.
+    """Returns whether content and style are one image, and both were optimised for.
 
-    A reconstruction or a texture has its picture in both places, but is only to match it in one.
+    A reconstruction or a texture has its image in both places, but is only to match it in one.
     """
     if not record.content_sha256 or record.content_sha256 != record.style_sha256 or record.blend:
         return False

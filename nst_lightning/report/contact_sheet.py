@@ -70,7 +70,7 @@ def _pages(rows: int, columns: int) -> list[_Page]:
 
 
 def _split(count: int, most: int) -> Iterator[range]:
-    """0 ... count in parts of nearly equal length, the longest first, none above `most`."""
+    """Yields 0 ... count in parts of nearly equal length, the longest first, none above `most`."""
     parts = -(-count // most)
     start = 0
     for part in range(parts):

@@ -25,7 +25,7 @@ from nst_lightning.layout import (
     PAGE,
     WRITTEN_BY_REPORTS,
 )
-from nst_lightning.report.gallery_data import Source, gallery_data
+from nst_lightning.report.gallery_data import InputCopies, gallery_data
 from nst_lightning.store.ledger import Ledger
 from nst_lightning.store.output import check_links
 from nst_lightning.store.records import Record
@@ -79,7 +79,7 @@ def write_gallery(out: Path, watch: Watch = lambda done, of: None) -> tuple[Path
 
 
 def read_records(out: Path) -> list[Record]:
-    """The manifest's records, by output.
+    """Returns the manifest's records, by output.
 
     Raises:
         UserError: there is no such folder, no manifest, or nothing in it.
@@ -91,25 +91,25 @@ def read_records(out: Path) -> list[Record]:
             f"{out}: holds no {MANIFEST}, so it is no results folder; name the --out of a run."
         )
     found = Ledger(out).read()
-    records = [found[output] for output in sorted(found) if inside(output)]
+    records = [found[output] for output in sorted(found) if is_inside(output)]
     if not records:
         raise UserError(f"{out}: its {MANIFEST} names no results yet; run the grid first.")
     return records
 
 
-def inside(output: str) -> bool:
-    """Whether a recorded result lies in the results folder, as all that nst-batch wrote do."""
+def is_inside(output: str) -> bool:
+    """Returns whether a recorded result lies in the folder, as all that nst-batch wrote do."""
     path = PurePosixPath(output)
     return not path.is_absolute() and ".." not in path.parts and path.suffix in result_suffixes()
 
 
 def make_copies(
     out: Path, records: list[Record], watch: Watch
-) -> tuple[dict[str, Size | None], dict[str, Source]]:
-    """Thumbnails of all results by output, and copies of all inputs by path."""
+) -> tuple[dict[str, Size | None], dict[str, InputCopies]]:
+    """Makes thumbnails of all results, by output, and copies of all inputs, by path."""
     paths = {path: record for record in records for path in (record.content, record.style)}
     tasks: dict[tuple[str, str], Callable[[], Any]] = {
-        ("source", path): partial(copy_source, out, path, record.max_pixels)
+        ("source", path): partial(copy_input, out, path, record.max_pixels)
         for path, record in paths.items()
     }
     for record in records:
@@ -131,7 +131,7 @@ def make_copies(
 
 
 def copy_result(out: Path, output: str, max_pixels: int) -> Size | None:
-    """The thumbnail of a result; of one that no browser shows a larger copy too."""
+    """Makes the thumbnail of a result; of one that no browser shows a larger copy too."""
     copy = out / GALLERY_RESULTS / f"{output.removesuffix('.png')}.jpg"
     check_inside(out, copy.parent)
     format = result_format(Path(output))
@@ -142,18 +142,18 @@ def copy_result(out: Path, output: str, max_pixels: int) -> Size | None:
     return small_copy(out / output, copy, THUMBNAIL, max_pixels=max_pixels)
 
 
-def copy_source(out: Path, path: str, max_pixels: int) -> Source:
-    """Both copies of an input. They outlast the original, and move with the folder."""
+def copy_input(out: Path, path: str, max_pixels: int) -> InputCopies:
+    """Makes both copies of an input. They outlast the original, and move with the folder."""
     name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16] + ".jpg"
     if not path:
-        return Source(name, None, None, False)
+        return InputCopies(name, None, None, False)
     picture, view = out / path, out / GALLERY_VIEWS / name
     size = small_copy(picture, view, VIEW, max_pixels=max_pixels)
     thumbnail = None
     if size is not None:
         thumb = out / GALLERY_THUMBNAILS / name
         thumbnail = small_copy(view, thumb, THUMBNAIL, max_pixels=max_pixels)
-    return Source(name, thumbnail, size, picture.is_file())
+    return InputCopies(name, thumbnail, size, picture.is_file())
 
 
 def render(title: str, data: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from nst_lightning.drawing.thumbnails import Size
-from nst_lightning.evaluation.columns import GRAM, STYLE_LAYERS, SUMMARY, WASSERSTEIN, by_layer
+from nst_lightning.evaluation.columns import GRAM, STYLE_LAYERS, SUMMARY, WASSERSTEIN, layer_columns
 from nst_lightning.grid.labels import as_text, short_labels
 from nst_lightning.layout import is_extra, own_folder, settings_beside
 from nst_lightning.store.records import Record
@@ -31,7 +31,7 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Source:
+class InputCopies:
     """The copies of an input picture: sizes, None where there is no copy."""
 
     name: str
@@ -47,10 +47,10 @@ def gallery_data(
     out: Path,
     records: Sequence[Record],
     thumbnail: Callable[[Record], Size | None],
-    source: Callable[[str], Source],
+    source: Callable[[str], InputCopies],
     evaluation: Mapping[str, Mapping[str, float]] | None = None,
 ) -> dict[str, Any]:
-    """Everything that the page shows, ready for JSON.
+    """Returns everything that the page shows, ready for JSON.
 
     Args:
         out: the results folder, which is looked through for the files beside the results.
@@ -68,12 +68,12 @@ def gallery_data(
     axes = find_axes(records)
     places = [{value: i for i, value in enumerate(axis.values)} for axis in axes]
     losses = loss_names(records)
-    common, differing, variants, chosen = settings_table(records)
-    rows, columns = first_axes(axes)
+    common, differing, variants, chosen = tabulate_settings(records)
+    rows, columns = choose_axes(axes)
     measured = evaluation or {}
     metrics = metric_names(measured)
     return {
-        "axes": [axis_data(axis, source) for axis in axes],
+        "axes": [describe_axis(axis, source) for axis in axes],
         "rows": rows,
         "columns": columns,
         "losses": losses,
@@ -81,51 +81,51 @@ def gallery_data(
         "layers": STYLE_LAYERS,
         "settings": {"common": common, "differing": differing, "variants": variants},
         "results": [
-            result_data(out, record, thumbnail(record), losses)
+            describe_result(out, record, thumbnail(record), losses)
             | {
                 "at": [
-                    place[value_on(axis.name, record)]
+                    place[read_value(axis.name, record)]
                     for axis, place in zip(axes, places, strict=True)
                 ],
                 "settings": variant,
             }
-            | metrics_data(measured.get(record.output), metrics)
+            | describe_metrics(measured.get(record.output), metrics)
             for record, variant in zip(records, chosen, strict=True)
         ],
     }
 
 
 def find_axes(records: Sequence[Record]) -> list[Axis]:
-    """Content, style, then the keys of the records' `case` in order of their appearance.
+    """Returns content, style, then the keys of the records' `case` in order of their appearance.
 
     Where every content is its own style, as in reconstruction, there is no axis for the style.
     """
     keys = dict.fromkeys(key for record in records for key in record.case)
-    alone = all(value_on("content", record) == value_on("style", record) for record in records)
+    alone = all(read_value("content", record) == read_value("style", record) for record in records)
     roles = ROLES[:1] if alone else ROLES
     axes = [Axis(role) for role in roles] + [Axis(f"case:{key}") for key in keys]
     for axis in axes:
-        found = list(dict.fromkeys(value_on(axis.name, record) for record in records))
+        found = list(dict.fromkeys(read_value(axis.name, record) for record in records))
         if axis.name in ROLES:
             labels = short_labels(found)
         else:
             labels = {value: value or "–" for value in found}
-        axis.values = sorted(found, key=in_order([labels[value] for value in found], labels))
+        axis.values = sorted(found, key=sorting_key([labels[value] for value in found], labels))
         axis.labels = [labels[value] for value in axis.values]
     return axes
 
 
-def value_on(name: str, record: Record) -> str:
-    """A record's value on an axis; "" where it has none."""
+def read_value(name: str, record: Record) -> str:
+    """Returns a record's value on an axis; "" where it has none."""
     if name in ROLES:
         return record.content if name == "content" else record.style
     return record.case.get(name.removeprefix("case:"), "")
 
 
-def in_order(labels: Sequence[str], label_of: Mapping[str, str]) -> Callable[[str], Any]:
-    """A sorting key for values: as numbers where all are, else by name with its numbers as such."""
+def sorting_key(labels: Sequence[str], label_of: Mapping[str, str]) -> Callable[[str], Any]:
+    """Returns a key that sorts values as numbers where all are, else by name and number."""
 
-    def number(value: str) -> float:
+    def as_number(value: str) -> float:
         return float(label_of[value])
 
     def natural(value: str) -> list[tuple[bool, int, str]]:
@@ -134,14 +134,14 @@ def in_order(labels: Sequence[str], label_of: Mapping[str, str]) -> Callable[[st
 
     try:
         if not any(math.isnan(float(label)) for label in labels):
-            return number
+            return as_number
     except ValueError:
         pass
     return natural
 
 
-def first_axes(axes: Sequence[Axis]) -> tuple[int, int]:
-    """The axes that are rows and columns when the page opens; -1 for none."""
+def choose_axes(axes: Sequence[Axis]) -> tuple[int, int]:
+    """Returns the axes that are rows and columns when the page opens; -1 for none."""
     varying = [i for i, axis in enumerate(axes) if len(axis.values) > 1]
     swept = [i for i in varying if axes[i].name not in ROLES]
     inputs = [i for i in varying if axes[i].name in ROLES]
@@ -152,33 +152,33 @@ def first_axes(axes: Sequence[Axis]) -> tuple[int, int]:
     return (inputs[0], swept[0]) if inputs else (swept[0], -1)
 
 
-def axis_data(axis: Axis, source: Callable[[str], Source]) -> dict[str, Any]:
-    """An axis for the page; that of content or style with its pictures."""
+def describe_axis(axis: Axis, source: Callable[[str], InputCopies]) -> dict[str, Any]:
+    """Returns an axis for the page; that of content or style with its images."""
     data: dict[str, Any] = {
         "name": axis.name.removeprefix("case:"),
         "swept": axis.name not in ROLES,
         "values": axis.labels,
     }
     if axis.name in ROLES:
-        data["pictures"] = [picture_data(value, source(value)) for value in axis.values]
+        data["pictures"] = [describe_input(value, source(value)) for value in axis.values]
     return data
 
 
-def picture_data(path: str, source: Source) -> dict[str, Any]:
-    """An input for the page."""
+def describe_input(path: str, source: InputCopies) -> dict[str, Any]:
+    """Returns an input for the page."""
     return {
         "path": path,
-        "href": href(path) if source.original else None,
+        "href": make_link(path) if source.original else None,
         "copy": source.name,
         "thumb": source.thumbnail,
         "view": source.view,
     }
 
 
-def result_data(
+def describe_result(
     out: Path, record: Record, thumbnail: Size | None, losses: Sequence[str]
 ) -> dict[str, Any]:
-    """A result for the page, without its place and settings."""
+    """Returns a result for the page, without its place and settings."""
     result = out / record.output
     there = result.is_file()
     if not record.has_result:
@@ -191,23 +191,23 @@ def result_data(
         state, reason = "done", ""
     width, height = record.resolved.width, record.resolved.height
     return {
-        "href": href(record.output),
+        "href": make_link(record.output),
         "state": state,
         "reason": reason,
         "thumb": thumbnail if state == "done" else None,
         "size": [width, height] if width and height else None,
-        "losses": [number(record.losses.get(name)) for name in losses],
-        "unweighted": [number(record.unweighted.get(name)) for name in losses],
-        "steps": number(record.steps or None),
-        "seconds": number(record.seconds) if record.status == "done" else None,
+        "losses": [finite_number(record.losses.get(name)) for name in losses],
+        "unweighted": [finite_number(record.unweighted.get(name)) for name in losses],
+        "steps": finite_number(record.steps or None),
+        "seconds": finite_number(record.seconds) if record.status == "done" else None,
         "device": record.device,
-        "files": extras(own_folder(result)),
+        "files": list_extras(own_folder(result)),
         "yaml": settings_beside(result).is_file(),
     }
 
 
-def extras(folder: Path) -> list[str]:
-    """The files of a result's own folder that the page shows or links, in order."""
+def list_extras(folder: Path) -> list[str]:
+    """Returns the files of a result's own folder that the page shows or links, in order."""
     try:
         with os.scandir(folder) as entries:
             return sorted(entry.name for entry in entries if is_extra(entry.name))
@@ -216,7 +216,7 @@ def extras(folder: Path) -> list[str]:
 
 
 def loss_names(records: Sequence[Record]) -> list[str]:
-    """Every loss that is recorded, the total first."""
+    """Returns every loss that is recorded, the total first."""
     found = dict.fromkeys(name for record in records for name in record.losses)
     return [name for name in _FIRST_LOSSES if name in found] + [
         name for name in found if name not in _FIRST_LOSSES
@@ -224,27 +224,29 @@ def loss_names(records: Sequence[Record]) -> list[str]:
 
 
 def metric_names(measured: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """The summary columns that any result has."""
+    """Returns the summary columns that any result has."""
     return [name for name in SUMMARY if any(name in values for values in measured.values())]
 
 
-def metrics_data(values: Mapping[str, float] | None, metrics: Sequence[str]) -> dict[str, Any]:
-    """What was measured of a result, if anything: one number for each metric, and by layer."""
+def describe_metrics(values: Mapping[str, float] | None, metrics: Sequence[str]) -> dict[str, Any]:
+    """Returns what was measured of a result, if anything: a number for each metric and layer."""
     if not values:
         return {}
     return {
-        "metrics": [number(values.get(name)) for name in metrics],
+        "metrics": [finite_number(values.get(name)) for name in metrics],
         "layers": {
-            SUMMARY[name].label: [number(values.get(column)) for column in by_layer(name).values()]
+            SUMMARY[name].label: [
+                finite_number(values.get(column)) for column in layer_columns(name).values()
+            ]
             for name in (GRAM, WASSERSTEIN)
         },
     }
 
 
-def settings_table(
+def tabulate_settings(
     records: Sequence[Record],
 ) -> tuple[dict[str, str], list[str], list[list[str]], list[int]]:
-    """The settings of all records, each said once.
+    """Returns the settings of all records, each said once.
 
     Returns:
         Settings that are the same everywhere; names of the others; their values in each distinct
@@ -264,13 +266,13 @@ def settings_table(
     return common, different, [list(key) for key in variants], chosen
 
 
-def number(value: float | None) -> float | None:
-    """A finite number in six digits; None for others, which JSON cannot hold, and for None."""
+def finite_number(value: float | None) -> float | None:
+    """Returns a finite number in six digits; None for others, which JSON cannot hold."""
     return float(f"{value:.6g}") if value is not None and math.isfinite(value) else None
 
 
-def href(path: str) -> str:
-    """A recorded path as a link from the page."""
+def make_link(path: str) -> str:
+    """Returns a recorded path as a link from the page."""
     drive = re.match(r"[A-Za-z]:/", path)
     if drive:
         return "file:///" + drive[0] + quote(os.fsencode(path[3:]))

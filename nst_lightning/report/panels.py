@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from nst_lightning.drawing.font import Font, line_height, load_font
-from nst_lightning.drawing.thumbnails import flattened
+from nst_lightning.drawing.thumbnails import read_flattened
 from nst_lightning.errors import UserError
 from nst_lightning.files import atomic_file
 from nst_lightning.imaging.metadata import image_size
@@ -98,14 +98,14 @@ class _Page:
         self.apart = self.gap if headed else 0
         self.font = load_font(max(12, min(20, side // 15)))
         self.small = load_font(max(10, min(17, side // 18)))
-        self.labels = [wrapped(row.label, self.font, side) for row in rows]
+        self.labels = [wrap_text(row.label, self.font, side) for row in rows]
         longest = max(
             (self.font.getlength(text) for part in self.labels for text in part), default=0
         )
         self.left = self.gap + (int(longest) + self.gap if longest else 0)
         columns = max(len(row.panels) for row in rows)
         width = self.left + columns * (side + self.gap) + self.apart
-        self.heading = wrapped(heading, self.font, width - 2 * self.gap)
+        self.heading = wrap_text(heading, self.font, width - 2 * self.gap)
         self.captions = [
             [self._caption(panel, title_lines) for panel in row.panels] for row in rows
         ]
@@ -153,13 +153,13 @@ class _Page:
 
     def _caption(self, panel: Panel, title_lines: int | None) -> "list[Line]":
         """Returns the lines below a panel."""
-        lines = wrapped(panel.title, self.font, self.side, title_lines)
+        lines = wrap_text(panel.title, self.font, self.side, title_lines)
         caption = [(text, INK, self.font) for text in lines]
         caption += [
-            (text, MUTED, self.small) for text in wrapped(panel.note, self.small, self.side)
+            (text, MUTED, self.small) for text in wrap_text(panel.note, self.small, self.side)
         ]
         if panel.image is not None:
-            lines = wrapped(panel.failure, self.font, self.side, 1)
+            lines = wrap_text(panel.failure, self.font, self.side, 1)
             caption += [(text, FAILED_INK, self.font) for text in lines]
         return caption
 
@@ -187,7 +187,7 @@ class _Page:
             UserError: it cannot be read.
         """
         if isinstance(image, Path):
-            image = flattened(image, max_pixels=self.max_pixels, at_least=2 * max(room))
+            image = read_flattened(image, max_pixels=self.max_pixels, at_least=2 * max(room))
         scale = min(room[0] / image.width, room[1] / image.height)
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
@@ -197,7 +197,7 @@ class _Page:
         self.pen.rectangle((left, top, right - 1, bottom - 1), FAILED, FAILED_EDGE, width=2)
         inset, line = self.gap + 2, line_height(self.font)
         most = max(1, (bottom - top - 2 * inset) // line)
-        lines = wrapped(reason, self.font, right - left - 2 * inset, most)
+        lines = wrap_text(reason, self.font, right - left - 2 * inset, most)
         y = (top + bottom - line * len(lines)) // 2
         self._write(lines, (left + right) // 2, y, "ma", FAILED_INK)
 
@@ -214,7 +214,7 @@ def text_height(lines: Sequence[Line]) -> int:
     return sum(line_height(font) for _, _, font in lines)
 
 
-def wrapped(text: str, font: Font, width: float, most: int | None = None) -> list[str]:
+def wrap_text(text: str, font: Font, width: float, most: int | None = None) -> list[str]:
     """Returns text in lines that fit a width, at most so many: the middle of the last gives way.
 
     Lines break after spaces, `+` and `,`, else anywhere. The lone surrogates of a file name that is
@@ -236,7 +236,7 @@ def wrapped(text: str, font: Font, width: float, most: int | None = None) -> lis
     if current.strip():
         lines.append(current)
     if most is not None and len(lines) > most:
-        lines[most - 1 :] = [elided("".join(lines[most - 1 :]).rstrip(), font, width)]
+        lines[most - 1 :] = [elide_text("".join(lines[most - 1 :]).rstrip(), font, width)]
     return [line.rstrip() for line in lines]
 
 
@@ -254,7 +254,7 @@ LONGEST = 200
 """Characters of an elided text: no panel is wide enough for more."""
 
 
-def elided(text: str, font: Font, width: float) -> str:
+def elide_text(text: str, font: Font, width: float) -> str:
     """Returns text that fits the width: the middle gives way, for names differ at their ends."""
     if font.getlength(text) <= width:
         return text

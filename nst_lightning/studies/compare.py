@@ -17,7 +17,7 @@ from nst_lightning.studies.distances import (
     read_result,
     ssim,
 )
-from nst_lightning.studies.results import Result, finished, overlay_curves
+from nst_lightning.studies.results import Result, find_finished, overlay_curves
 
 COLUMNS = 8
 """Of a figure whose cases have one axis only."""
@@ -26,46 +26,46 @@ INITS = {"noise": {"init": "noise"}, "content": {"init": "content"}, "gray": {"i
 """The starts that `compare-init` compares."""
 
 
-def milestones(steps: int) -> list[int]:
-    """Steps at which starts are compared: 1, 2, 5, 10, 20, 50 … and the last."""
+def choose_milestones(steps: int) -> list[int]:
+    """Returns the steps at which starts are compared: 1, 2, 5, 10, 20, 50 … and the last."""
     marks = {m * 10**k for k in range(len(str(steps))) for m in (1, 2, 5)}
     return sorted({mark for mark in marks if mark < steps} | {steps})
 
 
-def report(cases: Sequence[Case], out: Path) -> list[Path]:
-    """figure.png, and results.csv with every result's labels, losses and distances.
+def write_report(cases: Sequence[Case], out: Path) -> list[Path]:
+    """Writes figure.png, and results.csv with every result's labels, losses and distances.
 
     Returns:
         The files written; none where nothing is finished.
     """
-    results = list(finished(cases, out))
+    results = list(find_finished(cases, out))
     if not results:
         return []
-    rows = [measured(result) for result in results]
+    rows = [measure(result) for result in results]
     write_table(out / RESULTS_TABLE, rows)
-    draw_figure(out / figure_name(), figure(results), max_pixels=results[0].max_pixels)
-    return [out / figure_name(), out / RESULTS_TABLE, *curves(results, out)]
+    draw_figure(out / figure_name(), arrange_figure(results), max_pixels=results[0].max_pixels)
+    return [out / figure_name(), out / RESULTS_TABLE, *draw_pair_curves(results, out)]
 
 
-def curves(results: Sequence[Result], out: Path) -> list[Path]:
-    """The loss curves of each pair over all cases."""
+def draw_pair_curves(results: Sequence[Result], out: Path) -> list[Path]:
+    """Draws the loss curves of each pair over all cases."""
     by_pair: dict[str, list[Result]] = {}
     for result in results:
         by_pair.setdefault(result.pair.label, []).append(result)
     written = []
     for mine in by_pair.values():
-        name = curves_name("" if len(by_pair) == 1 else pair_name(mine[0]))
+        name = curves_name("" if len(by_pair) == 1 else name_pair(mine[0]))
         written += overlay_curves(mine, out, out / name)
     return written
 
 
-def pair_name(result: Result) -> str:
-    """A pair as part of a file name."""
+def name_pair(result: Result) -> str:
+    """Returns a pair as part of a file name."""
     return f"{result.pair.content.name}-{result.pair.style.name}"
 
 
-def measured(result: Result) -> dict[str, Any]:
-    """A result's labels, losses, and how it compares with its content and style."""
+def measure(result: Result) -> dict[str, Any]:
+    """Returns a result's labels, losses, and how it compares with its content and style."""
     image = read_result(result)
     content = read_input(result, result.pair.content.path, like=image)
     style = read_input(result, result.pair.style.path)
@@ -86,8 +86,8 @@ def measured(result: Result) -> dict[str, Any]:
     }
 
 
-def figure(results: Sequence[Result]) -> list[Row]:
-    """The last axis across and the others down, pair by pair; a single axis in lines of 8."""
+def arrange_figure(results: Sequence[Result]) -> list[Row]:
+    """Puts the last axis across, the others down, pair by pair; a single axis in lines of 8."""
     axes = list(results[0].labels)
     pairs = list(dict.fromkeys(result.pair.label for result in results))
     rows = []
@@ -97,7 +97,7 @@ def figure(results: Sequence[Result]) -> list[Row]:
         heads = [Panel(source.content.path, "content"), Panel(source.style.path, "style")]
         label = pair if len(pairs) > 1 else ""
         if len(axes) == 1:
-            panels = [*heads, *(panel(result, result.labels) for result in mine)]
+            panels = [*heads, *(make_panel(result, result.labels) for result in mine)]
             width = COLUMNS if len(panels) > COLUMNS + 2 else len(panels)
             for start in range(0, len(panels), width):
                 rows.append(Row(label if start == 0 else "", panels[start : start + width]))
@@ -109,34 +109,34 @@ def figure(results: Sequence[Result]) -> list[Row]:
             name = ", ".join(f"{axis} {result.labels[axis]}" for axis in axes[:-1])
             lines.setdefault(name, []).append(result)
         rows += [
-            Row(name, [panel(r, {across: r.labels[across]}) for r in line])
+            Row(name, [make_panel(r, {across: r.labels[across]}) for r in line])
             for name, line in lines.items()
         ]
     return rows
 
 
-def panel(result: Result, labels: Mapping[str, str]) -> Panel:
-    """A result under its labels."""
+def make_panel(result: Result, labels: Mapping[str, str]) -> Panel:
+    """Returns a result under its labels."""
     name = ", ".join(
         value if axis == "case" else f"{axis} {value}" for axis, value in labels.items()
     )
-    return Panel(result.path, name, losses(result))
+    return Panel(result.path, name, format_losses(result))
 
 
-def losses(result: Result) -> str:
-    """The unweighted losses in a line."""
+def format_losses(result: Result) -> str:
+    """Returns the unweighted losses in a line."""
     terms = [(term, result.loss(term)) for term in ("content", "style")]
     return ", ".join(f"{term} {value:.3g}" for term, value in terms if value is not None)
 
 
-def report_starts(cases: Sequence[Case], out: Path) -> list[Path]:
-    """For each pair figure.png: a start down, the same step counts across, with the seconds; and
+def write_start_report(cases: Sequence[Case], out: Path) -> list[Path]:
+    """Writes figure.png of each pair, a start down and the same step counts across, and
     results.csv.
 
     Returns:
         The files written.
     """
-    results = list(finished(cases, out))
+    results = list(find_finished(cases, out))
     by_pair: dict[str, list[Result]] = {}
     for result in results:
         by_pair.setdefault(result.pair.label, []).append(result)
@@ -149,23 +149,23 @@ def report_starts(cases: Sequence[Case], out: Path) -> list[Path]:
             start = (
                 f"from {result.labels['init']}: {seconds:.0f} s, loss {result.loss('total'):.4g}"
             )
-            rows.append(Row(start, snapshots(result, out)))
-        name = figure_name("" if len(by_pair) == 1 else pair_name(mine[0]))
+            rows.append(Row(start, milestone_panels(result, out)))
+        name = figure_name("" if len(by_pair) == 1 else name_pair(mine[0]))
         path = out / name
         heading = f"{label}: starts compared at equal steps"
         draw_figure(path, rows, heading, max_pixels=mine[0].max_pixels)
         written.append(path)
     if results:
-        write_table(out / RESULTS_TABLE, [measured(result) for result in results])
-        written += [out / RESULTS_TABLE, *curves(results, out)]
+        write_table(out / RESULTS_TABLE, [measure(result) for result in results])
+        written += [out / RESULTS_TABLE, *draw_pair_curves(results, out)]
     return written
 
 
-def snapshots(result: Result, out: Path) -> list[Panel]:
-    """The pictures of one result at its milestones."""
+def milestone_panels(result: Result, out: Path) -> list[Panel]:
+    """Returns the images of one result at its milestones."""
     steps = result.record.steps
     folder = out / result.pair.extras
-    marks = milestones(steps)
+    marks = choose_milestones(steps)
     every = max(1, math.ceil(len(marks) / COLUMNS))
     shown = [mark for i, mark in enumerate(reversed(marks)) if i % every == 0][::-1]
     panels = []

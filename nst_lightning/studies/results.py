@@ -30,7 +30,7 @@ class Result:
         return self.record.unweighted.get(term)
 
 
-def finished(cases: Sequence[Case], out: Path) -> Iterator[Result]:
+def find_finished(cases: Sequence[Case], out: Path) -> Iterator[Result]:
     """Yields the images of the cases that are done, in order."""
     records = Ledger(out).read()
     for case in cases:

@@ -26,31 +26,31 @@ from nst_lightning.studies.distances import (
     rms,
     ssim,
 )
-from nst_lightning.studies.results import Result, finished, overlay_curves
+from nst_lightning.studies.results import Result, find_finished, overlay_curves
 from nst_lightning.studies.single import LAYERS, SEED, Kind
 
 FACTORS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 """By which a difference image may be scaled."""
 
 
-def report(kind: Kind, cases: Sequence[Case], out: Path) -> list[Path]:
-    """figure.png of each picture, results.csv (each result against its original) and seeds.csv
+def write_report(kind: Kind, cases: Sequence[Case], out: Path) -> list[Path]:
+    """Writes figure.png of each image, results.csv (each result against its original) and seeds.csv
     (results of two seeds against each other).
 
     Returns:
         The files written.
     """
     by_image: dict[str, list[Result]] = {}
-    for result in finished(cases, out):
+    for result in find_finished(cases, out):
         by_image.setdefault(result.pair.content.name, []).append(result)
     written, rows, pairs = [], [], []
     for name, results in by_image.items():
-        numbers = [measured(kind, result) for result in results]
+        numbers = [measure(kind, result) for result in results]
         rows += numbers
-        pairs += [between(a, b) for a, b in seed_pairs(results)]
+        pairs += [compare_seeds(a, b) for a, b in seed_pairs(results)]
         path = out / name / figure_name()
         check_inside(out, path.parent)
-        draw_figure(path, figure(kind, results, numbers), max_pixels=results[0].max_pixels)
+        draw_figure(path, arrange_figure(kind, results, numbers), max_pixels=results[0].max_pixels)
         written += [path, *overlay_curves(results, out, path.with_name(curves_name()))]
     for file, table in ((RESULTS_TABLE, rows), (SEEDS_TABLE, pairs)):
         if table:
@@ -59,8 +59,8 @@ def report(kind: Kind, cases: Sequence[Case], out: Path) -> list[Path]:
     return written
 
 
-def measured(kind: Kind, result: Result) -> dict[str, Any]:
-    """A result's losses, and how it compares with its original."""
+def measure(kind: Kind, result: Result) -> dict[str, Any]:
+    """Returns a result's losses, and how it compares with its original."""
     image = read_result(result)
     original = read_input(result, result.pair.content.path)
     row: dict[str, Any] = {
@@ -77,8 +77,8 @@ def measured(kind: Kind, result: Result) -> dict[str, Any]:
     return row | {"colour_distance": colour_distance(image, original), "grain": grain(image)}
 
 
-def between(a: Result, b: Result) -> dict[str, Any]:
-    """How two seeds of one set differ."""
+def compare_seeds(a: Result, b: Result) -> dict[str, Any]:
+    """Returns how two seeds of one set differ."""
     first, second = read_result(a), read_result(b)
     return {
         "image": a.pair.content.name,
@@ -93,7 +93,7 @@ def between(a: Result, b: Result) -> dict[str, Any]:
 
 
 def seed_pairs(results: Sequence[Result]) -> list[tuple[Result, Result]]:
-    """Every two results of one set of layers."""
+    """Returns every two results of one set of layers."""
     return [
         (a, b)
         for a, b in itertools.combinations(results, 2)
@@ -101,14 +101,14 @@ def seed_pairs(results: Sequence[Result]) -> list[tuple[Result, Result]]:
     ]
 
 
-def figure(
+def arrange_figure(
     kind: Kind, results: Sequence[Result], numbers: Sequence[Mapping[str, Any]]
 ) -> list[Row]:
     """Returns the original and each set of layers across, seeds down, then differences."""
     sets = list(dict.fromkeys(result.labels[LAYERS] for result in results))
     seeds = list(dict.fromkeys(result.labels[SEED] for result in results))
     at = {(result.labels[LAYERS], result.labels[SEED]): result for result in results}
-    notes = {(row["layers"], row["seed"]): note(kind, row) for row in numbers}
+    notes = {(row["layers"], row["seed"]): describe_result(kind, row) for row in numbers}
     original = Panel(results[0].pair.content.path, "original")
     empty = Panel(None)
     rows = [
@@ -128,42 +128,45 @@ def figure(
         rows.append(
             Row(
                 f"seed {seeds[0]} − original",
-                [empty, *(against_original(at.get((s, seeds[0]))) for s in sets)],
+                [empty, *(subtract_original(at.get((s, seeds[0]))) for s in sets)],
             )
         )
     if len(seeds) > 1:
         rows.append(
             Row(
                 f"seed {seeds[0]} − seed {seeds[1]}",
-                [empty, *(against(at.get((s, seeds[0])), at.get((s, seeds[1]))) for s in sets)],
+                [
+                    empty,
+                    *(subtract_seed(at.get((s, seeds[0])), at.get((s, seeds[1]))) for s in sets),
+                ],
             )
         )
     return rows
 
 
-def note(kind: Kind, row: Mapping[str, Any]) -> str:
+def describe_result(kind: Kind, row: Mapping[str, Any]) -> str:
     """Returns what stands below a result."""
     loss = f"loss {row['loss']:.3g}"
     return f"{loss}, {row['psnr']:.1f} dB" if kind == "reconstruct" else loss
 
 
-def against_original(result: Result | None) -> Panel:
-    """A result minus its original."""
+def subtract_original(result: Result | None) -> Panel:
+    """Returns a result minus its original."""
     if result is None:
         return Panel(None)
     image = read_result(result)
-    return difference(image, read_input(result, result.pair.content.path, like=image))
+    return draw_difference(image, read_input(result, result.pair.content.path, like=image))
 
 
-def against(a: Result | None, b: Result | None) -> Panel:
-    """One seed minus another."""
+def subtract_seed(a: Result | None, b: Result | None) -> Panel:
+    """Returns one seed minus another."""
     if a is None or b is None:
         return Panel(None)
-    return difference(read_result(a), read_result(b))
+    return draw_difference(read_result(a), read_result(b))
 
 
-def difference(a: Tensor, b: Tensor) -> Panel:
-    """a − b of (1, 3, H, W) in [0, 1] around middle grey, scaled as far as 99 % of it allow."""
+def draw_difference(a: Tensor, b: Tensor) -> Panel:
+    """Draws a − b of (1, 3, H, W) in [0, 1] around grey, scaled as far as 99 % of it allow."""
     delta = a - b
     top = max(
         float(torch.quantile(delta.abs().flatten()[:: max(1, delta.numel() // 10**6)], 0.99)), 1e-9

@@ -37,7 +37,7 @@ class Sweep:
 
 
 def read_sweep(path: Path) -> Sweep:
-    """A sweep file.
+    """Reads a sweep file.
 
     `base` holds settings, `preset` names more beneath them. `axes` maps a setting to its values, or
     a free name to labels with settings; `cases` maps labels to settings and is one more axis. All
@@ -53,21 +53,22 @@ def read_sweep(path: Path) -> Sweep:
             f"{path}: there is no {unknown[0]!r} in a sweep; known are {', '.join(KEYS)}."
         )
     axes = {
-        name: read_axis(name, values, path) for name, values in mapping(data, "axes", path).items()
+        name: read_axis(name, values, path)
+        for name, values in read_mapping(data, "axes", path).items()
     }
     if "cases" in data:
-        axes[CASE] = read_axis(CASE, mapping(data, "cases", path), path)
+        axes[CASE] = read_axis(CASE, read_mapping(data, "cases", path), path)
     if not axes:
         raise UserError(f"{path}: holds neither axes nor cases, so there is nothing to sweep.")
     folders = {
         key: path.parent / Path(data[key]).expanduser() if data.get(key) else None
         for key in ("contents", "styles")
     }
-    return Sweep(data.get("preset"), mapping(data, "base", path), axes, **folders)
+    return Sweep(data.get("preset"), read_mapping(data, "base", path), axes, **folders)
 
 
-def mapping(data: Settings, key: str, path: Path) -> dict[str, Any]:
-    """The `name: value` lines under a key; none where it is absent."""
+def read_mapping(data: Settings, key: str, path: Path) -> dict[str, Any]:
+    """Returns the `name: value` lines under a key; none where it is absent."""
     value = data.get(key) or {}
     if not isinstance(value, dict):
         raise UserError(f"{path}: {key} should hold `name: value` lines.")
@@ -75,10 +76,10 @@ def mapping(data: Settings, key: str, path: Path) -> dict[str, Any]:
 
 
 def read_axis(name: str, values: Any, path: Path) -> dict[str, Settings]:
-    """One axis: the values of a setting, or labels with settings."""
+    """Reads one axis: the values of a setting, or labels with settings."""
     known = {*BatchSettings.model_fields, *Scale.model_fields}
     if isinstance(values, list) and name in known:
-        values = {label(value): value for value in values}
+        values = {format_label(value): value for value in values}
     if not isinstance(values, dict) or not values:
         raise UserError(
             f"{path}: the axis {name!r} should list values of a setting, or map labels to settings."
@@ -97,8 +98,8 @@ def read_axis(name: str, values: Any, path: Path) -> dict[str, Settings]:
     return axis
 
 
-def label(value: Any) -> str:
-    """A setting's value as a short text."""
+def format_label(value: Any) -> str:
+    """Returns a setting's value as a short text."""
     if isinstance(value, (list, tuple)):
         return "+".join(map(str, value))
     if isinstance(value, dict):
@@ -106,8 +107,8 @@ def label(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def expand(axes: Axes, *below: Settings) -> list[Case]:
-    """Every combination of the axes as a case without pairs yet.
+def expand_axes(axes: Axes, *below: Settings) -> list[Case]:
+    """Returns every combination of the axes as a case without pairs yet.
 
     Args:
         axes: at least one.
@@ -125,8 +126,8 @@ def expand(axes: Axes, *below: Settings) -> list[Case]:
     return cases
 
 
-def folder_names(cases: Sequence[Case]) -> list[str]:
-    """A folder for each case: its labels, fit for any file system, all distinct."""
+def name_folders(cases: Sequence[Case]) -> list[str]:
+    """Returns a folder for each case: its labels, fit for any file system, all distinct."""
     names = [
         slug(
             next(iter(case.labels.values()))
@@ -152,17 +153,17 @@ def slug(text: str) -> str:
     return safe_name(clean)
 
 
-def with_pairs(cases: Sequence[Case], pairs: Sequence[Pair]) -> list[Case]:
-    """Every case on every pair, each in the case's folder."""
+def add_pairs(cases: Sequence[Case], pairs: Sequence[Pair]) -> list[Case]:
+    """Returns every case on every pair, each in the case's folder."""
     made = []
-    for case, folder in zip(cases, folder_names(cases), strict=True):
+    for case, folder in zip(cases, name_folders(cases), strict=True):
         mine = [pair(one.content, one.style, case.settings.suffix) for one in pairs]
         made.append(replace(case, pairs=[replace(m, file=f"{folder}/{m.file}") for m in mine]))
     return made
 
 
 def dump_sweep(sweep: Sweep) -> str:
-    """A sweep as YAML that `nst-batch sweep` reads back."""
+    """Returns a sweep as YAML that `nst-batch sweep` reads back."""
 
     def written(axis: str, settings: Settings) -> Any:
         return settings[axis] if set(settings) == {axis} else dict(settings)

@@ -9,17 +9,19 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from nst_lightning.callbacks.film import FRAMES, frame_steps
-from nst_lightning.drawing.curves import draw_curves, literal
+from nst_lightning.drawing.curves import draw_curves, escape_text
 from nst_lightning.drawing.films import FRAME_SECONDS, HOLD_SECONDS, write_film
 from nst_lightning.drawing.font import load_font
-from nst_lightning.drawing.loss_history import read_history, rows, write_history
+from nst_lightning.drawing.loss_history import make_rows, read_history, write_history
 from nst_lightning.errors import UserError
 from nst_lightning.report.figure import compose, draw_figure
-from nst_lightning.report.panels import Panel, Row, wrapped
+from nst_lightning.report.panels import Panel, Row, wrap_text
 
 
 def history(steps: int = 5) -> list[dict[str, float]]:
-    return rows([0.1 * k for k in range(steps)], [[8 / 2**k, 1.0, 2.0, 0.0] for k in range(steps)])
+    return make_rows(
+        [0.1 * k for k in range(steps)], [[8 / 2**k, 1.0, 2.0, 0.0] for k in range(steps)]
+    )
 
 
 def test_a_history_comes_back_as_it_was(tmp_path: Path):
@@ -61,7 +63,7 @@ def test_any_file_name_can_be_a_label(tmp_path: Path, name: str):
 def test_a_label_is_shown_as_it_is(name: str):
     figure = Figure()
     axes = figure.subplots()
-    axes.plot([0, 1], label=literal(name))
+    axes.plot([0, 1], label=escape_text(name))
     (text,) = axes.legend().get_texts()
     figure.canvas.draw()
     shown, is_math = text._preprocess_math(text.get_text())  # type: ignore[attr-defined]
@@ -133,11 +135,11 @@ def test_a_figure_has_every_panel_and_label(tmp_path: Path):
 def test_labels_break_to_fit():
     font = load_font(14)
     for text in ("conv_1+conv_2+conv_3+conv_4+conv_5", "a" * 80, "two words and more of them"):
-        lines = wrapped(text, font, 100)
+        lines = wrap_text(text, font, 100)
         assert len(lines) > 1
         assert max(font.getlength(line) for line in lines) <= 100
         assert "".join(lines).replace(" ", "") == text.replace(" ", "")
-    assert wrapped("", font, 100) == []
+    assert wrap_text("", font, 100) == []
 
 
 def test_the_font_has_the_signs_that_labels_use():

@@ -15,7 +15,7 @@ from nst_lightning.evaluation.columns import METRICS, STYLE_LAYERS, SUMMARY
 from nst_lightning.evaluation.feature_extractor import FeatureExtractor
 from nst_lightning.evaluation.measuring import EXACT, Evaluation, evaluate, evaluate_changed
 from nst_lightning.evaluation.references import blend_styles, style_statistics
-from nst_lightning.evaluation.subject import subjects
+from nst_lightning.evaluation.subject import find_subjects
 from nst_lightning.evaluation.table import (
     format_means,
     means,
@@ -58,7 +58,7 @@ def folder(root: Path, records: list[Record]) -> Path:
 
 
 def measured(out: Path, records: list[Record], network: FeatureExtractor, **how: Any) -> Evaluation:
-    return evaluate(subjects(records, out), network, CPU, **how)
+    return evaluate(find_subjects(records, out), network, CPU, **how)
 
 
 THREE = [record(f"c/{name}.png", CONTENT, STYLE) for name in "abd"]
@@ -108,7 +108,7 @@ def test_the_content_itself_is_perfect_in_content(
 def test_a_blend_lies_between_its_parts(tmp_path: Path, extractor: FeatureExtractor) -> None:
     parts = [{"style": STYLE, "share": 3.0}, {"style": "../in/other.png", "share": 1.0}]
     blended = [record("c/a.png", CONTENT, STYLE, blend=parts)]
-    one = subjects(blended, tmp_path / "out")[0]
+    one = find_subjects(blended, tmp_path / "out")[0]
     assert [(path.name, share) for path, share in one.style] == [("style.png", 3), ("other.png", 1)]
     out = folder(tmp_path, blended)
     pictures = [load_image(tmp_path / "in" / name, 48) for name in ("style.png", "other.png")]
@@ -214,7 +214,7 @@ def test_the_table_and_its_means(tmp_path: Path) -> None:
         for case in cases
         for c in "ab"
     ] + [record("failed.png", "../a.png", "../s.png", status="failed")]
-    chosen = subjects(records, tmp_path)
+    chosen = find_subjects(records, tmp_path)
     assert len(chosen) == 4
     values = [{"ssim": 0.5, "lpips": 0.25}, {"ssim": 0.1}, {"ssim": 1 / 3}, {}]
     path = write_evaluation(tmp_path, chosen, values, "vgg16 abc")
@@ -269,7 +269,7 @@ def test_only_what_changed_is_measured_again(tmp_path: Path, extractor: FeatureE
 
     def update(**how: Any) -> tuple[int, str]:
         """Returns how many results were measured, and the table that was written."""
-        chosen, before = subjects(records, out), counted.images
+        chosen, before = find_subjects(records, out), counted.images
         found = evaluate_changed(out, chosen, extractor, CPU, batch_size=1, **how)
         path = write_evaluation(out, chosen, found.values, extractor.name)
         assert counted.images - before in (0, found.measured)
@@ -299,15 +299,15 @@ def test_only_what_changed_is_measured_again(tmp_path: Path, extractor: FeatureE
     # What cannot be read is tried, and named, each time.
     (tmp_path / "in" / "other.png").unlink()
     for _ in range(2):
-        found = evaluate_changed(out, subjects(records, out), extractor, CPU, lpips=counted)
+        found = evaluate_changed(out, find_subjects(records, out), extractor, CPU, lpips=counted)
         assert found.measured == 1
         assert "other.png" in found.warnings[0]
     # Another network, and a table of an older version or of another kind, leave nothing to keep.
-    assert read_current(out, subjects(records, out), "vgg19 abc", False) == {}
+    assert read_current(out, find_subjects(records, out), "vgg19 abc", False) == {}
     text = table.replace("inputs,feature_extractor", "were,yardstick")
     for other in (text, "no table", ""):
         (out / "evaluation.csv").write_text(other)
-        assert read_current(out, subjects(records, out), extractor.name, False) == {}
+        assert read_current(out, find_subjects(records, out), extractor.name, False) == {}
     (out / "evaluation.csv").write_text(text)
     assert len(read_evaluation(out, records)) == 4, "the gallery still shows it"
 

@@ -17,12 +17,12 @@ from nst_lightning.grid.labels import as_text, short_labels
 from nst_lightning.imaging.decoding import decode
 from nst_lightning.report.gallery import read_records, render, write_gallery
 from nst_lightning.report.gallery_data import (
-    Source,
+    InputCopies,
     find_axes,
+    finite_number,
     gallery_data,
-    href,
-    number,
-    settings_table,
+    make_link,
+    tabulate_settings,
 )
 from tests.results_folder import (
     SETTINGS,
@@ -35,8 +35,8 @@ from tests.results_folder import (
 )
 
 
-def no_source(path: str) -> Source:
-    return Source("x.jpg", None, None, False)
+def no_source(path: str) -> InputCopies:
+    return InputCopies("x.jpg", None, None, False)
 
 
 def data_of(page: Path) -> dict[str, Any]:
@@ -210,12 +210,12 @@ def test_the_page_asks_for_nothing_from_elsewhere(tmp_path: Path) -> None:
 
 
 def test_links_are_encoded() -> None:
-    assert href("a b/50%#?.png") == "a%20b/50%25%23%3F.png"
-    assert href("../日.png") == "../%E6%97%A5.png"
-    assert href("javascript:alert(1)/x.png") == "javascript%3Aalert%281%29/x.png"
-    assert href("D:/my photos/a#.png") == "file:///D:/my%20photos/a%23.png"
-    assert href("\"'<>&.png") == "%22%27%3C%3E%26.png"
-    assert href(os.fsdecode(b"\xff.png")) == "%FF.png"
+    assert make_link("a b/50%#?.png") == "a%20b/50%25%23%3F.png"
+    assert make_link("../日.png") == "../%E6%97%A5.png"
+    assert make_link("javascript:alert(1)/x.png") == "javascript%3Aalert%281%29/x.png"
+    assert make_link("D:/my photos/a#.png") == "file:///D:/my%20photos/a%23.png"
+    assert make_link("\"'<>&.png") == "%22%27%3C%3E%26.png"
+    assert make_link(os.fsdecode(b"\xff.png")) == "%FF.png"
 
 
 def test_a_sweep_has_its_axes_as_rows_and_columns(tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_settings_are_said_once() -> None:
         record("1.png", "c", "s", settings={**SETTINGS, "style_weight": w, "init": i})
         for w, i in ((80.0, "noise"), (1e6, "noise"), (80.0, "noise"), (80.0, "gray"))
     ]
-    common, differing, variants, chosen = settings_table(records)
+    common, differing, variants, chosen = tabulate_settings(records)
     assert differing == ["style_weight", "init"]
     assert variants == [["80", "noise"], ["1e+06", "noise"], ["80", "gray"]]
     assert chosen == [0, 1, 0, 2]
@@ -284,7 +284,7 @@ def test_settings_are_said_once() -> None:
 
 
 def test_numbers_that_json_cannot_hold_are_left_out(tmp_path: Path) -> None:
-    found = [number(v) for v in (1, 1.23456789, float("nan"), float("inf"), None)]
+    found = [finite_number(v) for v in (1, 1.23456789, float("nan"), float("inf"), None)]
     assert found == [1.0, 1.23457, None, None, None]
     odd = record("c/s.png", "c", "s", losses={"total": float("nan")}, seconds=float("inf"))
     write_manifest(tmp_path, [odd])
@@ -312,7 +312,7 @@ def test_five_thousand_results_stay_small(tmp_path: Path) -> None:
     ]
     asked: list[str] = []
 
-    def source(path: str) -> Source:
+    def source(path: str) -> InputCopies:
         asked.append(path)
         return no_source(path)
 

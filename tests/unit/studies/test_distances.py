@@ -15,7 +15,7 @@ from nst_lightning.report.figure import compose
 from nst_lightning.report.panels import Panel, Row
 from nst_lightning.store.records import Record
 from nst_lightning.studies import compare, single_report
-from nst_lightning.studies.compare import milestones
+from nst_lightning.studies.compare import choose_milestones
 from nst_lightning.studies.distances import colour_distance, grain, psnr, rms, ssim
 from nst_lightning.studies.results import Result
 
@@ -62,9 +62,9 @@ def test_grain():
 
 
 def test_milestones():
-    assert milestones(1) == [1]
-    assert milestones(30) == [1, 2, 5, 10, 20, 30]
-    assert milestones(100) == [1, 2, 5, 10, 20, 50, 100]
+    assert choose_milestones(1) == [1]
+    assert choose_milestones(30) == [1, 2, 5, 10, 20, 30]
+    assert choose_milestones(100) == [1, 2, 5, 10, 20, 50, 100]
 
 
 def test_images_are_opened_up_to_the_limit_of_their_run(tmp_path: Path):
@@ -76,12 +76,12 @@ def test_images_are_opened_up_to_the_limit_of_their_run(tmp_path: Path):
         Result({"case": "one"}, pair, tmp_path / "a.png", Record(output="a/a.png"), limit)
         for limit in (120, 119)
     )
-    assert compare.measured(allowed)["psnr_content"] == math.inf
-    assert single_report.measured("texture", replace(allowed, labels=LABELS))["grain"]
+    assert compare.measure(allowed)["psnr_content"] == math.inf
+    assert single_report.measure("texture", replace(allowed, labels=LABELS))["grain"]
     with pytest.raises(UserError, match="pixels"):
-        compare.measured(refused)
+        compare.measure(refused)
     with pytest.raises(UserError, match="pixels"):
-        single_report.measured("texture", replace(refused, labels=LABELS))
+        single_report.measure("texture", replace(refused, labels=LABELS))
     rows = [Row("", [Panel(tmp_path / "a.png")])]
     drawn = [compose(rows, max_pixels=limit).getpixel((75, 30)) for limit in (120, 119)]
     assert drawn[0] == (0, 0, 0)

@@ -8,14 +8,14 @@ from nst_lightning.errors import UserError
 from nst_lightning.grid.pairs import Pair
 from nst_lightning.grid.sources import Source
 from nst_lightning.layout import LONGEST_NAME
-from nst_lightning.studies.single import cases_of
+from nst_lightning.studies.single import make_cases
 from nst_lightning.studies.sweep import (
     Sweep,
+    add_pairs,
     dump_sweep,
-    expand,
-    folder_names,
+    expand_axes,
+    name_folders,
     read_sweep,
-    with_pairs,
 )
 
 
@@ -37,24 +37,24 @@ def test_values_labels_and_cases_are_multiplied(tmp_path: Path):
     )
     assert read.contents == tmp_path / "photos"
     assert read.styles is None
-    cases = expand(read.axes, read.base, {"steps": 7})
+    cases = expand_axes(read.axes, read.base, {"steps": 7})
     assert len(cases) == 8
     last = cases[-1]
     assert last.labels == {"style_weight": "100000", "layers": "high", "case": "noise"}
     assert (last.settings.style_weight, last.settings.init) == (1e5, "noise")
     assert list(last.settings.style_layers) == ["conv_5", "conv_6"]
     assert (last.settings.scales[0].size, last.settings.scales[0].steps) == (64, 7)
-    assert folder_names(cases)[0] == "style_weight=1,layers=low,case=plain"
+    assert name_folders(cases)[0] == "style_weight=1,layers=low,case=plain"
 
 
 def test_an_axis_wins_over_what_is_beneath(tmp_path: Path):
     read = sweep(tmp_path, "base: {seed: 1}\naxes: {seed: [2, 3]}\n")
-    assert [case.settings.seed for case in expand(read.axes, read.base, {"seed": 9})] == [2, 3]
+    assert [case.settings.seed for case in expand_axes(read.axes, read.base, {"seed": 9})] == [2, 3]
 
 
 def test_a_size_in_a_case_keeps_the_steps(tmp_path: Path):
     read = sweep(tmp_path, "base: {scales: '224x224:90'}\ncases: {small: {size: 112x112}}\n")
-    scale = expand(read.axes, read.base)[0].settings.scales[0]
+    scale = expand_axes(read.axes, read.base)[0].settings.scales[0]
     assert (scale.size, scale.steps) == ("112x112", 90)
 
 
@@ -77,12 +77,12 @@ def test_what_is_wrong_is_one_sentence(tmp_path: Path, text: str, sentence: str)
 def test_an_impossible_combination_is_named(tmp_path: Path):
     read = sweep(tmp_path, "axes: {steps: [5, 0]}")
     with pytest.raises(UserError, match="steps 0: steps should be"):
-        expand(read.axes)
+        expand_axes(read.axes)
 
 
 def test_folders_are_distinct_and_fit_any_file_system():
     labels = ["a b", "a:b", "A/B", "x" * 300, "..", "größe 1×2", "漢字" * 55]
-    names = folder_names(expand({"case": {label: {} for label in labels}}))
+    names = name_folders(expand_axes({"case": {label: {} for label in labels}}))
     assert len({name.casefold() for name in names}) == len(labels)
     for name in names:
         assert len(name.encode()) <= LONGEST_NAME
@@ -93,13 +93,13 @@ def test_folders_are_distinct_and_fit_any_file_system():
 def test_what_was_dumped_reads_back_the_same(tmp_path: Path):
     read = sweep(tmp_path, "base: {size: 9}\naxes: {seed: [1, 2]}\ncases: {a: {init: noise}}\n")
     (tmp_path / "again.yaml").write_text(dump_sweep(read))
-    assert expand(read_sweep(tmp_path / "again.yaml").axes) == expand(read.axes)
+    assert expand_axes(read_sweep(tmp_path / "again.yaml").axes) == expand_axes(read.axes)
 
 
 def test_every_pair_goes_into_the_folder_of_its_case():
     source = Source(Path("a.png"), "a", (4, 4))
-    cases = with_pairs(
-        expand({"seed": {"1": {"seed": 1}, "2": {"seed": 2}}}),
+    cases = add_pairs(
+        expand_axes({"seed": {"1": {"seed": 1}, "2": {"seed": 2}}}),
         [Pair(source, source, "a/a.png")],
     )
     assert [case.pairs[0].output for case in cases] == [Path("1/a/a.png"), Path("2/a/a.png")]
@@ -109,9 +109,9 @@ def test_each_case_names_its_results_by_its_format():
     source = Source(Path("a.jpg"), "a.b", (8, 8))
     pairs = [Pair(source, source, "a.b/a.b.png")]
     axes = {"format": {"png": {"format": "png"}, "small": {"format": "jpeg"}}}
-    found = [case.pairs[0].file for case in with_pairs(expand(axes, {}), pairs)]
+    found = [case.pairs[0].file for case in add_pairs(expand_axes(axes, {}), pairs)]
     assert found == ["png/a.b/a.b.png", "small/a.b/a.b.jpg"]
-    both = cases_of(
+    both = make_cases(
         "texture", {"layers": {"l": {}}, "seed": {"3": {}}}, {"format": "tiff"}, [source]
     )
     assert [case.pairs[0].file for case in both] == ["a.b/l/seed-3.tif"]
