@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 from threading import Lock
 
 from nst_lightning.errors import OutputError
-from nst_lightning.run.display import LOOK_SECONDS, Losses
+from nst_lightning.run.display import LOOK_SECONDS, Losses, Silent
 from nst_lightning.run.task import RunOptions
 from nst_lightning.store.records import Record
 
@@ -62,7 +62,7 @@ Message = BatchBegun | StepDone | Note | PairFinished | OutputBroken | TaskDone
 """What a worker's process tells its parent."""
 
 
-class Reporter:
+class Reporter(Silent):
     """A display that tells the parent.
 
     Args:
@@ -77,8 +77,6 @@ class Reporter:
         self.parent = parent
         self.seen = 0.0
         self.losses: dict[str, float] = {}
-
-    def start(self, pairs: int, skipped: int, work: int) -> None: ...
 
     def batch(
         self, names: Sequence[str], steps: int, weights: Mapping[str, float], worker: int = 0
@@ -99,8 +97,6 @@ class Reporter:
 
     def note(self, text: str) -> None:
         self.send(Note(text))
-
-    def stop(self) -> None: ...
 
 
 def work_for_parent(

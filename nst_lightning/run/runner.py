@@ -159,8 +159,9 @@ def work_here(
     for case in prepared:
         if case.todo:
             stop.check()
-            worker = Worker(case.weights, case.settings, options, display, stop)
-            worker.run(batches_of(case, worker.checkpoints), finish)
+            todo = batches_of(case, Checkpoints(options.out))
+            # No name holds the worker: its network and cache go before the next case's come.
+            Worker(case.weights, case.settings, options, display, stop).run(todo, finish)
 
 
 def tasks_of(prepared: Sequence[PreparedCase], checkpoints: Checkpoints) -> list[Task]:
