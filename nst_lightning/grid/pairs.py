@@ -158,10 +158,9 @@ def batches(
         settings: the scales.
         size: the most pairs per batch, from the height and width of the last scale.
     """
-    sizes = [scale.target for scale in settings.scales]
     groups: dict[tuple[Shape, ...], list[Pair]] = {}
     for one in pairs:
-        groups.setdefault(shapes(one.content, sizes, settings.upscale), []).append(one)
+        groups.setdefault(shapes(one.content, settings), []).append(one)
     made = []
     for at, group in groups.items():
         most = size(*at[-1])

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from nst_lightning.errors import UserError
 from nst_lightning.formats import READABLE_SUFFIXES, UNSUPPORTED_SUFFIXES, result_suffixes
 from nst_lightning.imaging.metadata import image_size
 from nst_lightning.layout import MANIFEST, safe_name, short_hash
-from nst_lightning.settings import BatchSettings
-from nst_lightning.settings.sizes import Target, fit
+from nst_lightning.settings import BatchSettings, Scale
+from nst_lightning.settings.sizes import fit
 
 Shape = tuple[int, int]
 """(height, width) in pixels."""
@@ -159,7 +159,12 @@ def output_names(paths: Sequence[Path]) -> dict[Path, str]:
     return names
 
 
-def shapes(source: Source, sizes: Iterable[Target], upscale: bool) -> tuple[Shape, ...]:
-    """Returns the (height, width) of a readable source at each size (see `fit`)."""
+def shape_at(source: Source, scale: Scale, settings: BatchSettings) -> Shape:
+    """Returns the (height, width) of a readable source at a scale; see `fit`."""
     assert source.shape is not None
-    return tuple(fit(*source.shape, size, upscale) for size in sizes)
+    return fit(*source.shape, scale.target, settings.upscale)
+
+
+def shapes(source: Source, settings: BatchSettings) -> tuple[Shape, ...]:
+    """Returns the (height, width) of a readable source at each scale."""
+    return tuple(shape_at(source, scale, settings) for scale in settings.scales)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nst_lightning.grid.pairs import Case, Pair
-from nst_lightning.grid.sources import Source, shapes
+from nst_lightning.grid.sources import Source, shape_at
 from nst_lightning.settings import BatchSettings, TransferSettings
 from nst_lightning.settings.layers import channels, layers_to
 
@@ -65,14 +65,11 @@ def step_bytes(settings: BatchSettings, height: int, width: int) -> float:
 
 def plan_flops(pairs: Iterable[Pair], settings: BatchSettings) -> float:
     """Returns the floating-point operations of all pairs, which must be readable."""
-    sizes = [scale.target for scale in settings.scales]
-    total = 0.0
-    for pair in pairs:
-        for scale, shape in zip(
-            settings.scales, shapes(pair.content, sizes, settings.upscale), strict=True
-        ):
-            total += scale.steps * step_flops(settings, *shape)
-    return total
+    return sum(
+        scale.steps * step_flops(settings, *shape_at(pair.content, scale, settings))
+        for pair in pairs
+        for scale in settings.scales
+    )
 
 
 def deal(cases: Sequence[Case], rank: int, size: int) -> list[Case]:

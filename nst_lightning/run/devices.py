@@ -6,7 +6,7 @@ import torch
 
 from nst_lightning.errors import UserError
 from nst_lightning.grid.pairs import Pair
-from nst_lightning.grid.sources import shapes
+from nst_lightning.grid.sources import shape_at
 from nst_lightning.run.cost import step_bytes
 from nst_lightning.settings import BatchSettings
 
@@ -119,6 +119,5 @@ def largest_batch_bytes(
 ) -> float:
     """Returns the most memory that a step of a full batch of these pairs takes, by `step_bytes`."""
     resolved = resolve(settings, device)
-    sizes = [scale.target for scale in settings.scales]
-    at = {shapes(pair.content, sizes, settings.upscale)[-1] for pair in pairs}
+    at = {shape_at(pair.content, settings.scales[-1], settings) for pair in pairs}
     return max(batch_size(resolved, device, *one) * step_bytes(resolved, *one) for one in at)

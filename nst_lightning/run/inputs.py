@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nst_lightning.errors import UserError
 from nst_lightning.grid.masks import regions
-from nst_lightning.grid.sources import Shape, StylePart, shapes
+from nst_lightning.grid.sources import Shape, StylePart, shape_at
 from nst_lightning.imaging.mask import Mask, read_mask
 from nst_lightning.imaging.reading import LoadedImage, read_image
 from nst_lightning.imaging.resize import resize
@@ -160,17 +160,16 @@ class Inputs:
 
     def _content_size(self, job: Job, scale: Scale) -> int | Shape:
         """Returns the longest side of the content, or its (height, width)."""
-        target = scale.target
-        if isinstance(target, float):
-            return shapes(job.pair.content, [target], self.settings.upscale)[0]
-        return target
+        if isinstance(scale.target, float):
+            return shape_at(job.pair.content, scale, self.settings)
+        return scale.target
 
     def _style_shape(self, job: Job, scale: Scale, size: float) -> int | Shape:
         """Returns the longest side of the style, or its (height, width)."""
         if self.settings.style_fit == "keep":
             longest = self.settings.style_size_at(scale, job.pair.content.shape)
             return max(1, round(size * longest))
-        height, width = shapes(job.pair.content, [scale.target], self.settings.upscale)[0]
+        height, width = shape_at(job.pair.content, scale, self.settings)
         return max(1, round(size * height)), max(1, round(size * width))
 
     def _network(self) -> VGG:

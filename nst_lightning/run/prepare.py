@@ -35,8 +35,7 @@ class PreparedCase:
     def largest_image(self) -> int:
         """Returns the pixels of the largest image that is to be made; 0 where there is none."""
         asked = self.settings.asked
-        sizes = [scale.target for scale in asked.scales]
-        at = (shapes(job.pair.content, sizes, asked.upscale) for job in self.todo)
+        at = (shapes(job.pair.content, asked) for job in self.todo)
         return max((height * width for scales in at for height, width in scales), default=0)
 
 

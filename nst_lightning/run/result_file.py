@@ -5,7 +5,7 @@ from pathlib import Path
 from torch import Tensor
 
 from nst_lightning.formats import RESULT_FORMATS
-from nst_lightning.grid.sources import Source, shapes
+from nst_lightning.grid.sources import Source, shape_at
 from nst_lightning.imaging.exif import read_exif
 from nst_lightning.imaging.metadata import Metadata, has_room
 from nst_lightning.imaging.reading import read_image
@@ -22,7 +22,7 @@ def too_large(content: Source, settings: BatchSettings) -> str:
         return ""
     shape = content.shape
     if settings.finish == "none":
-        shape = shapes(content, [settings.scales[-1].target], settings.upscale)[0]
+        shape = shape_at(content, settings.scales[-1], settings)
     most = RESULT_FORMATS[settings.format].longest_side
     if max(shape) <= most:
         return ""

@@ -111,10 +111,9 @@ def test_a_share_is_of_each_contents_own_size():
     large, small = sources("c", "a", shape=(600, 1000)), sources("c", "b", shape=(300, 100))
     pairs = Grid([*large, *small], sources("s", "x"))
     settings = build({"scales": "10%:1,50%:1,original:1"})
-    sizes = [scale.target for scale in settings.scales]
     # Never below 192 pixels, where there are so many.
-    assert shapes(large[0], sizes, False) == ((115, 192), (300, 500), (600, 1000))
-    assert shapes(small[0], sizes, False) == ((192, 64), (192, 64), (300, 100))
+    assert shapes(large[0], settings) == ((115, 192), (300, 500), (600, 1000))
+    assert shapes(small[0], settings) == ((192, 64), (192, 64), (300, 100))
     assert len(batches(pairs, settings, lambda height, width: 9)) == 2
     assert plan_flops([pairs[0]], settings) > 10 * plan_flops([pairs[1]], settings)
 
