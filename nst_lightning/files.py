@@ -84,10 +84,15 @@ def files_and_links(folder: Path) -> tuple[list[Path], list[Path]]:
     return sorted(files), sorted(links)
 
 
+def write_bytes(path: Path, data: bytes | memoryview) -> None:
+    """Writes a file of these bytes; see `atomic_file`."""
+    with atomic_file(path) as file:
+        file.write(data)
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes text as UTF-8, its line ends as they are; see `atomic_file`."""
-    with atomic_file(path) as file:
-        file.write(text.encode("utf-8"))
+    write_bytes(path, text.encode("utf-8"))
 
 
 def file_state(path: Path) -> tuple[str, int, int]:

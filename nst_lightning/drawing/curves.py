@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nst_lightning.drawing.loss_history import Row
-from nst_lightning.files import atomic_file
+from nst_lightning.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,8 +76,7 @@ def draw_curves(path: Path, histories: Mapping[str, Sequence[Row]], title: str =
     with warnings.catch_warnings():  # a script that the font lacks is shown as boxes
         warnings.filterwarnings("ignore", message="Glyph")
         figure.savefig(data, format="png")
-    with atomic_file(path) as file:
-        file.write(data.getbuffer())
+    write_bytes(path, data.getbuffer())
 
 
 def draw_line(

@@ -1,6 +1,5 @@
 """Films of an optimisation: GIF and WebP by Pillow, MP4 by ffmpeg."""
 
-import io
 import os
 import tempfile
 from collections.abc import Sequence
@@ -8,7 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from nst_lightning.files import atomic_file
+from nst_lightning.files import write_bytes
+from nst_lightning.imaging.encoding import encode_image
 
 FRAME_SECONDS = 0.1
 HOLD_SECONDS = 2.0
@@ -30,11 +30,10 @@ def write_film(path: Path, frames: Sequence[Image.Image]) -> None:
     size = frames[-1].size
     same = [f if f.size == size else f.resize(size, Image.Resampling.LANCZOS) for f in frames]
     data = encode_mp4(same) if path.suffix == ".mp4" else encode_animation(same, path.suffix[1:])
-    with atomic_file(path) as file:
-        file.write(data)
+    write_bytes(path, data)
 
 
-def encode_animation(frames: Sequence[Image.Image], kind: str) -> memoryview:
+def encode_animation(frames: Sequence[Image.Image], kind: str) -> bytes:
     """Returns a looping GIF or WebP."""
     if kind == "gif":
         # One palette for all frames keeps still areas still.
@@ -44,9 +43,8 @@ def encode_animation(frames: Sequence[Image.Image], kind: str) -> memoryview:
         palette = samples.quantize(256)
         frames = [frame.quantize(palette=palette) for frame in frames]
     durations = [round(1000 * FRAME_SECONDS)] * (len(frames) - 1) + [round(1000 * HOLD_SECONDS)]
-    data = io.BytesIO()
-    frames[0].save(
-        data,
+    return encode_image(
+        frames[0],
         kind.upper(),
         save_all=True,
         append_images=frames[1:],
@@ -54,10 +52,9 @@ def encode_animation(frames: Sequence[Image.Image], kind: str) -> memoryview:
         loop=0,
         **({"quality": 90} if kind == "webp" else {}),
     )
-    return data.getbuffer()
 
 
-def encode_mp4(frames: Sequence[Image.Image]) -> memoryview:
+def encode_mp4(frames: Sequence[Image.Image]) -> bytes:
     """Returns H.264 in yuv420p, which every player takes; odd sides lose a row or column."""
     import imageio_ffmpeg  # type: ignore[import-untyped]
 
@@ -78,6 +75,6 @@ def encode_mp4(frames: Sequence[Image.Image]) -> memoryview:
         for frame in (*frames, *held):
             writer.send(frame.resize((width, height), box=(0, 0, width, height)).tobytes())
         writer.close()
-        return memoryview(Path(name).read_bytes())
+        return Path(name).read_bytes()
     finally:
         Path(name).unlink()

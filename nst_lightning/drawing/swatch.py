@@ -1,6 +1,5 @@
 """A picture of a blend of styles: a strip of each, as wide as its share."""
 
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,9 +7,10 @@ from pathlib import Path
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from nst_lightning.drawing.thumbnails import read_flattened
 from nst_lightning.errors import UserError
-from nst_lightning.files import atomic_file, file_state
+from nst_lightning.files import file_state
+from nst_lightning.imaging.decoding import decode_on_white
+from nst_lightning.imaging.encoding import save_image
 from nst_lightning.imaging.metadata import read_metadata
 
 SIDE = 256
@@ -40,16 +40,13 @@ def draw_swatch(path: Path, parts: Sequence[tuple[Path, float]], *, max_pixels: 
         reached += share
         if right > left:
             try:
-                strip = crop_middle(read_flattened(picture, max_pixels=max_pixels), right - left)
+                strip = crop_middle(decode_on_white(picture, max_pixels=max_pixels), right - left)
             except UserError:  # the pairs with it say so
                 continue
             swatch.paste(strip, (left, 0))
     info = PngInfo()
     info.add_text(KEY, made_of)
-    data = io.BytesIO()
-    swatch.save(data, "PNG", pnginfo=info)
-    with atomic_file(path) as file:
-        file.write(data.getbuffer())
+    save_image(path, swatch, "PNG", pnginfo=info)
 
 
 def is_swatch(path: Path) -> bool:

@@ -61,12 +61,29 @@ def decode(path: Path | str, *, max_pixels: int, at_least: int | None = None) ->
             colour = _deep(colour, getattr(image, "tag_v2", {}), path)
         profile = image.info.get("icc_profile")
         if profile and colour.mode == "F":
-            colour = colour.point(lambda value: value * 255 + 0.5).convert("L")
+            colour = _shallow(colour)
         if colour.mode != "F":
             colour = to_srgb(colour, profile, path)
         if alpha is not None and alpha.getextrema() == (255, 255):
             alpha = None
     return Decoded(colour, alpha)
+
+
+def decode_on_white(
+    path: Path | str, *, max_pixels: int, at_least: int | None = None
+) -> Image.Image:
+    """Reads an image as 8-bit sRGB, upright, on white where it is transparent; see `decode`.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    decoded = decode(path, max_pixels=max_pixels, at_least=at_least)
+    image = decoded.colour
+    if image.mode == "F":
+        image = _shallow(image).convert("RGB")
+    if decoded.alpha is not None:
+        image = Image.composite(image, Image.new("RGB", image.size, "white"), decoded.alpha)
+    return image
 
 
 def _stored_as(image: Image.Image) -> str:
@@ -140,6 +157,11 @@ def _deep(image: Image.Image, tags: Any, path: Path | str) -> Image.Image:
         (-1 / white, 1.0) if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else (1 / white, 0.0)
     )
     return image.convert("F").point(lambda value: value * scale + offset)
+
+
+def _shallow(image: Image.Image) -> Image.Image:
+    """Converts mode "F", nominally in [0, 1], to "L"."""
+    return image.point(lambda value: value * 255 + 0.5).convert("L")
 
 
 def _float(image: Image.Image, path: Path | str) -> Image.Image:

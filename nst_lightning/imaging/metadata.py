@@ -39,6 +39,8 @@ class Metadata:
     texts: Mapping[str, str] = field(default_factory=dict)
     """By keyword of 1 to 79 printable Latin-1 characters."""
     exif: Exif = field(default_factory=dict)
+    profile: bytes = b""
+    """The colour profile; without one a PNG says in another way that it is sRGB."""
 
 
 def image_size(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:

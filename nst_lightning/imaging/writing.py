@@ -1,6 +1,5 @@
 """Images → files: levels, the formats' encoders, and the file that is seen whole or not at all."""
 
-import io
 import struct
 import zlib
 from collections.abc import Callable
@@ -11,13 +10,13 @@ import torch
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 from torch import Tensor
 
-from nst_lightning.files import atomic_file
+from nst_lightning.files import write_bytes
 from nst_lightning.formats import RESULT_FORMATS
+from nst_lightning.imaging.encoding import encode_image
 from nst_lightning.imaging.exif import exif_block
 from nst_lightning.imaging.levels import to_levels
 from nst_lightning.imaging.metadata import Metadata, xmp_packet
 from nst_lightning.imaging.png import SIGNATURE
-from nst_lightning.imaging.profiles import srgb_profile
 
 _NOTHING = Metadata()
 
@@ -32,19 +31,17 @@ def write_image(
     bits: int = 8,
     quality: int = 95,
     dither: bool = False,
-    embed_profile: bool = False,
 ) -> None:
     """Writes an sRGB image that is seen whole or not at all; its folder is made if need be.
 
     Args:
         rgb: (3, H, W) or (1, 3, H, W): values in [0, 1], or levels as of `to_levels`.
         alpha: (1, H, W) or (1, 1, H, W), likewise; not for a format without alpha.
-        metadata: texts and EXIF.
+        metadata: texts, EXIF and colour profile.
         format: one of `RESULT_FORMATS`.
         bits: one that the format can have.
         quality: 1 to 100, of a lossy format; webp at 100 is lossless.
         dither: see `to_levels`; alpha is rounded.
-        embed_profile: add a colour profile; without one a PNG says in another way that it is sRGB.
 
     Raises:
         ValueError: a shape does not fit, NaN, or what the format cannot hold.
@@ -62,10 +59,7 @@ def write_image(
         if opacity.shape[-2:] != levels.shape[-2:]:
             raise ValueError(f"alpha is {tuple(alpha.shape)}, rgb is {tuple(rgb.shape)}")
         levels = torch.cat([levels, opacity])
-    profile = srgb_profile() if embed_profile else b""
-    data = _ENCODERS[format](levels, quality, metadata, profile)
-    with atomic_file(path) as file:
-        file.write(data)
+    write_bytes(path, _ENCODERS[format](levels, quality, metadata))
 
 
 def _levels(image: Tensor, channels: int, name: str, bits: int, dither: bool = False) -> Tensor:
@@ -80,7 +74,7 @@ def _levels(image: Tensor, channels: int, name: str, bits: int, dither: bool = F
     return to_levels(image, bits, dither=dither)
 
 
-def _png(levels: Tensor, quality: int, metadata: Metadata, profile: bytes) -> bytes:
+def _png(levels: Tensor, quality: int, metadata: Metadata) -> bytes:
     texts = PngImagePlugin.PngInfo()
     for key, value in metadata.texts.items():
         if not 1 <= len(key) <= 79 or not key.isprintable() or key != key.strip():
@@ -89,55 +83,42 @@ def _png(levels: Tensor, quality: int, metadata: Metadata, profile: bytes) -> by
         if "\0" in value:
             raise ValueError(f"the value of {key!r} holds a NUL character")
         texts.add_text(key, value)
-    if levels.dtype != torch.uint8:
-        return _deep_png(levels, texts, metadata, profile)
-    if not profile:
+    if not metadata.profile:
         texts.add(b"sRGB", b"\x01")  # relative colorimetric
-    return _by_pillow(levels, "PNG", metadata, profile, pnginfo=texts)
+    if levels.dtype != torch.uint8:
+        return _deep_png(levels, texts, metadata)
+    return _by_pillow(levels, "PNG", metadata, pnginfo=texts)
 
 
-def _jpeg(levels: Tensor, quality: int, metadata: Metadata, profile: bytes) -> bytes:
+def _jpeg(levels: Tensor, quality: int, metadata: Metadata) -> bytes:
     # Colours at full resolution: the paintings that styles come from are full of edges between
     # saturated ones. Not `optimize`, for which Pillow's buffer is too small for pure noise.
     packet = xmp_packet(metadata.texts)
-    return _by_pillow(levels, "JPEG", metadata, profile, quality=quality, subsampling=0, xmp=packet)
+    return _by_pillow(levels, "JPEG", metadata, quality=quality, subsampling=0, xmp=packet)
 
 
-def _webp(levels: Tensor, quality: int, metadata: Metadata, profile: bytes) -> bytes:
+def _webp(levels: Tensor, quality: int, metadata: Metadata) -> bytes:
     # `exact` keeps the colours under transparent pixels.
-    packet, lossless = xmp_packet(metadata.texts), quality == 100
-    return _by_pillow(
-        levels,
-        "WEBP",
-        metadata,
-        profile,
-        quality=quality,
-        lossless=lossless,
-        exact=True,
-        xmp=packet,
-    )
+    options = {"quality": quality, "lossless": quality == 100, "exact": True}
+    return _by_pillow(levels, "WEBP", metadata, xmp=xmp_packet(metadata.texts), **options)
 
 
-def _by_pillow(
-    levels: Tensor, format: str, metadata: Metadata, profile: bytes, **options: Any
-) -> bytes:
-    """Encodes in memory: Pillow, writing a file by itself, may lose the system's error number."""
+def _by_pillow(levels: Tensor, format: str, metadata: Metadata, **options: Any) -> bytes:
     channels, height, width = levels.shape
     image = Image.frombytes("RGB" if channels == 3 else "RGBA", (width, height), _bytes(levels, 8))
-    about = {"icc_profile": profile, "exif": exif_block(metadata.exif)}
-    data = io.BytesIO()
-    image.save(data, format, **{name: value for name, value in about.items() if value}, **options)
-    return data.getvalue()
+    about = {"icc_profile": metadata.profile, "exif": exif_block(metadata.exif)}
+    about = {name: value for name, value in about.items() if value}
+    return encode_image(image, format, **about, **options)
 
 
-def _deep_png(
-    levels: Tensor, texts: PngImagePlugin.PngInfo, metadata: Metadata, profile: bytes
-) -> bytes:
+def _deep_png(levels: Tensor, texts: PngImagePlugin.PngInfo, metadata: Metadata) -> bytes:
     """Encodes a PNG of 16 bits a channel, which Pillow cannot."""
     channels, height, width = levels.shape
     head = struct.pack(">IIBBBBB", width, height, 16, 2 if channels == 3 else 6, 0, 0, 0)
-    colours = (b"iCCP", b"sRGB\0\0" + zlib.compress(profile)) if profile else (b"sRGB", b"\x01")
-    chunks = [(b"IHDR", head), colours, *((name, text) for name, text, _ in texts.chunks)]
+    chunks = [(b"IHDR", head)]
+    if metadata.profile:
+        chunks.append((b"iCCP", b"sRGB\0\0" + zlib.compress(metadata.profile)))
+    chunks += [(name, data) for name, data, _ in texts.chunks]
     if block := exif_block(metadata.exif):
         chunks.append((b"eXIf", block.removeprefix(b"Exif\0\0")))
     # Each row as its difference from the one above (filter 2), byte by byte.
@@ -151,7 +132,7 @@ def _deep_png(
     )
 
 
-def _tiff(levels: Tensor, quality: int, metadata: Metadata, profile: bytes) -> bytes:
+def _tiff(levels: Tensor, quality: int, metadata: Metadata) -> bytes:
     """Encodes a TIFF in one deflated strip; Pillow writes its tags, but no colour of 16 bits."""
     channels, height, width = levels.shape
     bits = 8 if levels.dtype == torch.uint8 else 16
@@ -172,9 +153,9 @@ def _tiff(levels: Tensor, quality: int, metadata: Metadata, profile: bytes) -> b
         tags[338] = 2  # alpha, not multiplied into the colours
     tags.tagtype[700] = 1
     tags[700] = xmp_packet(metadata.texts)
-    if profile:
+    if metadata.profile:
         tags.tagtype[34675] = 7
-        tags[34675] = profile
+        tags[34675] = metadata.profile
     for tag, value in metadata.exif.items():
         tags[tag] = value
     return b"II*\0" + struct.pack("<I", 8) + tags.tobytes(8) + strip
@@ -190,11 +171,10 @@ def _bytes(levels: Tensor, bits: int, order: str = "<") -> bytes:
     return torch.stack(pair, dim=-1).numpy().tobytes()
 
 
-_ENCODERS: dict[str, Callable[[Tensor, int, Metadata, bytes], bytes]] = {
+_ENCODERS: dict[str, Callable[[Tensor, int, Metadata], bytes]] = {
     "png": _png,
     "jpeg": _jpeg,
     "webp": _webp,
     "tiff": _tiff,
 }
-"""From levels, (3, H, W) or (4, H, W), quality, metadata and colour profile (b"" for none) to the
-bytes of a file."""
+"""From levels, (3, H, W) or (4, H, W), quality and metadata to the bytes of a file."""

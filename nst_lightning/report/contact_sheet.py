@@ -7,8 +7,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from nst_lightning.imaging.encoding import save_image
 from nst_lightning.layout import sheet_name, sheet_page
-from nst_lightning.report.panels import Panel, Row, draw_page, write_page
+from nst_lightning.report.panels import Panel, Row, draw_page
 
 PAGE_CELLS = 600
 """Results on one page at most."""
@@ -53,7 +54,7 @@ def contact_sheet(
     written = []
     for number, page in enumerate(pages, start=1):
         path = out / sheet_name(number)
-        write_page(path, _draw(page, pages[0], rows, columns, cell, max_pixels))
+        save_image(path, _draw(page, pages[0], rows, columns, cell, max_pixels), "PNG")
         written.append(path)
     _remove_pages_beyond(out, len(pages))
     return written

@@ -7,8 +7,9 @@ from PIL import Image
 
 from nst_lightning.errors import UserError
 from nst_lightning.formats import MAX_PIXELS
+from nst_lightning.imaging.encoding import save_image
 from nst_lightning.imaging.metadata import image_size
-from nst_lightning.report.panels import Row, draw_page, write_page
+from nst_lightning.report.panels import Row, draw_page
 
 SIDES = (150, 300)
 """Longest side of an image in a figure: at least, at most."""
@@ -25,7 +26,7 @@ def draw_figure(
     Raises:
         OSError: it cannot be written.
     """
-    write_page(path, compose(rows, heading, max_pixels=max_pixels))
+    save_image(path, compose(rows, heading, max_pixels=max_pixels), "PNG")
 
 
 def compose(rows: Sequence[Row], heading: str = "", *, max_pixels: int = MAX_PIXELS) -> Image.Image:

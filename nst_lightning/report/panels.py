@@ -1,6 +1,5 @@
 """A page of labelled images, in rows, each with lines below it. Imports no torch."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +7,8 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from nst_lightning.drawing.font import Font, line_height, load_font
-from nst_lightning.drawing.thumbnails import read_flattened
 from nst_lightning.errors import UserError
-from nst_lightning.files import atomic_file
+from nst_lightning.imaging.decoding import decode_on_white
 from nst_lightning.imaging.metadata import image_size
 
 FLATTEST = 0.4
@@ -42,18 +40,6 @@ class Row:
 
     label: str
     panels: Sequence[Panel]
-
-
-def write_page(path: Path, image: Image.Image) -> None:
-    """Writes a page as PNG, atomically.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    data = io.BytesIO()
-    image.save(data, "PNG")
-    with atomic_file(path) as file:
-        file.write(data.getbuffer())
 
 
 def draw_page(
@@ -187,7 +173,7 @@ class _Page:
             UserError: it cannot be read.
         """
         if isinstance(image, Path):
-            image = read_flattened(image, max_pixels=self.max_pixels, at_least=2 * max(room))
+            image = decode_on_white(image, max_pixels=self.max_pixels, at_least=2 * max(room))
         scale = min(room[0] / image.width, room[1] / image.height)
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)

@@ -8,6 +8,7 @@ from nst_lightning.formats import RESULT_FORMATS
 from nst_lightning.grid.sources import Source, shape_at
 from nst_lightning.imaging.exif import read_exif
 from nst_lightning.imaging.metadata import Metadata, has_room
+from nst_lightning.imaging.profiles import srgb_profile
 from nst_lightning.imaging.reading import read_image
 from nst_lightning.imaging.writing import write_image
 from nst_lightning.settings import BatchSettings
@@ -80,16 +81,16 @@ def write_result(
     if alpha is not None and not RESULT_FORMATS[settings.format].alpha:
         image, alpha = image * alpha[0] + (1 - alpha[0]), None
     exif = read_exif(content, max_pixels=settings.max_pixels) if settings.keep_exif else {}
+    texts = {RECORD_KEY: fitting(record, settings)}
     write_image(
         path,
         image,
         alpha,
-        Metadata({RECORD_KEY: fitting(record, settings)}, exif),
+        Metadata(texts, exif, srgb_profile()),
         format=settings.format,
         bits=settings.bit_depth,
         quality=settings.quality,
         dither=settings.dither,
-        embed_profile=True,
     )
 
 

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from nst_lightning.errors import UserError
 from nst_lightning.formats import RESULT_FORMATS, result_format
 from nst_lightning.imaging.mask import Mask
+from nst_lightning.imaging.metadata import Metadata
+from nst_lightning.imaging.profiles import srgb_profile
 from nst_lightning.imaging.writing import write_image
 from nst_lightning.optim.lbfgs import BatchedLBFGS
 from nst_lightning.settings import TransferSettings
@@ -317,14 +319,8 @@ class StyleTransfer(L.LightningModule):
         if format is None:
             known = [suffix for one in RESULT_FORMATS.values() for suffix in one.suffixes]
             raise UserError(f"{path}: name a file that ends in {', '.join(known)}.")
-        write_image(
-            path,
-            self.picture()[index],
-            format=format,
-            bits=bits,
-            quality=quality,
-            embed_profile=True,
-        )
+        metadata, image = Metadata(profile=srgb_profile()), self.picture()[index]
+        write_image(path, image, None, metadata, format=format, bits=bits, quality=quality)
 
 
 def per_image(flags: Tensor) -> Tensor:

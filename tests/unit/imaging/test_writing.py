@@ -7,6 +7,7 @@ import os
 import struct
 import subprocess
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from nst_lightning.formats import MAX_PIXELS, RESULT_FORMATS
 from nst_lightning.imaging.exif import read_exif
 from nst_lightning.imaging.levels import to_levels
 from nst_lightning.imaging.metadata import Metadata, read_metadata
+from nst_lightning.imaging.profiles import srgb_profile
 from nst_lightning.imaging.reading import read_image
 from nst_lightning.imaging.writing import write_image
 
@@ -46,7 +48,8 @@ def put(folder: Path, format: str, **changes: Any) -> Path:
     found = changes.pop("levels", levels(3, 8))
     path = folder / f"x{RESULT_FORMATS[format].suffixes[0]}"
     alpha = found[3:] if len(found) == 4 else None
-    write_image(path, found[:3], alpha, format=format, embed_profile=True, **changes)
+    metadata = replace(changes.pop("metadata", Metadata()), profile=srgb_profile())
+    write_image(path, found[:3], alpha, metadata, format=format, **changes)
     return path
 
 

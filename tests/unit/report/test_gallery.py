@@ -14,7 +14,7 @@ from PIL import Image
 from nst_lightning.drawing import thumbnails
 from nst_lightning.errors import UserError
 from nst_lightning.grid.labels import as_text, short_labels
-from nst_lightning.imaging.decoding import decode
+from nst_lightning.imaging.decoding import decode_on_white
 from nst_lightning.report.gallery import read_records, render, write_gallery
 from nst_lightning.report.gallery_data import (
     InputCopies,
@@ -100,9 +100,9 @@ def test_only_copies_older_than_their_picture_are_made_again(
 
     def noted(path: Path, **options: Any) -> Any:
         read.append(Path(path).name)
-        return decode(path, **options)
+        return decode_on_white(path, **options)
 
-    monkeypatch.setattr(thumbnails, "decode", noted)
+    monkeypatch.setattr(thumbnails, "decode_on_white", noted)
     write_gallery(out)
     assert read == []
     picture = flat(out / "b" / "s.png", (9, 9, 9), (32, 64))
