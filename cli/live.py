@@ -1,4 +1,4 @@
-"""The course of a run, drawn: a live display on a terminal, plain lines elsewhere."""
+"""The progress of a run, drawn: a live display on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -25,7 +25,7 @@ from .wording import duration
 
 
 def describe(record: Record) -> str:
-    """A finished pair in one line."""
+    """Returns a pair that is done or has failed as one line."""
     if record.status != "done":
         return f"{record.stem}: failed: {record.reason}"
     fallen = f" (float32 from step {record.float32_from})" if record.float32_from else ""
@@ -144,7 +144,7 @@ class Live:
 
 
 def spell(losses: Mapping[str, float], weights: Mapping[str, float]) -> str:
-    """The total and its terms, each as weight × unweighted loss."""
+    """Returns the total and its terms, each as weight × unweighted loss."""
     terms = [
         f"{name} {weight:g} × {losses[name] / weight:.4g}"
         for name, weight in weights.items()
@@ -154,7 +154,7 @@ def spell(losses: Mapping[str, float], weights: Mapping[str, float]) -> str:
 
 
 def choose_display(quiet: bool, log_every: int) -> Display:
-    """Live on a terminal, lines elsewhere, nothing where it is to be quiet."""
+    """Returns a live display on a terminal, lines elsewhere, nothing where it is to be quiet."""
     if quiet:
         return Silent()
     return Live() if sys.stderr.isatty() else Lines(log_every)

@@ -40,7 +40,7 @@ def status(
 
 
 def in_a_line(found: "Status") -> str:
-    """The counts and the time left."""
+    """Returns the counts and the time left."""
     left = "" if found.seconds_left is None else f"; about {duration(found.seconds_left)} left"
     return (
         f"{len(found.done)} of {found.total} done, {len(found.running)} running, "
@@ -49,7 +49,7 @@ def in_a_line(found: "Status") -> str:
 
 
 def lines(found: "Status", most: int | None) -> list[str]:
-    """The pairs of each group, at most so many, the jobs and the counts."""
+    """Returns a line for each pair of each group, at most so many, the jobs and the counts."""
     groups = {
         "running": [f"{file}: {said}" for file, said in found.running.items()],
         "failed": [f"{file}: {reason}" for file, reason in found.failed.items()],

@@ -28,7 +28,7 @@ def carry_out(
     ready: Callable[[], None],
     report: Callable[[], list[Path]],
 ) -> None:
-    """Make the pictures of all cases, then the report; what is finished is never made again.
+    """Makes the images of all cases, then the report; what is finished is never made again.
 
     Args:
         cases: what is asked for.
@@ -117,7 +117,7 @@ def carry_out(
 
 
 def say_interrupted(interrupted: Interrupted, cases: Sequence[Case], out: Path) -> None:
-    """Say how far it came; have Slurm run the job again where its time was up."""
+    """Says how far it came; has Slurm run the job again where its time was up."""
     from nst_lightning.run.slurm import place, requeue
     from nst_lightning.stop import AGAIN
 

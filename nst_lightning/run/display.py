@@ -13,7 +13,7 @@ LOOK_SECONDS = 0.2
 
 
 class Display(Protocol):
-    """Receives the course of a run; the command line draws it."""
+    """Receives the progress of a run; the command line draws it."""
 
     def start(self, pairs: int, skipped: int, work: int) -> None:
         """Before the first batch: pairs to make, pairs already done, steps in all."""

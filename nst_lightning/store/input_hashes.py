@@ -5,12 +5,17 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from nst_lightning.files import write_text
 from nst_lightning.layout import INPUT_HASHES
 from nst_lightning.store.fingerprint import file_sha256
 
 YOUNG_SECONDS = 2.0
 """A file changed so lately may change again without a new date, where dates are coarse."""
+
+_KNOWN = TypeAdapter(dict[str, tuple[int, int, str]])
+"""Path → size in bytes, time of change in nanoseconds, sha256."""
 
 
 class InputHashes:
@@ -22,16 +27,15 @@ class InputHashes:
 
     def __init__(self, out: Path | None) -> None:
         self.file = out / INPUT_HASHES if out else None
-        self.known: dict[str, list[object]] = {}
+        self.known: dict[str, tuple[int, int, str]] = {}
         self.looked_up: dict[Path, str] = {}
         self.changed = False
         if self.file:
-            with suppress(OSError, ValueError):
-                known = json.loads(self.file.read_text(encoding="utf-8"))
-                self.known = known if isinstance(known, dict) else {}
+            with suppress(OSError, ValidationError):
+                self.known = _KNOWN.validate_json(self.file.read_bytes())
 
     def of(self, path: Path) -> str:
-        """The checksum of a file.
+        """Returns the checksum of a file.
 
         Raises:
             OSError: it cannot be read.
@@ -41,18 +45,18 @@ class InputHashes:
         return self.looked_up[path]
 
     def save(self) -> None:
-        """Remember for the next run; without it, it reads the files again."""
+        """Keeps the checksums for the next run; without it, that reads the files again."""
         if self.file and self.changed:
             with suppress(OSError):
                 write_text(self.file, json.dumps(self.known, ensure_ascii=False))
 
     def _find(self, path: Path) -> str:
         state = path.stat()
-        name, stamp = str(path.resolve()), [state.st_size, state.st_mtime_ns]
+        name, stamp = str(path.resolve()), (state.st_size, state.st_mtime_ns)
         if (known := self.known.get(name)) and known[:2] == stamp:
-            return str(known[2])
+            return known[2]
         found = file_sha256(path)
         if time.time() - state.st_mtime > YOUNG_SECONDS:
-            self.known[name] = [*stamp, found]
+            self.known[name] = (*stamp, found)
             self.changed = True
         return found

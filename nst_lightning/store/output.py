@@ -22,7 +22,7 @@ RECORD_KEY = "nst-lightning"
 
 
 def check_folder(out: Path, inputs: Sequence[Path]) -> None:
-    """Make the output folder and see that it can be written.
+    """Makes the output folder and sees that it can be written.
 
     Raises:
         UserError: it is a file, an input folder, cannot be written, or has links that lead out.
@@ -66,7 +66,7 @@ def check_links(out: Path, written: Iterable[Path | str]) -> None:
 
 
 def record_in_picture(path: Path) -> Record | None:
-    """The record that a result carries in its own metadata; None for any other file."""
+    """Returns the record that a result carries in its own metadata; None for any other file."""
     record = parse_record(read_metadata(path).get(RECORD_KEY, ""))
     return record if record and record.fingerprint else None
 
@@ -92,7 +92,7 @@ class Finished:
         return self.known.get(output, ("", 0))[0] == fingerprint
 
     def outdated(self, jobs: Iterable[Job]) -> list[str]:
-        """Returns the outputs of the jobs that are done in the ledger, whatever with."""
+        """Returns the outputs of those jobs that the ledger has as done, with whatever settings."""
         files = (job.pair.file for job in jobs)
         return [file for file in files if self.known.get(file, ("", 0))[0]]
 
@@ -152,12 +152,12 @@ class Finished:
 
 
 def _brief(record: Record) -> tuple[str, int]:
-    """Fingerprint and size of a finished picture; nothing of a failed pair."""
+    """Returns the fingerprint and size of a finished image; nothing of any other pair."""
     return (record.fingerprint, record.bytes) if record.status == "done" else ("", 0)
 
 
 def check_settings(out: Path, settings: BatchSettings, *, overwrite: bool) -> None:
-    """See that the folder's finished pictures were made with the same settings.
+    """Sees that the folder's finished pictures were made with the same settings.
 
     Raises:
         UserError: they were not, and nothing is to be overwritten; names the differences.
@@ -175,7 +175,7 @@ def check_settings(out: Path, settings: BatchSettings, *, overwrite: bool) -> No
 
 
 def refusal(path: Path, job: Job, record: Record | None, settings: BatchSettings) -> str:
-    """Why a picture in the way is neither kept as this pair's nor replaced."""
+    """Returns why a picture in the way is neither kept as this pair's nor replaced."""
     way_out = "choose another place with --out, or replace it with --overwrite"
     if record is None:
         return f"{path}: is in the way and was not made by nst-batch; {way_out}."
@@ -184,7 +184,7 @@ def refusal(path: Path, job: Job, record: Record | None, settings: BatchSettings
 
 
 def differences(record: Record, job: Job, settings: BatchSettings) -> list[str]:
-    """How a finished picture's making differs from what is asked now."""
+    """Returns how a finished picture's making differs from what is asked now."""
     reasons = []
     if record.settings:
         resolved = {"precision": record.resolved.precision or settings.precision}
@@ -230,7 +230,7 @@ def spelled(settings: BatchSettings) -> dict[str, Any]:
 
 
 def show(value: Any) -> str:
-    """A setting's value in a sentence."""
+    """Returns a setting's value as part of a sentence."""
     if isinstance(value, list):
         return ",".join(show_scale(v) if isinstance(v, dict) else f"{v:g}" for v in value)
     if isinstance(value, dict):
@@ -239,13 +239,13 @@ def show(value: Any) -> str:
 
 
 def show_scale(scale: Mapping[str, Any]) -> str:
-    """One entry of `scales`, as it is typed."""
+    """Returns one entry of `scales` as it is typed."""
     factor = scale.get("content_weight", 1.0)
     return f"{scale['size']}:{scale['steps']}" + (f":{factor:g}" if factor != 1 else "")
 
 
 def write_settings(out: Path, settings: BatchSettings, command: str) -> None:
-    """`settings.yaml`: what was asked, complete, so that `--config` repeats it."""
+    """Writes `settings.yaml`: what was asked, complete, so that `--config` repeats it."""
     note = f"# Written by nst-batch; --config {SETTINGS} repeats it.\n# {command}\n"
     text = note + dump_yaml(settings)
     path = out / SETTINGS
@@ -254,5 +254,5 @@ def write_settings(out: Path, settings: BatchSettings, command: str) -> None:
 
 
 def read_settings(out: Path) -> BatchSettings:
-    """The settings that an output folder was made with."""
+    """Reads the settings that an output folder was made with."""
     return build(read_yaml(out / SETTINGS), str(out / SETTINGS))
