@@ -102,12 +102,12 @@ class Bench:
 
     def images(self, size: int, batch: int = 1) -> tuple[Tensor, Tensor]:
         """Returns content and style with a longest side of `size`."""
-        made = []
+        images = []
         for image in (self.content, self.style):
             height, width = image.shape[-2:]
             small = resize(image, *fit(height, width, size, upscale=True))
-            made.append(small.expand(batch, -1, -1, -1).to(self.device))
-        return made[0], made[1][:1]
+            images.append(small.expand(batch, -1, -1, -1).to(self.device))
+        return images[0], images[1][:1]
 
     def model(
         self, size: int, batch: int = 1, scale: Scale | None = None, image: Tensor | None = None

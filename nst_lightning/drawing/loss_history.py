@@ -13,7 +13,7 @@ COLUMNS = ("step", "seconds", *TERMS, "improvement")
 
 Row = dict[str, float]
 """`step` from 1; `seconds` since the start; the weighted terms at the step's evaluation, of the
-picture it begins with; `improvement` of the total on the step before, in percent."""
+image it begins with; `improvement` of the total on the step before, in percent."""
 
 
 def make_rows(seconds: Sequence[float], losses: Sequence[Sequence[float]]) -> list[Row]:

@@ -1,4 +1,4 @@
-"""A picture of a blend of styles: a strip of each, as wide as its share."""
+"""An image of a blend of styles: a strip of each, as wide as its share."""
 
 import json
 from collections.abc import Sequence
@@ -20,27 +20,27 @@ KEY = "blend"
 
 
 def draw_swatch(path: Path, parts: Sequence[tuple[Path, float]], *, max_pixels: int) -> None:
-    """Writes a square PNG with the middle of each picture, where there is none of this blend yet.
+    """Writes a square PNG with the middle of each image, where there is none of this blend yet.
 
     Args:
         path: where to; its folder is made if need be. Another file that stands there stays.
-        parts: pictures with their shares, which sum to 1.
-        max_pixels: pictures of more pixels are refused.
+        parts: images with their shares, which sum to 1.
+        max_pixels: images of more pixels are refused.
 
     Raises:
         OSError: it cannot be written.
     """
-    made_of = json.dumps([[*file_state(picture), share] for picture, share in parts])
+    made_of = json.dumps([[*file_state(image), share] for image, share in parts])
     if path.exists() and read_metadata(path).get(KEY, made_of) == made_of:
         return
     swatch = Image.new("RGB", (SIDE, SIDE), "grey")
     reached = 0.0
-    for picture, share in parts:
+    for image, share in parts:
         left, right = round(SIDE * reached), round(SIDE * (reached + share))
         reached += share
         if right > left:
             try:
-                strip = crop_middle(decode_on_white(picture, max_pixels=max_pixels), right - left)
+                strip = crop_middle(decode_on_white(image, max_pixels=max_pixels), right - left)
             except UserError:  # the pairs with it say so
                 continue
             swatch.paste(strip, (left, 0))

@@ -1,4 +1,4 @@
-"""Small copies of pictures, made once. Imports no torch."""
+"""Small copies of images, made once. Imports no torch."""
 
 from pathlib import Path
 
@@ -16,27 +16,27 @@ Size = tuple[int, int]
 _QUALITY = 82
 
 
-def small_copy(picture: Path, copy: Path, longest: int, *, max_pixels: int) -> Size | None:
-    """Sees that there is a JPEG of a picture, upright, in sRGB, on white where transparent.
+def small_copy(original: Path, copy: Path, longest: int, *, max_pixels: int) -> Size | None:
+    """Sees that there is a JPEG of an image, upright, in sRGB, on white where transparent.
 
-    A copy that is at least as new as its picture stays, and so does that of a picture which is no
-    longer there. Pictures are never enlarged.
+    A copy that is at least as new as its image stays, and so does that of an image which is no
+    longer there. Images are never enlarged.
 
     Args:
         longest: the longest side of the copy, in pixels.
-        max_pixels: pictures of more pixels are not opened.
+        max_pixels: images of more pixels are not opened.
 
     Returns:
-        The size of the copy; None where there is neither a readable picture nor a copy.
+        The size of the copy; None where there is neither a readable image nor a copy.
 
     Raises:
         OSError: the copy cannot be written.
     """
-    if not _current(picture, copy):
+    if not _current(original, copy):
         try:
-            image = decode_on_white(picture, max_pixels=max_pixels, at_least=longest)
+            image = decode_on_white(original, max_pixels=max_pixels, at_least=longest)
         except UserError:
-            if picture.exists():  # it was replaced by one that cannot be read
+            if original.exists():  # it was replaced by one that cannot be read
                 return None
         else:
             height, width = fit(image.height, image.width, longest)
@@ -49,8 +49,8 @@ def small_copy(picture: Path, copy: Path, longest: int, *, max_pixels: int) -> S
     return width, height
 
 
-def _current(picture: Path, copy: Path) -> bool:
+def _current(original: Path, copy: Path) -> bool:
     try:
-        return copy.stat().st_mtime_ns >= picture.stat().st_mtime_ns
+        return copy.stat().st_mtime_ns >= original.stat().st_mtime_ns
     except OSError:
         return False

@@ -36,13 +36,13 @@ def write_evaluation(
         {
             **subject.case,
             **subject.names,
-            **{name: mine.get(name) for name in METRICS},
+            **{name: numbers.get(name) for name in METRICS},
             "output": subject.output,
             "finished": subject.finished,
             "inputs": subject.inputs,
             "feature_extractor": extractor,
         }
-        for subject, mine in zip(subjects, values, strict=True)
+        for subject, numbers in zip(subjects, values, strict=True)
     ]
     write_table(out / EVALUATION_TABLE, rows)
     return out / EVALUATION_TABLE
@@ -124,11 +124,11 @@ def means(subjects: Sequence[Subject], values: Sequence[Values]) -> list[dict[st
         those that were measured, and each summary column's mean over those that have it, else None.
     """
     groups: dict[tuple[tuple[str, str], ...], list[Values]] = {}
-    for subject, mine in zip(subjects, values, strict=True):
-        groups.setdefault(tuple(subject.case.items()), []).append(mine)
+    for subject, numbers in zip(subjects, values, strict=True):
+        groups.setdefault(tuple(subject.case.items()), []).append(numbers)
     return [
         {"case": dict(case), "results": sum(map(bool, group))}
-        | {name: mean([mine[name] for mine in group if name in mine]) for name in SUMMARY}
+        | {name: mean([numbers[name] for numbers in group if name in numbers]) for name in SUMMARY}
         for case, group in groups.items()
     ]
 

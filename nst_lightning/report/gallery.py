@@ -53,7 +53,7 @@ def write_gallery(out: Path, watch: Watch = lambda done, of: None) -> tuple[Path
 
     Args:
         out: a results folder.
-        watch: hears how many of how many pictures have been seen to.
+        watch: hears how many of how many images have been seen to.
 
     Returns:
         The page, and how many results it shows by state: `done`, `failed`, `missing`.
@@ -116,18 +116,18 @@ def make_copies(
         if record.has_result and (out / record.output).is_file():
             key = ("result", record.output)
             tasks[key] = partial(copy_result, out, record.output, record.max_pixels)
-    made = {}
+    copies = {}
     with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
         waiting = {pool.submit(task): key for key, task in tasks.items()}
         try:
             for count, future in enumerate(as_completed(waiting), start=1):
-                made[waiting[future]] = future.result()
+                copies[waiting[future]] = future.result()
                 watch(count, len(tasks))
         except BaseException:  # a full disk, Ctrl-C: the others need not be tried
             pool.shutdown(cancel_futures=True)
             raise
-    thumbnails = {name: size for (kind, name), size in made.items() if kind == "result"}
-    return thumbnails, {name: copy for (kind, name), copy in made.items() if kind == "source"}
+    thumbnails = {name: size for (kind, name), size in copies.items() if kind == "result"}
+    return thumbnails, {name: copy for (kind, name), copy in copies.items() if kind == "source"}
 
 
 def copy_result(out: Path, output: str, max_pixels: int) -> Size | None:
@@ -147,13 +147,13 @@ def copy_input(out: Path, path: str, max_pixels: int) -> InputCopies:
     name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16] + ".jpg"
     if not path:
         return InputCopies(name, None, None, False)
-    picture, view = out / path, out / GALLERY_VIEWS / name
-    size = small_copy(picture, view, VIEW, max_pixels=max_pixels)
+    original, view = out / path, out / GALLERY_VIEWS / name
+    size = small_copy(original, view, VIEW, max_pixels=max_pixels)
     thumbnail = None
     if size is not None:
         thumb = out / GALLERY_THUMBNAILS / name
         thumbnail = small_copy(view, thumb, THUMBNAIL, max_pixels=max_pixels)
-    return InputCopies(name, thumbnail, size, picture.is_file())
+    return InputCopies(name, thumbnail, size, original.is_file())
 
 
 def render(title: str, data: dict[str, Any]) -> str:

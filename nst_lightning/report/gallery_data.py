@@ -32,7 +32,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class InputCopies:
-    """The copies of an input picture: sizes, None where there is no copy."""
+    """The copies of an input: sizes, None where there is no copy."""
 
     name: str
     """File name of both copies, without their folder."""
@@ -40,7 +40,7 @@ class InputCopies:
     thumbnail: Size | None
     view: Size | None
     original: bool
-    """Whether the picture itself is where it was."""
+    """Whether the input itself is where it was."""
 
 
 def gallery_data(
@@ -60,7 +60,7 @@ def gallery_data(
         evaluation: what was measured, by output and column.
 
     Returns:
-        `axes` with their values and, for content and style, their pictures; `rows` and `columns`,
+        `axes` with their values and, for content and style, their images; `rows` and `columns`,
         the axes shown first (-1: none); `losses`, the names; `metrics`, what was measured, and
         `layers`, of those that were measured layer by layer; `settings` (`common` to all, names of
         `differing` ones, and their values in each of `variants`); `results`.

@@ -1,1 +1,1 @@
-"""Experiments: many cases over the same pictures, and what they show."""
+"""Experiments: many cases over the same images, and what they show."""

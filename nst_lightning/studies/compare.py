@@ -53,9 +53,9 @@ def draw_pair_curves(results: Sequence[Result], out: Path) -> list[Path]:
     for result in results:
         by_pair.setdefault(result.pair.label, []).append(result)
     written = []
-    for mine in by_pair.values():
-        name = curves_name("" if len(by_pair) == 1 else name_pair(mine[0]))
-        written += overlay_curves(mine, out, out / name)
+    for group in by_pair.values():
+        name = curves_name("" if len(by_pair) == 1 else name_pair(group[0]))
+        written += overlay_curves(group, out, out / name)
     return written
 
 
@@ -92,12 +92,12 @@ def arrange_figure(results: Sequence[Result]) -> list[Row]:
     pairs = list(dict.fromkeys(result.pair.label for result in results))
     rows = []
     for pair in pairs:
-        mine = [result for result in results if result.pair.label == pair]
-        source = mine[0].pair
+        group = [result for result in results if result.pair.label == pair]
+        source = group[0].pair
         heads = [Panel(source.content.path, "content"), Panel(source.style.path, "style")]
         label = pair if len(pairs) > 1 else ""
         if len(axes) == 1:
-            panels = [*heads, *(make_panel(result, result.labels) for result in mine)]
+            panels = [*heads, *(make_panel(result, result.labels) for result in group)]
             width = COLUMNS if len(panels) > COLUMNS + 2 else len(panels)
             for start in range(0, len(panels), width):
                 rows.append(Row(label if start == 0 else "", panels[start : start + width]))
@@ -105,7 +105,7 @@ def arrange_figure(results: Sequence[Result]) -> list[Row]:
         rows.append(Row(label, heads))
         across = axes[-1]
         lines: dict[str, list[Result]] = {}
-        for result in mine:
+        for result in group:
             name = ", ".join(f"{axis} {result.labels[axis]}" for axis in axes[:-1])
             lines.setdefault(name, []).append(result)
         rows += [
@@ -141,19 +141,19 @@ def write_start_report(cases: Sequence[Case], out: Path) -> list[Path]:
     for result in results:
         by_pair.setdefault(result.pair.label, []).append(result)
     written = []
-    for label, mine in by_pair.items():
-        source = mine[0].pair
+    for label, group in by_pair.items():
+        source = group[0].pair
         rows = [Row("", [Panel(source.content.path, "content"), Panel(source.style.path, "style")])]
-        for result in mine:
+        for result in group:
             seconds = result.record.seconds
             start = (
                 f"from {result.labels['init']}: {seconds:.0f} s, loss {result.loss('total'):.4g}"
             )
             rows.append(Row(start, milestone_panels(result, out)))
-        name = figure_name("" if len(by_pair) == 1 else name_pair(mine[0]))
+        name = figure_name("" if len(by_pair) == 1 else name_pair(group[0]))
         path = out / name
         heading = f"{label}: starts compared at equal steps"
-        draw_figure(path, rows, heading, max_pixels=mine[0].max_pixels)
+        draw_figure(path, rows, heading, max_pixels=group[0].max_pixels)
         written.append(path)
     if results:
         write_table(out / RESULTS_TABLE, [measure(result) for result in results])

@@ -155,11 +155,11 @@ def slug(text: str) -> str:
 
 def add_pairs(cases: Sequence[Case], pairs: Sequence[Pair]) -> list[Case]:
     """Returns every case on every pair, each in the case's folder."""
-    made = []
+    filled = []
     for case, folder in zip(cases, name_folders(cases), strict=True):
-        mine = [pair(one.content, one.style, case.settings.suffix) for one in pairs]
-        made.append(replace(case, pairs=[replace(m, file=f"{folder}/{m.file}") for m in mine]))
-    return made
+        own = [pair(one.content, one.style, case.settings.suffix) for one in pairs]
+        filled.append(replace(case, pairs=[replace(p, file=f"{folder}/{p.file}") for p in own]))
+    return filled
 
 
 def dump_sweep(sweep: Sweep) -> str:
