@@ -53,7 +53,8 @@ def decode(path: Path | str, *, max_pixels: int, at_least: int | None = None) ->
         if at_least is not None:
             image.draft(None, (at_least, at_least))
         stored = _stored_as(image)
-        turn = _UPRIGHT.get(orientation(image))
+        # Pillow turns a TIFF itself.
+        turn = None if image.format == "TIFF" else _UPRIGHT.get(orientation(image))
         load(image, max_pixels)
         upright = image if turn is None else image.transpose(turn)
         colour, alpha = _split(upright, stored)

@@ -49,11 +49,10 @@ def image_size(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> tuple[int, 
     Raises:
         UserError: the file is not an image that can be read, or has more than `max_pixels`.
     """
-    from nst_lightning.imaging.opening import opened, orientation
+    from nst_lightning.imaging.opening import opened, upright_size
 
     with opened(path, max_pixels) as image:
-        width, height = image.size
-        return (width, height) if orientation(image) >= 5 else (height, width)
+        return upright_size(image)
 
 
 def read_metadata(path: Path | str) -> dict[str, str]:

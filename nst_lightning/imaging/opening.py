@@ -76,14 +76,20 @@ def format_of(image: ImageFile.ImageFile) -> ImageFormat:
     return FORMATS["jpeg" if image.format == "MPO" else image.format.lower()]
 
 
-def orientation(image: ImageFile.ImageFile) -> int:
-    """Returns the EXIF orientation, 1 to 8, that size and pixels of an opened image are stored in.
+def upright_size(image: ImageFile.ImageFile) -> tuple[int, int]:
+    """Returns the (height, width) that an opened image has once it is upright."""
+    width, height = image.size
+    if image.format == "TIFF":  # Pillow turns its size by EXIF alone, and its pixels by XMP too
+        tags = image.tag_v2  # type: ignore[attr-defined]
+        width, height = tags[256], tags[257]
+    return (width, height) if orientation(image) >= 5 else (height, width)
 
-    It is 1 where there is none or the EXIF is damaged, and for a TIFF, which Pillow turns itself.
-    The pixels need not be decoded for it.
+
+def orientation(image: ImageFile.ImageFile) -> int:
+    """Returns the EXIF orientation, 1 to 8, that an opened image is stored in.
+
+    It is 1 where there is none or the EXIF is damaged. The pixels need not be decoded for it.
     """
-    if image.format == "TIFF":
-        return 1
     getexif = type(image).getexif
     if image.format == "PNG" and "exif" not in image.info:
         file = cast(BinaryIO, image.fp)

@@ -415,6 +415,14 @@ def test_damaged_exif_harms_nothing(tmp_path: Path, exif: bytes) -> None:
     assert image_size(tmp_path / "a.jpg") == (32, 48)
 
 
+@pytest.mark.parametrize("name", ["a.jpg", "a.webp", "a.tif"])
+def test_orientation_in_xmp(tmp_path: Path, name: str) -> None:
+    packet = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    given: dict[str, Any] = {"tiffinfo": {700: packet}} if name == "a.tif" else {"xmp": packet}
+    Image.new("RGB", (30, 20)).save(tmp_path / name, **given)
+    assert load_image(tmp_path / name).shape[-2:] == image_size(tmp_path / name) == (30, 20)
+
+
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
 def test_orientations_that_do_not_exist_change_nothing(tmp_path: Path, orientation: int) -> None:
     exif = Image.Exif()
