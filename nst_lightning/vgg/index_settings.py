@@ -69,6 +69,8 @@ def file_options(environ: Mapping[str, str]) -> dict[str, str]:
         environ: the environment, in which PIP_CONFIG_FILE may name another file.
     """
     elsewhere = shutil.which("pip")
+    if environ.get("PIP_CONFIG_FILE") == os.devnull:  # pip's way to say: no file at all
+        return {}
     if find_spec("pip"):
         pip = [sys.executable, "-m", "pip"]
     elif elsewhere:
