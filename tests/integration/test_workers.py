@@ -84,9 +84,9 @@ def test_a_batch_that_kills_its_worker_twice_is_given_up(
     contents: Path, styles: Path, tmp_path: Path
 ):
     out = tmp_path / "cursed"
-    process = start(
-        "grid", contents, styles / "brush.jpg", "-o", out, *QUICK, *TWO, "--save-every", 1
-    )  # fmt: skip
+    # So many steps that the batch is not made before the test sees it begin.
+    words = (*QUICK, "--steps", 100, "--save-every", 1)
+    process = start("grid", contents, styles / "brush.jpg", "-o", out, *words, *TWO)
     cursed = out / "cat" / "brush" / "step-0001.png"
     for _ in range(2):
         until = time.monotonic() + 90
