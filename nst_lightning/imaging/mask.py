@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nst_lightning.errors import UserError
-from nst_lightning.formats import MAX_PIXELS
+from nst_lightning.formats import LOSSY, MAX_PIXELS
 from nst_lightning.imaging.levels import to_levels
 from nst_lightning.imaging.metadata import image_size
-from nst_lightning.imaging.opening import format_of, opened
+from nst_lightning.imaging.opening import opened
 from nst_lightning.imaging.reading import read_image
 
 MOST = 256
@@ -73,7 +73,8 @@ def read_mask(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Mask:
 def is_lossy(path: Path | str, max_pixels: int) -> bool:
     """Returns whether an image's format may have changed its colours."""
     with opened(path, max_pixels) as image:
-        return format_of(image).lossy
+        # A JPEG that holds further images is an MPO.
+        return image.format in {"MPO", *(name.upper() for name in LOSSY)}
 
 
 def flat_colours(pixels: Tensor, apart: int = 0) -> Tensor:

@@ -18,7 +18,6 @@ from nst_lightning.formats import (
     FORMATS,
     UNSUPPORTED_MAGIC,
     UNSUPPORTED_SUFFIXES,
-    ImageFormat,
 )
 from nst_lightning.imaging import png
 
@@ -67,13 +66,6 @@ def load(image: ImageFile.ImageFile, max_pixels: int) -> None:
     else:  # TIFF's decoder looks at the limit once more
         with _pillow_limit(max_pixels):
             image.load()
-
-
-def format_of(image: ImageFile.ImageFile) -> ImageFormat:
-    """Returns what is known of an opened image's format."""
-    assert image.format is not None
-    # A JPEG that holds further images is an MPO.
-    return FORMATS["jpeg" if image.format == "MPO" else image.format.lower()]
 
 
 def upright_size(image: ImageFile.ImageFile) -> tuple[int, int]:
