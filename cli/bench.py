@@ -16,7 +16,7 @@ def bench(
     content: Annotated[Path, typer.Argument(help="Photograph.")],
     style: Annotated[Path, typer.Argument(help="Painting.")],
     sizes: Annotated[str, typer.Option(help="Longest sides to time.")] = "256,512,1024",
-    batches: Annotated[str, typer.Option(help="Pictures per batch to time.")] = "1",
+    batches: Annotated[str, typer.Option(help="Images per batch to time.")] = "1",
     precisions: Annotated[str, typer.Option(help="Precisions to time.")] = "32-true,bf16-mixed",
     rounds: Annotated[int, typer.Option(min=1, help="Calls of each kind.")] = 7,
     until: Annotated[
@@ -128,7 +128,7 @@ def format_figures(figures: dict[str, Any]) -> list[str]:
                 + f" {case['batch']:>5} {precision:>10} {tutorial:>9}"
                 f" {ms[f'bare {precision}']:>8.1f} {ms[f'ours {precision}']:>8.1f}"
                 f" {ours['over_bare']:>7.3f}× {faster:>7} {ours['evaluations_per_second']:>7.2f}"
-                f" {ours['pictures_per_hour_of_300_steps']:>8.1f} {ours['tflop_per_second']:>8.3f}"
+                f" {ours['images_per_hour_of_300_steps']:>8.1f} {ours['tflop_per_second']:>8.3f}"
                 f" {100 * ours['share_of_peak']:>6.1f}%"
             )
     for case in figures["until"]:

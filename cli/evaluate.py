@@ -142,5 +142,5 @@ def format_identities(same: Mapping[str, float]) -> list[str]:
     """Returns the identity test for people; [] where no pair takes part in it."""
     if not same:
         return []
-    title = "identity test: content and style are one picture, which must come back (PSNR, dB)"
+    title = "identity test: content and style are one image, which must come back (PSNR, dB)"
     return [title, *(f"  {psnr:6.2f}  {output}" for output, psnr in same.items())]

@@ -12,7 +12,7 @@ Out = Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Output
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and its estimated cost.")]
 Overwrite = Annotated[
     bool,
-    typer.Option("--overwrite", help="Replace pictures made with other settings or inputs."),
+    typer.Option("--overwrite", help="Replace images made with other settings or inputs."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
@@ -21,7 +21,7 @@ MaskDir = Annotated[
     typer.Option(
         "--mask-dir",
         metavar="FOLDER",
-        help="Where <name>.mask.png, the regions of a picture, is, if not beside it.",
+        help="Where <name>.mask.png, the regions of an image, is, if not beside it.",
         rich_help_panel=COLOURS,
     ),
 ]

@@ -18,8 +18,8 @@ from .options import settings_options
 from .sides import draw_blends, read_sides
 from .work import carry_out, show_plan
 
-Contents = Annotated[Path, typer.Argument(help="Folder of photographs, or one picture.")]
-Styles = Annotated[Path, typer.Argument(help="Folder of paintings, or one picture.")]
+Contents = Annotated[Path, typer.Argument(help="Folder of photographs, or one image.")]
+Styles = Annotated[Path, typer.Argument(help="Folder of paintings, or one image.")]
 PairsFile = Annotated[
     Path | None,
     typer.Option("--pairs", metavar="FILE", help="CSV of content,style: only these."),
@@ -118,7 +118,7 @@ def draw_sheet(
     pairs: Sequence[Pair],
     settings: BatchSettings,
 ) -> list[Path]:
-    """The contact sheet of what stands in the output folder; none of too many pictures."""
+    """The contact sheet of what stands in the output folder; none of too many images."""
     if len(contents) * len(styles) > MOST_CELLS:
         return []
     from nst_lightning.grid.pairs import pair

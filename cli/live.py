@@ -57,7 +57,7 @@ class Lines:
         self.at[worker] = 0
 
     def step(self, step: int, pairs: int, losses: Losses, worker: int = 0) -> None:
-        self.worked += pairs * (step - self.at[worker])  # more than one where a picture goes on
+        self.worked += pairs * (step - self.at[worker])  # more than one where an image goes on
         self.made += pairs
         self.at[worker] = step
         names, steps, weights = self.now[worker]

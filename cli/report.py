@@ -19,7 +19,7 @@ def report(
 ) -> None:
     """Write OUT/index.html, a gallery that opens from disk without a network.
 
-    Its thumbnails are in OUT/gallery. Run it again after more pictures were made.
+    Its thumbnails are in OUT/gallery. Run it again after more images were made.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -40,4 +40,4 @@ def report(
         typer.echo(json.dumps({"page": str(page), **counts}, ensure_ascii=False))
     elif not quiet:
         more = "".join(f", {n} {state}" for state, n in counts.items() if n and state != "done")
-        typer.echo(f"{counts['done']} pictures{more}: open {page} in a browser")
+        typer.echo(f"{counts['done']} images{more}: open {page} in a browser")

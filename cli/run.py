@@ -94,18 +94,18 @@ def run(
     mask_dir: MaskDir = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Picture file [<content>-<style>.png]."),
+        typer.Option("--out", "-o", metavar="FILE", help="Image file [<content>-<style>.png]."),
     ] = None,
 ) -> None:
-    """Stylise one picture into one file, whose suffix is its format where --format is not given."""
+    """Stylise one image into one file, whose suffix is its format where --format is not given."""
     settings = build(given if out is None else {**format_of(out), **given})
-    picture = read_inputs(
+    image = read_inputs(
         content, style, blend or [], region or [], content_mask, style_mask, mask_dir, settings
     )
-    name = safe_name(f"{content.stem}-{picture.style.name}")
+    name = safe_name(f"{content.stem}-{image.style.name}")
     file = out or Path(f"{name}.{settings.suffix}")
-    parts = picture.style.parts
-    inputs = [content, *(part.path for part in parts), picture.content.mask]
+    parts = image.style.parts
+    inputs = [content, *(part.path for part in parts), image.content.mask]
     for path in (*inputs, *(part.mask for part in parts)):
         if path and file.exists() and path.samefile(file):
             raise UserError(f"{file}: is an input; name another file with --out.")
@@ -114,7 +114,7 @@ def run(
     check_suffix(file, settings)
     if not file.stem.strip("."):  # its folder of snapshots would be this one, or the one above
         raise UserError(f"{file}: has only dots for a name; name another file with --out.")
-    pair = replace(picture, file=file.name)
+    pair = replace(image, file=file.name)
     if flags.dry_run:
         show_plan([Case(settings, [pair])], file.parent, flags.as_json)
         return
@@ -169,25 +169,24 @@ def read_inputs(
     """The pair that the command line names, its file still open.
 
     Raises:
-        UserError: pictures that cannot be read, or options that contradict each other.
+        UserError: images that cannot be read, or options that contradict each other.
     """
     if (style is not None) + bool(blend) + bool(region) != 1:
         raise UserError("name the style once: STYLE, or --blend for several, or --region.")
     if style_mask and not style:
         raise UserError("--style-mask goes with a single STYLE; blends find theirs by --mask-dir.")
-    photograph = with_own_mask(read_picture(content, settings), content_mask, mask_dir, settings)
+    photograph = with_own_mask(read_image(content, settings), content_mask, mask_dir, settings)
     if mask_dir and not content_mask:
         check_found([photograph], mask_dir)
     if (style_mask or region) and not photograph.mask:
         which = "--style-mask" if style_mask else "--region"
         raise UserError(f"{which} needs the regions of the content: add --content-mask FILE.")
     if style:
-        painting = with_own_mask(read_picture(style, settings), style_mask, mask_dir, settings)
+        painting = with_own_mask(read_image(style, settings), style_mask, mask_dir, settings)
     elif blend:
         named = [parse_blend(text) for text in blend]
         parts = [
-            with_own_mask(read_picture(path, settings), None, mask_dir, settings)
-            for path, _ in named
+            with_own_mask(read_image(path, settings), None, mask_dir, settings) for path, _ in named
         ]
         weights = shares([share for _, share in named], "--blend")
         used = [part.name for part, share in zip(parts, weights, strict=True) if share]
@@ -201,8 +200,8 @@ def read_inputs(
     return pair
 
 
-def read_picture(path: Path, settings: BatchSettings) -> Source:
-    """One picture.
+def read_image(path: Path, settings: BatchSettings) -> Source:
+    """One image.
 
     Raises:
         UserError: there is none, or it cannot be read.
@@ -219,7 +218,7 @@ def read_picture(path: Path, settings: BatchSettings) -> Source:
 def with_own_mask(
     source: Source, mask: Path | None, folder: Path | None, settings: BatchSettings
 ) -> Source:
-    """A picture with the mask that is named for it, or found."""
+    """An image with the mask that is named for it, or found."""
     if mask is not None:
         if not mask.is_file():
             raise UserError(f"{mask}: {'is a folder' if mask.is_dir() else 'not found'}.")
@@ -236,7 +235,7 @@ def regional_style(region: Sequence[str], settings: BatchSettings) -> Source:
         colour, equals, path = text.partition("=")
         if not equals:
             raise UserError(f"--region takes COLOUR=STYLE, such as white=wave.jpg, not {text!r}.")
-        painting = read_picture(Path(path), settings)
+        painting = read_image(Path(path), settings)
         parts.append(StylePart(painting.path, 1.0, region=colour_name(colour)))
     twice = [name for name, count in Counter(part.region for part in parts).items() if count > 1]
     if twice:

@@ -23,7 +23,7 @@ def read_sides(
     """Returns the rows and the columns of a grid.
 
     Raises:
-        UserError: no pictures, no masks, or a blend that cannot be.
+        UserError: no images, no masks, or a blend that cannot be.
     """
     rows, columns = (read_sources(side, settings, out) for side in (contents, styles))
     if (mask_dir := flags.mask_dir) is not None:
@@ -36,7 +36,7 @@ def read_sides(
 
 
 def check_names(contents: Iterable[Source]) -> None:
-    """Checks that no results go where the pictures of blends are.
+    """Checks that no results go where the images of blends are.
 
     Raises:
         UserError: a photograph is called like that folder.
@@ -44,13 +44,13 @@ def check_names(contents: Iterable[Source]) -> None:
     for source in contents:
         if source.name.partition("/")[0].casefold() == BLENDS.name:
             raise UserError(
-                f"{source.path}: the pictures of blends go to {BLENDS}/, where the results of this "
+                f"{source.path}: the images of blends go to {BLENDS}/, where the results of this "
                 "photograph would be; rename it."
             )
 
 
 def draw_blends(styles: Iterable[Source], max_pixels: int) -> None:
-    """Draws a picture of each blend, for contact sheet and gallery."""
+    """Draws an image of each blend, for contact sheet and gallery."""
     from nst_lightning.drawing.swatch import draw_swatch
 
     for style in styles:

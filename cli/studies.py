@@ -32,7 +32,7 @@ Layers = Annotated[
 Seeds = Annotated[
     int, typer.Option("--seeds", min=1, metavar="N", help="Noise starts of each set.")
 ]
-Images = Annotated[Path, typer.Argument(help="Folder of pictures, or one picture.")]
+Images = Annotated[Path, typer.Argument(help="Folder of images, or one image.")]
 
 Given = Mapping[str, Any]
 
@@ -50,7 +50,7 @@ def reconstruct(
     seeds: Seeds = 2,
     out: Out = Path("reconstruct"),
 ) -> None:
-    """Rebuild pictures from noise by their content alone, layer by layer: what a layer keeps."""
+    """Rebuild images from noise by their content alone, layer by layer: what a layer keeps."""
     study("reconstruct", images, given, flags, layers, seeds, out)
 
 
@@ -65,7 +65,7 @@ def texture(
 ) -> None:
     """Draw textures from noise by the Gram matrices alone, set by set of layers.
 
-    --size WIDTHxHEIGHT makes them of any size; --style-size is that of the picture they come from.
+    --size WIDTHxHEIGHT makes them of any size; --style-size is that of the image they come from.
     """
     study("texture", images, given, flags, layers, seeds, out)
 
@@ -131,9 +131,7 @@ def sweep(
     base = merge(CURVES, preset, plan.base, given)
     photographs, paintings = contents or plan.contents, styles or plan.styles
     if photographs is None or paintings is None:
-        raise UserError(
-            f"{file}: names no pictures; write `nst-batch sweep {file} CONTENTS STYLES`."
-        )
+        raise UserError(f"{file}: names no images; write `nst-batch sweep {file} CONTENTS STYLES`.")
     cases = expand_axes(plan.axes, base)
     settings = cases[0].settings
     sides = read_sides(photographs, paintings, settings, out, beside)

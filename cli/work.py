@@ -16,7 +16,7 @@ from .flags import Flags
 from .wording import count, duration, size_in_words
 
 ALWAYS = 10_000
-"""Up to so many pictures, the report is drawn anew even where nothing was made: it may be gone."""
+"""Up to so many images, the report is drawn anew even where nothing was made: it may be gone."""
 
 
 def carry_out(
@@ -36,7 +36,7 @@ def carry_out(
         share: of several that are started by hand, which one this is, from 0, and how many. The
             tasks of a Slurm job divide it among them.
         flags: as the options say.
-        ready: called when nothing stands in the way, before the first picture.
+        ready: called when nothing stands in the way, before the first image.
         report: called at the end; returns the files to point at, the first one to look at.
 
     Raises:
@@ -122,7 +122,7 @@ def say_interrupted(interrupted: Interrupted, cases: Sequence[Case], out: Path) 
     from nst_lightning.stop import AGAIN
 
     asked = sum(len(case.pairs) for case in cases)
-    said = f"Interrupted: {interrupted.finished} of {asked} pictures are finished in {out}."
+    said = f"Interrupted: {interrupted.finished} of {asked} images are finished in {out}."
     typer.echo(said, err=True)
     again = interrupted.signum in AGAIN and place().job
     said = requeue(out, place()) if again else "Run the same command again to go on."
@@ -181,7 +181,7 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
     if any(other != scales[0] for other in scales):
         each = f"{sum(case.settings.total_steps * len(case.pairs) for case in cases)} steps in all"
     typer.echo(
-        f"{count(len(outputs), 'picture')} to make, {made} finished, {unreadable} unreadable; "
+        f"{count(len(outputs), 'image')} to make, {made} finished, {unreadable} unreadable; "
         f"{each}; {flops / 1e12:.1f} TFLOP, at best about {duration(seconds)} and "
         f"{memory / 2**30:.1f} GiB on this machine"
     )

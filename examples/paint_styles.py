@@ -1,9 +1,9 @@
-"""Paint the pictures in `styles/`: four scenes, each in a technique of its own.
+"""Paint the images in `styles/`: four scenes, each in a technique of its own.
 
     python examples/paint_styles.py
 
-needs numpy and Pillow only and rewrites the whole folder. Every picture has a fixed seed, so the
-same versions of the two libraries paint the same pixels. Pictures are painted at `SCALE` times
+needs numpy and Pillow only and rewrites the whole folder. Every image has a fixed seed, so the
+same versions of the two libraries paint the same pixels. Images are painted at `SCALE` times
 their final size and shrunk, which is what smooths the edges. Lengths below are in painted pixels
 unless said otherwise; colours are RGB in [0, 255] and fields are arrays of (height, width).
 """
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-Field = NDArray[np.floating[Any]]  # (height, width), or (height, width, 3) for a picture
+Field = NDArray[np.floating[Any]]  # (height, width), or (height, width, 3) for an image
 Rng = np.random.Generator
 
 FOLDER = Path(__file__).resolve().parent / "styles"
@@ -72,7 +72,7 @@ def smoothstep(low: float, high: float, value: Field) -> Field:
 
 
 def mix(first: Field, second: Field, share: Field) -> Field:
-    """Blend two pictures; `share` in [0, 1], of (height, width), is the second's."""
+    """Blend two images; `share` in [0, 1], of (height, width), is the second's."""
     return first + (second - first) * share[..., None]
 
 
@@ -88,11 +88,11 @@ def relief(image: Image.Image, blur: float) -> Field:
     return np.asarray(image.filter(ImageFilter.GaussianBlur(blur)), dtype=np.float32) / 255.0
 
 
-def sample(picture: Field, x: Field, y: Field) -> Field:
-    """Return the picture's values at points, held to the nearest pixel inside."""
-    rows = np.clip(np.rint(y).astype(int), 0, picture.shape[0] - 1)
-    columns = np.clip(np.rint(x).astype(int), 0, picture.shape[1] - 1)
-    values: Field = picture[rows, columns]
+def sample(image: Field, x: Field, y: Field) -> Field:
+    """Return the image's values at points, held to the nearest pixel inside."""
+    rows = np.clip(np.rint(y).astype(int), 0, image.shape[0] - 1)
+    columns = np.clip(np.rint(x).astype(int), 0, image.shape[1] - 1)
+    values: Field = image[rows, columns]
     return values
 
 
@@ -538,7 +538,7 @@ def lay_dots(
 
 # --- The studio ---------------------------------------------------------------------------------
 
-PICTURES: Sequence[tuple[str, Callable[[Rng], Field], int]] = (
+IMAGES: Sequence[tuple[str, Callable[[Rng], Field], int]] = (
     ("brush_flow.jpg", brush_flow, 11),
     ("stained_glass.jpg", stained_glass, 23),
     ("woodcut.jpg", woodcut, 37),
@@ -547,13 +547,13 @@ PICTURES: Sequence[tuple[str, Callable[[Rng], Field], int]] = (
 
 
 def main() -> None:
-    """Paint every picture and write it, shrunk to its final size, to `styles/`."""
+    """Paint every image and write it, shrunk to its final size, to `styles/`."""
     FOLDER.mkdir(exist_ok=True)
-    for name, technique, seed in PICTURES:
+    for name, technique, seed in IMAGES:
         pixels = np.clip(np.rint(technique(np.random.default_rng(seed))), 0, 255)
-        picture = Image.fromarray(pixels.astype(np.uint8))
-        small = picture.resize(
-            (picture.width // SCALE, picture.height // SCALE), Image.Resampling.LANCZOS
+        image = Image.fromarray(pixels.astype(np.uint8))
+        small = image.resize(
+            (image.width // SCALE, image.height // SCALE), Image.Resampling.LANCZOS
         )
         small.save(FOLDER / name, quality=JPEG_QUALITY, optimize=True)
 

@@ -150,7 +150,7 @@ class Bench:
                 if "tutorial" in times
                 else None,
                 "evaluations_per_second": batch / ours,
-                "pictures_per_hour_of_300_steps": 3600 * batch / (300 * ours),
+                "images_per_hour_of_300_steps": 3600 * batch / (300 * ours),
                 "tflop_per_second": flops / ours / 1e12,
                 "share_of_peak": flops / ours / self.peaks[precision],
             }

@@ -39,6 +39,6 @@ class SavedState(TypedDict):
     optimizer_states: list[Any]
     callbacks: dict[str, Any]
     global_step: int
-    pictures: ImageState
+    images: ImageState
     run: dict[str, Any]
     """The fields of a `BatchProgress`: PyTorch reads no classes of others."""

@@ -57,7 +57,7 @@ SUMMARY = {
         "variation", "Mean step from each value to its two neighbours", listed=False
     ),
     "identity_psnr": Column(
-        "identity, dB", "PSNR against the one picture that is both content and style"
+        "identity, dB", "PSNR against the one image that is both content and style"
     ),
 }
 """The columns that sum a result up."""

@@ -133,7 +133,7 @@ def look_up(wanted: str, sources: Sequence[Source], table: Path) -> Source:
         raise UserError(f"{table}: {wanted!r} may mean any of {several}; write one of these.")
     near = difflib.get_close_matches(wanted, [source.path.name for source in sources], n=1)
     hint = f": did you mean {near[0]!r}?" if near else "."
-    raise UserError(f"{table}: there is no picture {wanted!r} in the folders{hint}")
+    raise UserError(f"{table}: there is no image {wanted!r} in the folders{hint}")
 
 
 def parse_shard(which: str) -> tuple[int, int]:

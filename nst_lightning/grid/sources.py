@@ -54,7 +54,7 @@ class Source:
         return self.blend or (StylePart(self.path, 1.0, self.mask),)
 
 
-def find_pictures(where: Path, *, recursive: bool, skip: Path) -> list[Path]:
+def find_images(where: Path, *, recursive: bool, skip: Path) -> list[Path]:
     """Returns the images of a folder, in order of their names; of a file, the file itself.
 
     Formats that are known but not supported are in the list too, so that they can be named.
@@ -74,7 +74,7 @@ def find_pictures(where: Path, *, recursive: bool, skip: Path) -> list[Path]:
     if not found:
         deeper = "" if recursive else " (sub-folders are read with --recursive)"
         known = ", ".join(sorted(READABLE_SUFFIXES))
-        raise UserError(f"{where}: holds no pictures{deeper}; supported are {known}.")
+        raise UserError(f"{where}: holds no images{deeper}; supported are {known}.")
     return found
 
 
@@ -111,7 +111,7 @@ def is_output(folder: Path, out: Path) -> bool:
 
 def read_sources(where: Path, settings: BatchSettings, out: Path) -> list[Source]:
     """Reads one side of the grid: images, named and measured; broken ones with their problem."""
-    paths = find_pictures(where, recursive=settings.recursive, skip=out)
+    paths = find_images(where, recursive=settings.recursive, skip=out)
     root = where if where.is_dir() else where.parent
     names = output_names([path.relative_to(root) for path in paths])
     return [read_source(path, names[path.relative_to(root)], settings) for path in paths]

@@ -25,9 +25,9 @@ def to_levels(image: Tensor, bits: int = 8, *, dither: bool = False) -> Tensor:
         ValueError: it holds NaN.
     """
     if not image.is_floating_point():
-        raise TypeError(f"a floating-point picture is expected, not {image.dtype}")
+        raise TypeError(f"a floating-point image is expected, not {image.dtype}")
     if bool(image.isnan().any()):
-        raise ValueError("the picture holds NaN, which is no colour")
+        raise ValueError("the image holds NaN, which is no colour")
     # A float32 holds 65535 levels with too few digits left to round by, a half precision 255.
     deep = bits > 8 or dither
     dtype = torch.float64 if deep else torch.promote_types(image.dtype, torch.float32)

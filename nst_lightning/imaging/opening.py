@@ -102,9 +102,9 @@ def _file(path: Path | str) -> Iterator[BinaryIO]:
     try:
         mode = Path(path).stat().st_mode
         if stat.S_ISDIR(mode):
-            raise UserError(f"{path}: is a folder where a picture file is expected.")
+            raise UserError(f"{path}: is a folder where an image file is expected.")
         if not stat.S_ISREG(mode):  # opening a pipe would wait for a writer
-            raise UserError(f"{path}: is not a regular file; copy the picture into one.")
+            raise UserError(f"{path}: is not a regular file; copy the image into one.")
         file = Path(path).open("rb")  # noqa: SIM115
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file.") from None
@@ -167,7 +167,7 @@ def _unidentified(path: Path | str, suffix: str, start: bytes) -> UserError:
     if suffix in UNSUPPORTED_SUFFIXES:
         return _unsupported(path, suffix[1:].upper())
     *labels, last = (known.label for known in FORMATS.values())
-    return UserError(f"{path}: is not a picture; {', '.join(labels)} or {last} is expected.")
+    return UserError(f"{path}: is not an image; {', '.join(labels)} or {last} is expected.")
 
 
 def _no_pixels(start: bytes) -> bool:
@@ -183,7 +183,7 @@ def _no_pixels(start: bytes) -> bool:
 
 def _unsupported(path: Path | str, name: str) -> UserError:
     return UserError(
-        f"{path}: is a {name} picture, a format that is not supported; convert it to PNG or JPEG."
+        f"{path}: is a {name} image, a format that is not supported; convert it to PNG or JPEG."
     )
 
 

@@ -21,7 +21,7 @@ function make(tag, properties = {}, ...children) {
 }
 
 function image(src, size, alt, more = {}) {
-  // `loading` must be set before `src`, or the picture is fetched at once.
+  // `loading` must be set before `src`, or the image is fetched at once.
   const element = make("img", { alt, decoding: "async", loading: "lazy", ...more });
   if (size) [element.width, element.height] = size;
   element.src = src;
@@ -41,9 +41,9 @@ const thumbnail = (result) => `gallery/results/${result.href.replace(/\.png$/, "
 /* Browsers show no TIFF. */
 const viewable = (result) => result.href.endsWith(".tif") ? `gallery/large/${result.href}.jpg` : result.href;
 const label = (axis, result) => axes[axis].values[result.at[axis]];
-const inputs = axes.flatMap((axis, i) => (axis.pictures ? [i] : []));
+const inputs = axes.flatMap((axis, i) => (axis.images ? [i] : []));
 const swept = axes.flatMap((axis, i) => (axis.swept ? [i] : []));
-const axisName = (i) => (axes[i].pictures && inputs.length === 1 ? "picture" : axes[i].name);
+const axisName = (i) => (axes[i].images && inputs.length === 1 ? "image" : axes[i].name);
 
 function pairName(result) {
   return inputs.map((i) => label(i, result)).join(" × ");
@@ -184,7 +184,7 @@ function drawCount(found) {
   const failed = found.filter((result) => result.state !== "done").length;
   const of = found.length < results.length ? ` of ${results.length}` : "";
   byId("count").textContent =
-    `${found.length}${of} result${results.length === 1 ? "" : "s"}` + (failed ? `, ${failed} without a picture` : "");
+    `${found.length}${of} result${results.length === 1 ? "" : "s"}` + (failed ? `, ${failed} without an image` : "");
 }
 
 /* Adds rows a few at a time, so that thousands of results do not keep the page waiting. */
@@ -221,10 +221,10 @@ function cell(result) {
 }
 
 function head(axis, value, scope) {
-  const picture = axes[axis].pictures?.[value];
+  const input = axes[axis].images?.[value];
   const text = axes[axis].values[value];
   const th = make("th", { scope, title: text });
-  if (picture?.thumb) th.append(image(`gallery/thumbs/${picture.copy}`, picture.thumb, ""));
+  if (input?.thumb) th.append(image(`gallery/thumbs/${input.copy}`, input.thumb, ""));
   th.append(make("span", { className: "name" }, text));
   return th;
 }
@@ -348,7 +348,7 @@ function step(from, key) {
   if (key === "Home") return line[0];
   if (key === "End") return line[line.length - 1];
   const down = key === "ArrowDown";
-  if (lines.length === 1) {  // a flow: the nearest one in the next line of pictures
+  if (lines.length === 1) {  // a flow: the nearest one in the next line of images
     const box = from.parentElement.getBoundingClientRect();
     const later = down ? line.slice(i + 1) : line.slice(0, i).reverse();
     const near = (button) => Math.abs(button.parentElement.getBoundingClientRect().left - box.left) < box.width / 2;
@@ -443,7 +443,7 @@ function mainPart(result) {
 function filmPart(result) {
   const part = make("div", { className: "films" });
   if (result.files.includes("last-good.png")) {
-    part.append(extra("Last good picture", image(`${stem(result)}/last-good.png`, null, "the last good picture")));
+    part.append(extra("Last good image", image(`${stem(result)}/last-good.png`, null, "the last good image")));
   }
   if (result.files.includes("curves.png")) {
     part.append(extra("Curves", image(`${stem(result)}/curves.png`, null, "loss, time and improvement by step")));
@@ -473,7 +473,7 @@ function extra(title, element) {
 
 function stage(result) {
   const [width, height] = result.size ?? result.thumb;
-  const content = axes[inputs[0]].pictures[result.at[inputs[0]]];
+  const content = axes[inputs[0]].images[result.at[inputs[0]]];
   const alike = (a, b) => Math.abs(a[0] * b[1] - a[1] * b[0]) < 0.05 * a[1] * b[0];
   const slides = content.view && (inputs.length > 1 || alike(content.view, [width, height]));
   const fit = `width: min(100%, calc(70vh * ${width / height}), ${Math.max(width, 640)}px)`;
@@ -558,18 +558,18 @@ function facts(title, entries) {
 }
 
 function source(axis, result) {
-  const picture = axes[axis].pictures[result.at[axis]];
+  const input = axes[axis].images[result.at[axis]];
   const text = `${axisName(axis)}: ${label(axis, result)}`;
-  const element = picture.view
-    ? image(`gallery/views/${picture.copy}`, picture.view, text)
-    : make("div", { className: "blank" }, `not found: ${picture.path || "no path"}`);
-  return make("figure", {}, element, make("figcaption", {}, text, picture.href ? " " : picture.view ? " (the original has moved)" : "",
-    picture.href ? make("a", { href: picture.href, target: "_blank" }, "original") : null));
+  const element = input.view
+    ? image(`gallery/views/${input.copy}`, input.view, text)
+    : make("div", { className: "blank" }, `not found: ${input.path || "no path"}`);
+  return make("figure", {}, element, make("figcaption", {}, text, input.href ? " " : input.view ? " (the original has moved)" : "",
+    input.href ? make("a", { href: input.href, target: "_blank" }, "original") : null));
 }
 
 function links(result) {
   const files = [];
-  if (result.state === "done") files.push([result.href, "picture"]);
+  if (result.state === "done") files.push([result.href, "image"]);
   if (result.files.includes("history.csv")) files.push([`${stem(result)}/history.csv`, "history.csv"]);
   if (result.yaml) files.push([`${stem(result)}.yaml`, "settings (YAML)"]);
   return make("ul", { className: "links" },

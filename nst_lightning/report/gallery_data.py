@@ -160,7 +160,7 @@ def describe_axis(axis: Axis, source: Callable[[str], InputCopies]) -> dict[str,
         "values": axis.labels,
     }
     if axis.name in ROLES:
-        data["pictures"] = [describe_input(value, source(value)) for value in axis.values]
+        data["images"] = [describe_input(value, source(value)) for value in axis.values]
     return data
 
 
@@ -184,9 +184,9 @@ def describe_result(
     if not record.has_result:
         state, reason = "failed", record.reason or "no reason was recorded"
     elif not there:
-        state, reason = "missing", "the picture is no longer in the folder"
+        state, reason = "missing", "the image is no longer in the folder"
     elif thumbnail is None:
-        state, reason = "missing", "the picture cannot be read"
+        state, reason = "missing", "the image cannot be read"
     else:
         state, reason = "done", ""
     width, height = record.resolved.width, record.resolved.height

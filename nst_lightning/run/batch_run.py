@@ -96,7 +96,7 @@ class BatchRun:
             dtype: what the losses are computed in.
         """
         settings = self.settings
-        images, diverged = model.picture().cpu(), model.failed_at.tolist()
+        images, diverged = model.result().cpu(), model.failed_at.tolist()
         # Losses are those of what the file holds, before `finish` and lossy compression.
         levels = to_levels(images, settings.bit_depth, dither=settings.dither).to(dtype)
         image = (levels / (2**settings.bit_depth - 1)).to(device)

@@ -164,7 +164,7 @@ def sliced(state: SavedState, indices: Sequence[int]) -> SavedState:
         return [pick(one) for one in value] if isinstance(value, (list, tuple)) else value
 
     whole: dict[str, Any] = {**state}
-    parts = ("state_dict", "optimizer_states", "callbacks", "pictures", "run")
+    parts = ("state_dict", "optimizer_states", "callbacks", "images", "run")
     return cast(SavedState, whole | {part: pick(whole[part]) for part in parts})
 
 

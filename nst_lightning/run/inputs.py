@@ -95,19 +95,19 @@ class Inputs:
         """Returns the photograph at one of the scales, and its features."""
 
         def make() -> tuple[LoadedImage, dict[str, Tensor]]:
-            picture = self._read(job.pair.content.path, self._content_size(job, scale))
-            image = content_colours(picture.rgb, self.settings.preserve_color)
+            loaded = self._read(job.pair.content.path, self._content_size(job, scale))
+            image = content_colours(loaded.rgb, self.settings.preserve_color)
             image = image.to(self.device, self.dtype)
-            return picture, content_targets(self._network(), image, self.settings)
+            return loaded, content_targets(self._network(), image, self.settings)
 
         key = ("content", job.pair.content.path, self._content_size(job, scale))
         return self.cache.get(key, make)
 
     def _targets(self, job: Job, scale: Scale, kind: StyleKind) -> Targets:
         """Returns what the losses of one pair compare its image with."""
-        picture, features = self._content_and_features(job, scale)
+        loaded, features = self._content_and_features(job, scale)
         path = job.pair.content.mask
-        mask = None if path is None else self._mask(path, picture.rgb.shape)
+        mask = None if path is None else self._mask(path, loaded.rgb.shape)
 
         sizes = self.settings.style_scale
 
@@ -197,10 +197,10 @@ class Inputs:
         return reading.result() if reading else self._decode(path, size)
 
     def _decode(self, path: Path, size: int | Shape) -> LoadedImage:
-        picture = read_image(path, max_pixels=self.settings.max_pixels)
-        height, width = picture.rgb.shape[-2:]
+        image = read_image(path, max_pixels=self.settings.max_pixels)
+        height, width = image.rgb.shape[-2:]
         shape = fit(height, width, size, self.settings.upscale)
-        alpha = picture.alpha
+        alpha = image.alpha
         return LoadedImage(
-            resize(picture.rgb, *shape), None if alpha is None else resize(alpha, *shape)
+            resize(image.rgb, *shape), None if alpha is None else resize(alpha, *shape)
         )

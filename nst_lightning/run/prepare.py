@@ -84,7 +84,7 @@ def check_start(settings: BatchSettings) -> None:
     if settings.init not in INITS:
         if not Path(settings.init).exists():
             raise UserError(
-                f"--init {settings.init}: is neither {', '.join(INITS)} nor a picture file."
+                f"--init {settings.init}: is neither {', '.join(INITS)} nor an image file."
             )
         read_image(settings.init, max_pixels=settings.max_pixels)
 

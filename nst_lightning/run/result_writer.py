@@ -75,7 +75,7 @@ class ResultWriter:
         path = self.options.out / job.pair.extras / LAST_GOOD
         reason = (
             f"the loss was no longer a finite number at step {made.diverged_at}; try smaller "
-            "weights (the last good picture is "
+            "weights (the last good image is "
             f"{path.relative_to(self.options.out).as_posix()})"
         )
         facts = self._facts(made, made.image)

@@ -109,7 +109,7 @@ def run(
     display.start(pairs, summary.skipped, steps)
     for folder in checkpoints.foreign:
         display.note(
-            f"{folder}: is the state of a picture that another version of the algorithm began; no "
+            f"{folder}: is the state of an image that another version of the algorithm began; no "
             "run goes on from it. It is left there; remove it when you need it no more."
         )
     try:

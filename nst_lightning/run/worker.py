@@ -174,7 +174,7 @@ class Worker:
             image: what the scale before it drew.
         """
         contents = [self.inputs.content(job, scale) for job in jobs]
-        content = torch.cat([picture.rgb for picture in contents])
+        content = torch.cat([loaded.rgb for loaded in contents])
         origin: Tensor | None = None
         if image is None or self.settings.weighting == "start":
             origin = torch.cat([self.inputs.start(job, scale) for job in jobs])
@@ -191,7 +191,7 @@ class Worker:
             recompute=self.settings.recompute,
             compile=self.settings.compile,
         )
-        return model.to(self.dtype), [picture.alpha for picture in contents]
+        return model.to(self.dtype), [loaded.alpha for loaded in contents]
 
     def _fit(self, model: StyleTransfer, batch: BatchRun, state: SavedState | None) -> None:
         """Runs the steps of one scale, from a state within it on, if there is one."""

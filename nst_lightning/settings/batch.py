@@ -53,17 +53,17 @@ class BatchSettings(TransferSettings):
         BeforeValidator(parse_number),
         Knob("running", RUNNING),
     ] = "auto"
-    """Pictures optimised together; auto is 1 on the CPU and what the memory takes on a GPU."""
+    """Images optimised together; auto is 1 on the CPU and what the memory takes on a GPU."""
 
     compile: Annotated[bool, Knob("running", RUNNING)] = False
-    """Compile the evaluation with torch.compile: about a minute for each shape of picture, so for
+    """Compile the evaluation with torch.compile: about a minute for each shape of image, so for
     large grids on a GPU only; needs a C++ compiler."""
 
     recompute: Annotated[bool, Knob("running", RUNNING)] = False
     """Compute features twice rather than keep them: less memory, a third more time."""
 
     checkpoint_every: Annotated[float, Field(ge=0), Knob("running", RUNNING)] = 300.0
-    """Seconds between two saved states of the pictures in progress, from which an interrupted run
+    """Seconds between two saved states of the images in progress, from which an interrupted run
     goes on (0: only when it is told to stop)."""
 
     save_every: Annotated[int, Field(ge=0), Knob("running", OUTPUT)] = 0
@@ -87,10 +87,10 @@ class BatchSettings(TransferSettings):
     """Where plain lines are printed: one with the losses every N steps."""
 
     recursive: Annotated[bool, Knob("running", RUNNING)] = False
-    """Look for pictures in sub-folders too, and keep the sub-folders in the output."""
+    """Look for images in sub-folders too, and keep the sub-folders in the output."""
 
     max_pixels: Annotated[int, Field(ge=1), Knob("running", RUNNING)] = MAX_PIXELS
-    """Refuse pictures of more pixels than this as decompression bombs."""
+    """Refuse images of more pixels than this as decompression bombs."""
 
     format: Annotated[ResultFormat, Knob("writing", OUTPUT, "png")] = "png"
     """File format of the results."""
@@ -113,7 +113,7 @@ class BatchSettings(TransferSettings):
     """Copy date, camera and GPS position from the content's EXIF into the result."""
 
     finish: Annotated[Literal["none", "detail"], Knob("writing", OUTPUT, "none")] = "none"
-    """What is done to the optimised picture: detail enlarges it to the content's own size, with the
+    """What is done to the optimised image: detail enlarges it to the content's own size, with the
     content's own detail."""
 
     @property

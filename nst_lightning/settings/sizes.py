@@ -21,9 +21,9 @@ Target = int | float | tuple[int, int]
 def fit(height: int, width: int, size: Target | None, upscale: bool = False) -> tuple[int, int]:
     """Returns (height, width) with the longest side brought to `size`, the aspect kept.
 
-    The other side is rounded to the nearest whole number, at least 1. None leaves a picture as
+    The other side is rounded to the nearest whole number, at least 1. None leaves an image as
     it is, and so does a `size` beyond the longest side unless `upscale` is asked for. A `size` of
-    two numbers is (height, width) itself, whatever the aspect. A float is a share of the picture's
+    two numbers is (height, width) itself, whatever the aspect. A float is a share of the image's
     own size, of which at least `SMALLEST_START` pixels are left where it has so many.
 
     Raises:

@@ -144,7 +144,7 @@ class TransferSettings(Model):
     scales: Annotated[
         list[Scale], BeforeValidator(parse_scales), Field(min_length=1), Knob("pixels", SIZES, [{}])
     ] = [Scale()]
-    """Passes over the picture, each from the one before: SIZE:STEPS,SIZE:STEPS; or how many, from
+    """Passes over the image, each from the one before: SIZE:STEPS,SIZE:STEPS; or how many, from
     half of size to size and so on, the steps shared out; or auto: as many as pay."""
 
     style_size: Annotated[Annotated[int, Field(ge=1, le=100_000)] | None, Knob("pixels", SIZES)] = (
@@ -177,10 +177,10 @@ class TransferSettings(Model):
     """Which of the maps that match-linear has to choose from; symmetric moves colours least."""
 
     upscale: Annotated[bool, Knob("pixels", SIZES, False)] = False
-    """Enlarge pictures that are smaller than the size asked for."""
+    """Enlarge images that are smaller than the size asked for."""
 
     init: Annotated[str, Field(min_length=1), Knob("pixels", OPTIMISER, "content")] = "content"
-    """Start: content, noise, gray (the content without its colours), style, or a picture file."""
+    """Start: content, noise, gray (the content without its colours), style, or an image file."""
 
     noise_std: Annotated[Positive, Knob("pixels", OPTIMISER, 0.25)] = 0.25
     """Standard deviation of the noise start around middle grey, in [0, 1] units."""
@@ -200,7 +200,7 @@ class TransferSettings(Model):
     """Decay of the squared gradients that adam remembers."""
 
     average: Annotated[float, Field(ge=0, lt=1), Knob("pixels", OPTIMISER, 0.0)] = 0.0
-    """Decay of a running average of the pictures after each step, which then is the result (0.99:
+    """Decay of a running average of the images after each step, which then is the result (0.99:
     about the last hundred; 0: none)."""
 
     lbfgs_memory: Annotated[int, Field(ge=1, le=1000), Knob("pixels", OPTIMISER, 10)] = 10
@@ -210,15 +210,15 @@ class TransferSettings(Model):
     """First step of L-BFGS: root-mean-square displacement in [0, 1] units, or torch (1/|g|)."""
 
     longest_step: Annotated[Positive | None, Knob("pixels", OPTIMISER, 0.05)] = 0.05
-    """No step of L-BFGS displaces the picture by more than this (root mean square, in [0, 1]
+    """No step of L-BFGS displaces the image by more than this (root mean square, in [0, 1]
     units); none: as far as it likes, as torch does."""
 
     stop_below: Annotated[Positive | None, Knob("pixels", OPTIMISER)] = None
-    """Stop a picture when its loss fell by less than this in 20 steps, as a share of itself (0.001:
+    """Stop an image when its loss fell by less than this in 20 steps, as a share of itself (0.001:
     one thousandth); none: make all steps."""
 
     bounds: Annotated[bool, Knob("pixels", OPTIMISER, True)] = True
-    """Keep the picture within [0, 1] after every step, with the memory of L-BFGS knowing it."""
+    """Keep the image within [0, 1] after every step, with the memory of L-BFGS knowing it."""
 
     @classmethod
     def from_preset(cls, name: str, **settings: Any) -> "Self":

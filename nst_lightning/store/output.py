@@ -65,7 +65,7 @@ def check_links(out: Path, written: Iterable[Path | str]) -> None:
             ) from None
 
 
-def record_in_picture(path: Path) -> Record | None:
+def record_in_image(path: Path) -> Record | None:
     """Returns the record that a result carries in its own metadata; None for any other file."""
     record = parse_record(read_metadata(path).get(RECORD_KEY, ""))
     return record if record and record.fingerprint else None
@@ -97,9 +97,9 @@ class Finished:
         return [file for file in files if self.known.get(file, ("", 0))[0]]
 
     def has(self, job: Job, settings: BatchSettings, *, overwrite: bool) -> bool:
-        """Whether the finished picture of a job stands.
+        """Whether the finished image of a job stands.
 
-        A picture whose line is missing from the ledger (killed between the two) is entered there.
+        An image whose line is missing from the ledger (killed between the two) is entered there.
 
         Raises:
             UserError: a file that is not this pair's with these settings is in the way, or a link
@@ -111,7 +111,7 @@ class Finished:
         return found
 
     def _is_ours(self, job: Job, settings: BatchSettings, overwrite: bool) -> bool:
-        """Whether the file in a job's place is its finished picture."""
+        """Whether the file in a job's place is its finished image."""
         path = self.out / job.pair.output
         fingerprint, size = self.known.get(job.pair.file, ("", 0))
         try:
@@ -120,7 +120,7 @@ class Finished:
             return False
         if whole and fingerprint == job.fingerprint:
             return True
-        record = record_in_picture(path)
+        record = record_in_image(path)
         if record and record.fingerprint == job.fingerprint:
             if self.ledger:
                 facts = {"bytes": path.stat().st_size, "noted": now()}
@@ -157,7 +157,7 @@ def _brief(record: Record) -> tuple[str, int]:
 
 
 def check_settings(out: Path, settings: BatchSettings, *, overwrite: bool) -> None:
-    """Sees that the folder's finished pictures were made with the same settings.
+    """Sees that the folder's finished images were made with the same settings.
 
     Raises:
         UserError: they were not, and nothing is to be overwritten; names the differences.
@@ -169,13 +169,13 @@ def check_settings(out: Path, settings: BatchSettings, *, overwrite: bool) -> No
     reasons = changed_settings(read_settings(out), settings)
     if reasons:
         raise UserError(
-            f"{out}: holds pictures made with {'; '.join(reasons)}; choose another folder with "
+            f"{out}: holds images made with {'; '.join(reasons)}; choose another folder with "
             "--out, or replace them with --overwrite."
         )
 
 
 def refusal(path: Path, job: Job, record: Record | None, settings: BatchSettings) -> str:
-    """Returns why a picture in the way is neither kept as this pair's nor replaced."""
+    """Returns why an image in the way is neither kept as this pair's nor replaced."""
     way_out = "choose another place with --out, or replace it with --overwrite"
     if record is None:
         return f"{path}: is in the way and was not made by nst-batch; {way_out}."
@@ -184,7 +184,7 @@ def refusal(path: Path, job: Job, record: Record | None, settings: BatchSettings
 
 
 def differences(record: Record, job: Job, settings: BatchSettings) -> list[str]:
-    """Returns how a finished picture's making differs from what is asked now."""
+    """Returns how a finished image's making differs from what is asked now."""
     reasons = []
     if record.settings:
         resolved = {"precision": record.resolved.precision or settings.precision}
@@ -199,13 +199,13 @@ def differences(record: Record, job: Job, settings: BatchSettings) -> list[str]:
         if source.blend or (role == "style" and record.blend):
             reasons.append(f"other styles or shares than {source.name} has now")
         else:
-            reasons.append(f"another {role} picture than {source.path} is now")
+            reasons.append(f"another {role} image than {source.path} is now")
     if record.masks_sha256 != job.masks_sha256:
         reasons.append("other masks")
     if record.algorithm != ALGORITHM:
         reasons.append("another version of the algorithm")
     if not reasons and record.weights_checksum:
-        reasons.append("other weights or another start picture")
+        reasons.append("other weights or another start image")
     return reasons
 
 
@@ -220,7 +220,7 @@ def changed_settings(before: BatchSettings, now: BatchSettings) -> list[str]:
         if left[name] != right[name]:
             reasons.append(f"{name} {show(left[name])} instead of {show(right[name])}")
         elif name == "init":
-            reasons.append("another start picture")
+            reasons.append("another start image")
     return reasons
 
 

@@ -17,7 +17,7 @@ from nst_lightning.layout import (
     settings_beside,
 )
 from nst_lightning.store.ledger import Ledger
-from nst_lightning.store.output import record_in_picture
+from nst_lightning.store.output import record_in_image
 
 
 def owned_files(out: Path) -> list[Path]:
@@ -36,7 +36,7 @@ def owned_files(out: Path) -> list[Path]:
     results, own_folders, folders = set[Path](), set[Path](), {out}
     for name, record in Ledger(out).read().items():
         result = out / name
-        ours = result in there and record_in_picture(result) is not None
+        ours = result in there and record_in_image(result) is not None
         if ours:
             results |= {result, settings_beside(result)}
         if ours or not record.has_result:

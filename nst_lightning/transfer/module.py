@@ -111,7 +111,7 @@ class StyleTransfer(L.LightningModule):
             targets = make_targets(self.network, content, styles, mask, self.settings)
         self.loss = TransferLoss(targets, self.settings, (content.shape[-2], content.shape[-1]))
         if init is None:
-            first = max(styles, key=lambda one: one.share).picture
+            first = max(styles, key=lambda one: one.share).image
             init = starting_image(transferred, first, self.settings)
         start = init
         if self.settings.bounds:
@@ -268,7 +268,7 @@ class StyleTransfer(L.LightningModule):
         state = checkpoint["state_dict"]
         changing = {name: state[name] for name in CHANGING if name in state}
         checkpoint["state_dict"] = changing
-        checkpoint["pictures"] = {
+        checkpoint["images"] = {
             "losses": self.losses, "earlier": self.earlier, "last_good": self.last_good,
         }  # fmt: skip
         checkpoint["float32_from"] = self.float32_from
@@ -276,9 +276,9 @@ class StyleTransfer(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restores what makes the fit go on as if there had been no interruption."""
-        pictures = checkpoint["pictures"]
-        self.losses = pictures["losses"]
-        self.earlier, self.last_good = pictures["earlier"], pictures["last_good"]
+        images = checkpoint["images"]
+        self.losses = images["losses"]
+        self.earlier, self.last_good = images["earlier"], images["last_good"]
         self.float32_from = checkpoint["float32_from"]
         torch.set_rng_state(checkpoint["random"])
 
@@ -294,7 +294,7 @@ class StyleTransfer(L.LightningModule):
         `settings.average`, the average; with the content where no style is wanted."""
         return self.composed(self.image.detach() if self.average is None else self.average)
 
-    def picture(self) -> Tensor:
+    def result(self) -> Tensor:
         """Returns the images as they are now, (B, 3, H, W) in [0, 1]; with the content's colours
         where these are kept."""
         image = self.optimised()
@@ -319,7 +319,7 @@ class StyleTransfer(L.LightningModule):
         if format is None:
             known = [suffix for one in RESULT_FORMATS.values() for suffix in one.suffixes]
             raise UserError(f"{path}: name a file that ends in {', '.join(known)}.")
-        metadata, image = Metadata(profile=srgb_profile()), self.picture()[index]
+        metadata, image = Metadata(profile=srgb_profile()), self.result()[index]
         write_image(path, image, None, metadata, format=format, bits=bits, quality=quality)
 
 

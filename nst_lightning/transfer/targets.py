@@ -24,13 +24,13 @@ StyleDescription = dict[str, Tensor]
 class Style:
     """An image that a style is made of.
 
-    picture: (1, 3, h, w) or (B, 3, h, w) in [0, 1].
+    image: (1, 3, h, w) or (B, 3, h, w) in [0, 1].
     share: its part of a blend, in proportion to the others'.
     mask: its regions, of any size; by default the whole image serves every region.
     region: `#rrggbb` of the only region that it serves; by default all.
     """
 
-    picture: Tensor
+    image: Tensor
     share: float = 1.0
     mask: Mask | None = None
     region: str = ""
@@ -185,9 +185,9 @@ def make_targets(
     kind = style_kind(settings, height * width)
 
     def part(style: Style, scale: float) -> Part:
-        own = (height, width) if settings.style_fit == "content" else style.picture.shape[-2:]
+        own = (height, width) if settings.style_fit == "content" else style.image.shape[-2:]
         shape = [max(1, round(side * scale)) for side in own]
-        image = style.picture
+        image = style.image
         if shape != list(image.shape[-2:]):
             image = resize(image, *shape).to(image)
         image = style_colours(image, content, settings.preserve_color, settings.color_variant)

@@ -108,7 +108,7 @@ class VGG(nn.Module):
     def _check_size(self, image: Tensor) -> None:
         if min(image.shape[-2:]) < self.minimum_side:
             raise UserError(
-                f"a picture of {image.shape[-1]}×{image.shape[-2]} pixels is too small for layer "
+                f"an image of {image.shape[-1]}×{image.shape[-2]} pixels is too small for layer "
                 f"{self.sequence[-1]}, which needs at least {self.minimum_side} on each side: "
                 "choose a larger --size (with --set upscale=true) or shallower layers."
             )

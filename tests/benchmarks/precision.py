@@ -1,6 +1,6 @@
 """bfloat16 beside float32: `python tests/benchmarks/precision.py SIZE STEPS CONTENT… -- STYLE…`.
 
-Every content with every style from content, noise and gray: the float32 loss of the final picture
+Every content with every style from content, noise and gray: the float32 loss of the final image
 in each precision, from the same start.
 """
 

@@ -21,8 +21,8 @@ from PIL import Image
 NST = [sys.executable, "-m", "nst_lightning"]
 
 
-def make_pictures(folder: Path, rows: int) -> None:
-    """Two folders of pictures of three shapes."""
+def make_images(folder: Path, rows: int) -> None:
+    """Two folders of images of three shapes."""
     for side in ("contents", "styles"):
         (folder / side).mkdir(parents=True, exist_ok=True)
         for k in range(rows):
@@ -33,7 +33,7 @@ def make_pictures(folder: Path, rows: int) -> None:
 
 
 def pretend_done(folder: Path) -> None:
-    """Results and a ledger as a finished run leaves them; the pictures are empty files."""
+    """Results and a ledger as a finished run leaves them; the images are empty files."""
     from nst_lightning.grid.pairs import Case, Grid
     from nst_lightning.grid.sources import read_sources
     from nst_lightning.run.devices import choose_device, resolve
@@ -88,7 +88,7 @@ def timed(name: str, *words: object) -> None:
 
 
 def sleep_for_parent(connection: Any, environment: Any, options: Any, parent: Any) -> None:
-    """A worker that sleeps as long as a picture's cost says."""
+    """A worker that sleeps as long as an image's cost says."""
     from nst_lightning.run.pool_worker import BatchBegun, PairFinished, TaskDone
     from nst_lightning.store.records import Record
 
@@ -101,7 +101,7 @@ def sleep_for_parent(connection: Any, environment: Any, options: Any, parent: An
 
 
 def naps(name: str) -> float:
-    """Seconds that a picture takes, the same for the same name: 0.1 to 0.3."""
+    """Seconds that an image takes, the same for the same name: 0.1 to 0.3."""
     return random.Random(name).uniform(0.1, 0.3)
 
 
@@ -154,7 +154,7 @@ def main(folder: Path, rows: int = 1000, sleepers: int = 64) -> None:
     """All of it."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     folder.mkdir(parents=True, exist_ok=True)
-    make_pictures(folder, rows)
+    make_images(folder, rows)
     sides = (folder / "contents", folder / "styles")
     shutil.rmtree(folder / "simulated", ignore_errors=True)
     timed("plan", "grid", *sides, "-o", folder / "new", "--dry-run")

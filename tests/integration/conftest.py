@@ -1,4 +1,4 @@
-"""The real command line on real pictures with the real weights."""
+"""The real command line on real images with the real weights."""
 
 import os
 import subprocess
@@ -51,17 +51,17 @@ def nst() -> Nst:
 
 
 def pixels(path: Path) -> np.ndarray:
-    with Image.open(path) as picture:
-        return np.asarray(picture).copy()
+    with Image.open(path) as image:
+        return np.asarray(image).copy()
 
 
 def put(source: Path, folder: Path, names: list[str], size: int = 96) -> Path:
-    """Small copies of an example picture under several names, each a little different."""
+    """Small copies of an example image under several names, each a little different."""
     folder.mkdir(parents=True, exist_ok=True)
-    with Image.open(source) as picture:
+    with Image.open(source) as image:
         for shift, name in enumerate(names):
             box = (10 * shift, 0, 10 * shift + 280, 280)
-            picture.crop(box).resize((size, size)).save(folder / name)
+            image.crop(box).resize((size, size)).save(folder / name)
     return folder
 
 

@@ -66,7 +66,7 @@ def test_a_grid_of_pairs_with_masks(nst: Nst, contents: Path, styles: Path, tmp_
     assert (third["done"], third["skipped"], third["failed"]) == ([], 3, [])
     assert {path: path.stat().st_mtime_ns for path in out.glob("*/*.png")} == stamps
 
-    # Another mask: refused by name; with --overwrite its picture alone is made anew.
+    # Another mask: refused by name; with --overwrite its image alone is made anew.
     halves(contents / "cat.mask.png", (96, 96), 128)
     refused = nst(*grid, *QUICK)
     assert refused.returncode == 2
@@ -81,8 +81,8 @@ def test_a_grid_of_pairs_with_masks(nst: Nst, contents: Path, styles: Path, tmp_
 
 
 def test_regions_without_a_style_keep_the_content(nst: Nst, tmp_path: Path):
-    with Image.open(COFFEE) as picture:
-        picture.resize((96, 96)).save(tmp_path / "c.png")
+    with Image.open(COFFEE) as image:
+        image.resize((96, 96)).save(tmp_path / "c.png")
     mask = halves(tmp_path / "m.png", (64, 64))
     style, out = tmp_path / "a=b.jpg", tmp_path / "x.png"
     shutil.copy(BRUSH, style)
@@ -94,7 +94,7 @@ def test_regions_without_a_style_keep_the_content(nst: Nst, tmp_path: Path):
     assert (pixels(out)[:, 32:] != content[:, 32:]).mean() > 0.9
 
 
-def test_shares_in_other_words_are_the_same_picture(nst: Nst, tmp_path: Path):
+def test_shares_in_other_words_are_the_same_image(nst: Nst, tmp_path: Path):
     def run(*shares: str) -> bool:
         blend = [word for share in shares for word in ("--blend", share)]
         made = nst("run", COFFEE, *blend, "-o", tmp_path / "x.png", *QUICK, "--json")

@@ -38,7 +38,7 @@ def test_a_grid_is_measured_and_shown(nst: Nst, contents: Path, styles: Path, tm
             assert float(row[name]) >= -1, name
         assert row["feature_extractor"] == "vgg19 936c2d12aedf"
 
-    # The identity test, against the pictures themselves.
+    # The identity test, against the images themselves.
     same = {name for name, row in found.items() if row["identity_psnr"]}
     assert same == {"brush/brush.png", "wood cut/wood cut.png"}
     assert "identity test" in run.stdout

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from PIL.ExifTags import GPS, IFD, Base
 
-from nst_lightning.store.output import record_in_picture
+from nst_lightning.store.output import record_in_image
 
 from .conftest import EXAMPLES, Nst, pixels, put
 
@@ -55,7 +55,7 @@ def test_a_grid_in_another_format(nst: Nst, photos: Path, tmp_path: Path):
     for line in (out / "manifest.jsonl").read_text().splitlines():
         record = json.loads(line)
         assert (record["resolved"]["width"], record["resolved"]["height"]) == (160, 160)
-        carried = record_in_picture(out / record["output"])
+        carried = record_in_image(out / record["output"])
         assert carried is not None
         assert record == carried.data() | {"bytes": (out / record["output"]).stat().st_size}
     with Image.open(out / names[1]) as image:

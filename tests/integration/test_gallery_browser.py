@@ -39,7 +39,7 @@ def browser(started: Chromium) -> Iterator[Chromium]:
     started.problems.clear()
     started.resize(1280, 800)
     yield started
-    assert not started.run(BROKEN), "pictures that are not there"
+    assert not started.run(BROKEN), "images that are not there"
     assert started.problems == []
 
 
@@ -100,8 +100,8 @@ def test_the_grid_is_a_table_with_sticky_headers(browser: Chromium, grid: Path) 
     assert after[0]["x"] < before[0]["x"]
     assert after[1]["x"] == before[1]["x"]
     assert after[1]["y"] < before[1]["y"]
-    for picture in ("gallery/thumbs", "gallery/results"):
-        browser.wait(f"[...document.images].some(i => i.src.includes('{picture}') && i.complete)")
+    for image in ("gallery/thumbs", "gallery/results"):
+        browser.wait(f"[...document.images].some(i => i.src.includes('{image}') && i.complete)")
 
 
 def test_the_list_sorts_by_any_number(browser: Chromium, grid: Path) -> None:

@@ -25,7 +25,7 @@ def lines(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
 
 
-def pictures(out: Path) -> dict[str, np.ndarray]:
+def images(out: Path) -> dict[str, np.ndarray]:
     return {p.relative_to(out).as_posix(): pixels(p) for p in sorted(out.glob("*/*.png"))}
 
 
@@ -35,7 +35,7 @@ def test_everything_a_grid_leaves_behind(nst: Nst, contents: Path, styles: Path,
     first = nst(*grid, "--save-every", 2, "--save-first", 1)
     assert first.returncode == 0, first.stderr
     names = ["cat/brush.png", "cat/wood cut.png", "rocket/brush.png", "rocket/wood cut.png"]
-    assert sorted(pictures(out)) == names
+    assert sorted(images(out)) == names
     for name in names:
         extras = (out / name).with_suffix("")
         steps = sorted(p.name for p in extras.iterdir())
@@ -57,8 +57,8 @@ def test_everything_a_grid_leaves_behind(nst: Nst, contents: Path, styles: Path,
         assert line["losses"]["total"] == pytest.approx(
             sum(line["losses"][term] for term in ("content", "style", "tv")), rel=1e-5
         )
-        with Image.open(out / line["output"]) as picture:
-            inside = json.loads(picture.text["nst-lightning"])
+        with Image.open(out / line["output"]) as image:
+            inside = json.loads(image.text["nst-lightning"])
         assert inside["fingerprint"] == line["fingerprint"]
     assert yaml.safe_load((out / "settings.yaml").read_text())["save_every"] == 2
     with Image.open(out / "grid.png") as sheet:
@@ -87,7 +87,7 @@ def test_everything_a_grid_leaves_behind(nst: Nst, contents: Path, styles: Path,
     put(EXAMPLES / "contents" / "coffee.jpg", contents, ["cat.png"])
     changed = nst("grid", contents, styles, "-o", out, "--size", 64, "--steps", 5)
     assert changed.returncode == 2
-    assert "another content picture" in changed.stderr
+    assert "another content image" in changed.stderr
 
 
 def test_one_corrupt_file_among_ten(nst: Nst, tmp_path: Path):
@@ -99,7 +99,7 @@ def test_one_corrupt_file_among_ten(nst: Nst, tmp_path: Path):
     out = tmp_path / "out"
     run = nst("grid", contents, style, "-o", out, "--steps", 2, "--size", 48)
     assert run.returncode == 1
-    assert len(pictures(out)) == 9
+    assert len(images(out)) == 9
     assert "photo3.png" in run.stderr
     assert "Traceback" not in run.stderr
     failed = [line for line in lines(out) if line["status"] == "failed"]
@@ -125,7 +125,7 @@ def slow_grid(contents: Path, styles: Path, out: Path) -> tuple[object, ...]:
     return ("grid", contents, styles, "-o", out, "--size", 96, "--steps", 25, "--save-first", 1)
 
 
-def test_kill_9_costs_only_the_picture_in_the_making(
+def test_kill_9_costs_only_the_image_in_the_making(
     nst: Nst, contents: Path, styles: Path, tmp_path: Path
 ):
     out, calm = tmp_path / "out", tmp_path / "calm"
@@ -133,7 +133,7 @@ def test_kill_9_costs_only_the_picture_in_the_making(
     wait_for(out / "cat" / "wood cut" / "step-0001.png", process)  # the second pair has begun
     process.kill()
     process.communicate()
-    finished = pictures(out)
+    finished = images(out)
     assert list(finished) == ["cat/brush.png"]  # whole, since it decodes; and nothing else
     stamp = (out / "cat" / "brush.png").stat().st_mtime_ns
 
@@ -148,10 +148,10 @@ def test_kill_9_costs_only_the_picture_in_the_making(
     assert len(lines(out)) == 4
 
     assert nst(*slow_grid(contents, styles, calm)).returncode == 0
-    undisturbed = pictures(calm)
-    assert sorted(undisturbed) == sorted(pictures(out))
-    for name, picture in pictures(out).items():
-        assert (picture == undisturbed[name]).all(), name
+    undisturbed = images(calm)
+    assert sorted(undisturbed) == sorted(images(out))
+    for name, image in images(out).items():
+        assert (image == undisturbed[name]).all(), name
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -162,9 +162,9 @@ def test_signals_stop_cleanly(contents: Path, styles: Path, tmp_path: Path, numb
     os.kill(process.pid, number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == code, errors
-    assert "1 of 4 pictures are finished" in errors
+    assert "1 of 4 images are finished" in errors
     assert "Traceback" not in errors
-    assert list(pictures(out)) == ["cat/brush.png"]
+    assert list(images(out)) == ["cat/brush.png"]
 
 
 def test_a_result_does_not_depend_on_its_company(
@@ -194,7 +194,7 @@ def test_a_result_does_not_depend_on_its_company(
     assert parts == [["rocket/brush.png"], ["cat/wood cut.png"]]
 
 
-def test_the_losses_are_those_of_the_saved_picture(
+def test_the_losses_are_those_of_the_saved_image(
     nst: Nst, contents: Path, styles: Path, tmp_path: Path
 ):
     from nst_lightning import StyleTransfer, TransferSettings, load_image
@@ -218,16 +218,16 @@ def test_a_loss_that_is_not_finite_fails_that_pair_alone(
     run = nst("grid", contents, styles / "brush.jpg", "-o", out, *QUICK, "--style-weight", 1e38)
     assert run.returncode == 1
     assert "no longer a finite number at step 1" in run.stderr
-    assert list(pictures(out)) == []
+    assert list(images(out)) == []
     assert (out / "cat" / "brush" / "last-good.png").is_file()
 
 
 def test_transparency_is_carried_over(nst: Nst, contents: Path, styles: Path, tmp_path: Path):
-    with Image.open(contents / "cat.png") as picture:
-        alpha = Image.new("L", picture.size, 255)
+    with Image.open(contents / "cat.png") as image:
+        alpha = Image.new("L", image.size, 255)
         alpha.paste(0, (0, 0, 48, 96))
-        picture.putalpha(alpha)
-        picture.save(tmp_path / "cut.png")
+        image.putalpha(alpha)
+        image.save(tmp_path / "cut.png")
     out = tmp_path / "x.png"
     run = nst("run", tmp_path / "cut.png", styles / "brush.jpg", "-o", out, *QUICK)
     assert run.returncode == 0, run.stderr

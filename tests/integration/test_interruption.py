@@ -1,4 +1,4 @@
-"""Pictures that go on in the middle, on one machine."""
+"""Images that go on in the middle, on one machine."""
 
 import json
 import os
@@ -16,7 +16,7 @@ LONG = ("--size", 64, "--steps", 120, "--scales", 1, "--precision", "32-true")
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two pictures made without an interruption."""
+    """Two images made without an interruption."""
     folder = tmp_path_factory.mktemp("whole")
     contents, styles = put_contents(folder / "contents"), put_styles(folder / "styles")
     words = ("grid", contents, styles / "brush.jpg", "-o", folder / "out", *LONG)
@@ -40,7 +40,7 @@ def records(out: Path) -> dict[str, dict[str, Any]]:
     ("number", "code"),
     [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 138), (signal.SIGKILL, -9)],
 )
-def test_an_interrupted_picture_goes_on_where_it_was(
+def test_an_interrupted_image_goes_on_where_it_was(
     nst: Nst, contents: Path, styles: Path, tmp_path: Path, whole: Path, number: int, code: int
 ):
     out = tmp_path / "cut"
@@ -62,7 +62,7 @@ def test_an_interrupted_picture_goes_on_where_it_was(
     assert not list(out.glob(".nst/checkpoints/*"))
 
 
-def test_one_picture_of_an_interrupted_batch_can_go_on_alone(
+def test_one_image_of_an_interrupted_batch_can_go_on_alone(
     nst: Nst, contents: Path, styles: Path, tmp_path: Path, whole: Path
 ):
     out = tmp_path / "cut"

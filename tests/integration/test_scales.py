@@ -21,10 +21,10 @@ def distances(made: Path, size: int) -> dict[str, float]:
     """How far each layer's Gram matrix is from the style's at the same size, as a share of it."""
     settings = TransferSettings()
     network = build_network(settings)
-    picture, style = network(load_image(made)), network(load_image(STYLE, size, upscale=True))
+    image, style = network(load_image(made)), network(load_image(STYLE, size, upscale=True))
     found = {}
     for layer in settings.active_style_layers:
-        a, g = gram(style[layer], "positions"), gram(picture[layer], "positions")
+        a, g = gram(style[layer], "positions"), gram(image[layer], "positions")
         found[layer] = float((g - a).norm() / a.norm())
     return found
 

@@ -1,4 +1,4 @@
-"""Every study as one command, on real pictures with the real weights."""
+"""Every study as one command, on real images with the real weights."""
 
 import csv
 import json
@@ -119,4 +119,4 @@ def test_the_sweeps_that_come_along_can_be_planned(nst: Nst, tmp_path: Path):
     assert "did you mean 'seed-004'" in unknown.stderr
     nothing = nst("sweep", "seed-000")
     assert nothing.returncode == 2
-    assert "names no pictures" in nothing.stderr
+    assert "names no images" in nothing.stderr

@@ -59,7 +59,7 @@ def literal_objective(
 def literal_loop(
     objective: Callable[[Tensor], Tensor], start: Tensor, steps: int, clamped: bool
 ) -> tuple[Tensor, list[float]]:
-    """The picture and the loss of each evaluation."""
+    """The image and the loss of each evaluation."""
     image = start.clone().requires_grad_(True)
     optimizer = torch.optim.LBFGS([image], lr=1, history_size=100, max_iter=1)
     course = []

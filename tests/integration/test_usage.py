@@ -53,7 +53,7 @@ def test_folders(nst: Nst, tmp_path: Path):
     (tmp_path / "file").write_text("x")
     out = tmp_path / "out"
     refused("no such file or folder", "grid", tmp_path / "absent", STYLES, "-o", out)
-    refused("holds no pictures", "grid", tmp_path / "empty", STYLES, "-o", out)
+    refused("holds no images", "grid", tmp_path / "empty", STYLES, "-o", out)
     refused("is a file", "grid", CONTENTS, STYLES, "-o", tmp_path / "file")
     refused("cannot be written", "grid", CONTENTS, STYLES, "-o", tmp_path / "file" / "out")
     refused("folder of inputs", "grid", CONTENTS, STYLES, "-o", CONTENTS)

@@ -30,7 +30,7 @@ def children(parent: int) -> list[int]:
 
 
 def until_busy(parent: int, out: Path) -> list[int]:
-    """Wait until two workers are there and the first snapshot of a picture is."""
+    """Wait until two workers are there and the first snapshot of an image is."""
     for _ in range(900):
         if len(children(parent)) == 2 and list(out.glob("*/*/step-0001.png")):
             return children(parent)
@@ -50,7 +50,7 @@ def results(out: Path) -> Iterator[str]:
     return (path.relative_to(out).as_posix() for path in sorted(out.glob("*/*.png")))
 
 
-def test_two_workers_make_the_same_pictures(
+def test_two_workers_make_the_same_images(
     nst: Nst, contents: Path, styles: Path, tmp_path: Path, alone: Path
 ):
     out = tmp_path / "two"
@@ -111,7 +111,7 @@ def test_a_signal_stops_all_workers(
     process.send_signal(number)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == code, errors
-    assert "0 of 4 pictures are finished" in errors
+    assert "0 of 4 images are finished" in errors
     assert "Traceback" not in errors
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
 

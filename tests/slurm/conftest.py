@@ -1,4 +1,4 @@
-"""A real Slurm cluster of two nodes on this machine; real pictures, real weights."""
+"""A real Slurm cluster of two nodes on this machine; real images, real weights."""
 
 import json
 import os
@@ -90,9 +90,9 @@ def slurm(cluster: dict[str, str], tmp_path: Path) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def images(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Three small photographs, two small paintings."""
-    folder = tmp_path_factory.mktemp("pictures")
+    folder = tmp_path_factory.mktemp("images")
     return (
         put("contents", ["astronaut", "chelsea", "coffee"], folder / "contents"),
         put("styles", ["brush_flow", "woodcut"], folder / "styles"),
@@ -100,22 +100,22 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def contents(pictures: tuple[Path, Path], tmp_path: Path) -> Path:
+def contents(images: tuple[Path, Path], tmp_path: Path) -> Path:
     """A folder of one's own."""
-    return shutil.copytree(pictures[0], tmp_path / "contents")
+    return shutil.copytree(images[0], tmp_path / "contents")
 
 
 @pytest.fixture
-def styles(pictures: tuple[Path, Path], tmp_path: Path) -> Path:
+def styles(images: tuple[Path, Path], tmp_path: Path) -> Path:
     """A folder of one's own."""
-    return shutil.copytree(pictures[1], tmp_path / "styles")
+    return shutil.copytree(images[1], tmp_path / "styles")
 
 
 def put(kind: str, names: Sequence[str], folder: Path) -> Path:
     folder.mkdir()
     for name in names:
-        with Image.open(EXAMPLES / kind / f"{name}.jpg") as picture:
-            picture.resize((96, 80)).save(folder / f"{name}.png")
+        with Image.open(EXAMPLES / kind / f"{name}.jpg") as image:
+            image.resize((96, 80)).save(folder / f"{name}.png")
     return folder
 
 

@@ -28,8 +28,8 @@ main()
 
 
 def pixels(path: Path) -> np.ndarray:
-    with Image.open(path) as picture:
-        return np.asarray(picture).copy()
+    with Image.open(path) as image:
+        return np.asarray(image).copy()
 
 
 def outputs(out: Path) -> list[str]:
@@ -39,12 +39,12 @@ def outputs(out: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def whole(
     cluster: dict[str, str],
-    pictures: tuple[Path, Path],
+    images: tuple[Path, Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    """One picture of 400 steps, made without an interruption."""
+    """One image of 400 steps, made without an interruption."""
     folder = tmp_path_factory.mktemp("whole")
-    pair = (pictures[0] / "chelsea.png", pictures[1] / "woodcut.png")
+    pair = (images[0] / "chelsea.png", images[1] / "woodcut.png")
     done = Cluster(cluster, folder).run(
         *NST, "grid", *pair, "-o", folder / "out", *QUICK, "--steps", 400
     )
@@ -111,7 +111,7 @@ def test_a_task_of_an_array_that_dies_costs_its_share_alone(
 
 
 def long_job(slurm: Cluster, contents: Path, styles: Path, out: Path, *options: object) -> str:
-    """One picture of 400 steps under srun, begun."""
+    """One image of 400 steps under srun, begun."""
     pair = (contents / "chelsea.png", styles / "woodcut.png")
     words = nst("grid", *pair, "-o", out, *QUICK, "--steps", 400, "--save-first", 20)
     job = slurm.batch([f"srun {words}"], *options)
@@ -119,7 +119,7 @@ def long_job(slurm: Cluster, contents: Path, styles: Path, out: Path, *options: 
     return job
 
 
-def test_a_preempted_job_goes_on_in_the_middle_of_its_picture(
+def test_a_preempted_job_goes_on_in_the_middle_of_its_image(
     slurm: Cluster, contents: Path, styles: Path, tmp_path: Path, whole: Path
 ):
     out = tmp_path / "out"
@@ -140,7 +140,7 @@ def test_a_time_limit_costs_nothing(
 ):
     out = tmp_path / "out"
     job = long_job(slurm, contents, styles, out, "-n1", "--time=1", "--signal=USR2@50")
-    # Slurm looks at limits every half minute: the picture is held until its signal is there.
+    # Slurm looks at limits every half minute: the image is held until its signal is there.
     process = process_of(out)
     os.kill(int(process.name), signal.SIGSTOP)
     slurm.until(lambda: not is_held(process) or signal.SIGUSR2 in pending(process), 60, job)
@@ -197,7 +197,7 @@ def test_a_node_that_is_lost_but_works_on_does_no_harm(
     daemon = conf.parent / "run" / f"slurmd.{node}.pid"
     lost = process_of(out)
     os.kill(int(daemon.read_text()), signal.SIGKILL)
-    # Held until Slurm has given the node up and begun anew elsewhere: then both make the picture.
+    # Held until Slurm has given the node up and begun anew elsewhere: then both make the image.
     os.kill(int(lost.name), signal.SIGSTOP)
     try:
         slurm.until(lambda: len(list((out / ".nst").glob("tasks/*.json"))) == 2, 90, job)

@@ -44,7 +44,7 @@ def test_a_history_goes_on_over_scales():
     assert History().of(0) == []
 
 
-def test_a_film_ends_with_the_picture():
+def test_a_film_ends_with_the_image():
     film = Film({1, 4, 6})
     fit(4, [film])
     model = fit(2, [film])

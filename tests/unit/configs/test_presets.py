@@ -55,7 +55,7 @@ def test_default_is_the_default():
 
 
 class Fixed:
-    """Our terms on random features of a picture of 20×24 px.
+    """Our terms on random features of an image of 20×24 px.
 
     The style's features are 5×6 against 4×5, so that each Gram matrix must be divided by its own
     number of positions; equation 4 of the paper knows only one M, so they agree there.
@@ -261,7 +261,7 @@ def test_jcjohnson_total_variation_has_its_gradient():
     theirs[:, 1:, :-1] -= y_diff
     theirs *= 1e-3
     inside = (slice(None), slice(None, -1), slice(None, -1))
-    # Ours is by the picture in [0, 1]: 255 times that by the picture in [0, 255].
+    # Ours is by the image in [0, 1]: 255 times that by the image in [0, 255].
     torch.testing.assert_close(ours[0][inside] / 255, theirs[inside], rtol=1e-9, atol=1e-12)
 
 
@@ -291,7 +291,7 @@ def test_layers(name: str, content: list[str], style: list[str]):
 
 
 def terms(settings: BatchSettings, seed: int = 3) -> tuple[Tensor, dict[str, Tensor], Targets]:
-    """A picture of 20×24 px, features of each layer, and targets made of other features."""
+    """An image of 20×24 px, features of each layer, and targets made of other features."""
     generator = torch.Generator().manual_seed(seed)
 
     def features(layer: str, side: int) -> Tensor:

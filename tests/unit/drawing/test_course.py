@@ -98,12 +98,12 @@ def test_a_film_as_mp4(tmp_path: Path):
     write_film(path, frames())
     reader = imageio_ffmpeg.read_frames(str(path))
     meta = next(reader)
-    pictures = list(reader)
+    images = list(reader)
     assert meta["size"] == (32, 26)
     assert meta["codec"] == "h264"
-    assert len(pictures) == 6 + round(HOLD_SECONDS / FRAME_SECONDS)
+    assert len(images) == 6 + round(HOLD_SECONDS / FRAME_SECONDS)
     middle = (13 * 32 + 16) * 3
-    assert tuple(pictures[-1][middle : middle + 3]) == pytest.approx((200, 50, 90), abs=8)
+    assert tuple(images[-1][middle : middle + 3]) == pytest.approx((200, 50, 90), abs=8)
     assert [file.name for file in tmp_path.iterdir()] == ["film.mp4"]
 
 

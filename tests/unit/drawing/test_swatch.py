@@ -1,4 +1,4 @@
-"""The picture of a blend."""
+"""The image of a blend."""
 
 import os
 from pathlib import Path
@@ -14,9 +14,9 @@ def paint(path: Path, colour: str) -> Path:
 
 
 def row(path: Path) -> list[tuple[int, ...]]:
-    with Image.open(path) as picture:
-        assert picture.size == (SIDE, SIDE)
-        return [picture.getpixel((x, SIDE // 2)) for x in range(SIDE)]
+    with Image.open(path) as image:
+        assert image.size == (SIDE, SIDE)
+        return [image.getpixel((x, SIDE // 2)) for x in range(SIDE)]
 
 
 RED, BLUE, GREEN, GREY = (255, 0, 0), (0, 0, 255), (0, 128, 0), (128, 128, 128)

@@ -111,8 +111,8 @@ def test_a_blend_lies_between_its_parts(tmp_path: Path, extractor: FeatureExtrac
     one = find_subjects(blended, tmp_path / "out")[0]
     assert [(path.name, share) for path, share in one.style] == [("style.png", 3), ("other.png", 1)]
     out = folder(tmp_path, blended)
-    pictures = [load_image(tmp_path / "in" / name, 48) for name in ("style.png", "other.png")]
-    statistics = [style_statistics(extractor, picture) for picture in pictures]
+    images = [load_image(tmp_path / "in" / name, 48) for name in ("style.png", "other.png")]
+    statistics = [style_statistics(extractor, image) for image in images]
     style = blend_styles([(statistics[0], 3.0), (statistics[1], 1.0)]).statistics
     for layer in STYLE_LAYERS:
         for i in (0, 1):
@@ -139,7 +139,7 @@ def test_what_is_missing_costs_only_what_needs_it(
         record("c/thin.png", CONTENT, STYLE),
     ]
     out = folder(tmp_path, records)
-    (tmp_path / "in" / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "in" / "broken.png").write_bytes(b"no image")
     (out / "c" / "e.png").unlink()
     noise(out / "c" / "thin.png", 3, (40, 14))
     found = measured(out, records, extractor)
@@ -170,7 +170,7 @@ def test_a_style_too_small_for_the_network_is_named(
     assert "16 pixels" in found.warnings[0]
 
 
-def test_the_identity_test_wants_one_picture_on_both_sides(
+def test_the_identity_test_wants_one_image_on_both_sides(
     tmp_path: Path, extractor: FeatureExtractor
 ) -> None:
     same = {"content_sha256": "x", "style_sha256": "x"}
@@ -188,7 +188,7 @@ def test_the_identity_test_wants_one_picture_on_both_sides(
     values = measured(out, records, extractor).values
     assert ["identity_psnr" in each for each in values] == [True, True] + 4 * [False]
     assert 3 < values[0]["identity_psnr"] < 30
-    assert values[1]["identity_psnr"] == EXACT, "a picture that came back exactly"
+    assert values[1]["identity_psnr"] == EXACT, "an image that came back exactly"
 
 
 def test_lpips_sees_results_and_contents(tmp_path: Path, extractor: FeatureExtractor) -> None:

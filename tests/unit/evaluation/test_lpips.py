@@ -106,7 +106,7 @@ def test_bytes_that_are_not_the_network_are_refused(
         asked.append((Path(url).name, path, prefix))
         raise RuntimeError("invalid hash value")
 
-    monkeypatch.setattr(lpips, "reach", lambda url, seconds: None)
+    monkeypatch.setattr(lpips, "reach_server", lambda url, seconds: None)
     monkeypatch.setattr(torch.hub, "download_url_to_file", download)
     with pytest.raises(UserError, match="invalid hash value"):
         lpips.LPIPS(torch.device("cpu"))

@@ -182,7 +182,7 @@ def test_what_torchmetrics_has_is_given_by_image() -> None:
 
 
 FEATURES = (draw(5, 4, 8, 9), draw(5, 4, 8, 9, seed=1))
-PICTURES = (draw(5, 3, 12, 9), draw(5, 3, 12, 9, seed=1))
+IMAGES = (draw(5, 3, 12, 9), draw(5, 3, 12, 9, seed=1))
 MOMENTS = (*moments(FEATURES[0]), *moments(FEATURES[1]), style_root(*moments(FEATURES[1])))
 
 
@@ -193,9 +193,9 @@ MOMENTS = (*moments(FEATURES[0]), *moments(FEATURES[1]), style_root(*moments(FEA
         (wasserstein_distance, MOMENTS),
         (relative_distance, FEATURES),
         (cfsd, FEATURES),
-        (edge_agreement, PICTURES),
+        (edge_agreement, IMAGES),
         (ssim, (draw(5, 3, 12, 11), draw(5, 3, 12, 11, seed=1))),
-        (histogram_distance, tuple(map(colour_histogram, PICTURES))),
+        (histogram_distance, tuple(map(colour_histogram, IMAGES))),
     ],
 )
 def test_a_batch_is_its_images_one_by_one(

@@ -123,7 +123,7 @@ def test_blends_of_a_file(tmp_path: Path):
         ("dusk: {a: .nan}", "not nan"),
         ("dusk: {a: yes}", "not True"),
         ("dusk: {a: much}", "not 'much'"),
-        ("dusk: {aa: 1}", "no picture 'aa'"),
+        ("dusk: {aa: 1}", "no image 'aa'"),
         ("dusk: {a: 1}\nDusk: {b: 1}", "two blends are called"),
         ("..: {a: 1}", "cannot be called"),
         ("'': {a: 1}", "cannot be called ''"),

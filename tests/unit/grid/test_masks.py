@@ -8,14 +8,14 @@ from PIL import Image
 from nst_lightning.errors import UserError
 from nst_lightning.grid.masks import check_found, find_masks, mask_problem
 from nst_lightning.grid.pairs import Pair
-from nst_lightning.grid.sources import Source, StylePart, find_pictures, read_sources
+from nst_lightning.grid.sources import Source, StylePart, find_images, read_sources
 from nst_lightning.settings import build
 from nst_lightning.store.fingerprint import file_sha256, fingerprint, masks_sha256
 
 SETTINGS = build({"recursive": True})
 
 
-def picture(path: Path, size: tuple[int, int] = (40, 30)) -> Path:
+def image(path: Path, size: tuple[int, int] = (40, 30)) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, "teal").save(path)
     return path
@@ -34,17 +34,17 @@ def find(contents: Path, folder: Path) -> dict[str, Source]:
     return {source.name: source for source in find_masks(sources, folder, SETTINGS)}
 
 
-def test_a_mask_beside_a_picture_is_no_content(tmp_path: Path):
+def test_a_mask_beside_a_image_is_no_content(tmp_path: Path):
     for name in ("cat.jpg", "cat.mask.png", "lone.mask.png"):
-        picture(tmp_path / name)
-    found = find_pictures(tmp_path, recursive=False, skip=tmp_path / "out")
+        image(tmp_path / name)
+    found = find_images(tmp_path, recursive=False, skip=tmp_path / "out")
     assert [path.name for path in found] == ["cat.jpg", "lone.mask.png"]
 
 
 def test_where_masks_are_looked_for(tmp_path: Path):
     contents, folder = tmp_path / "contents", tmp_path / "masks"
     for name in ("cat.jpg", "dog.jpg", "sub/cat.jpg", "two.jpg", "two.png", "none.jpg"):
-        picture(contents / name)
+        image(contents / name)
     for name in ("cat", "dog", "sub/cat"):
         mask(contents / f"{name}.mask.png")
     for name in ("dog", "sub/cat", "two-png", "two"):
@@ -64,18 +64,18 @@ def test_where_masks_are_looked_for(tmp_path: Path):
 
 def test_a_folder_without_masks_is_a_mistake(tmp_path: Path):
     contents = tmp_path / "contents"
-    picture(contents / "cat.jpg")
+    image(contents / "cat.jpg")
     with pytest.raises(UserError, match=r"one for cat\.jpg is called cat\.mask\.png"):
         check_found(list(find(contents, tmp_path).values()), tmp_path)
     mask(contents / "cat.mask.png")
     check_found(list(find(contents, tmp_path).values()), tmp_path)
 
 
-def test_a_mask_that_does_not_fit_is_its_pictures_problem(tmp_path: Path):
+def test_a_mask_that_does_not_fit_is_its_images_problem(tmp_path: Path):
     for name in ("turned", "torn", "other", "good"):
-        picture(tmp_path / f"{name}.jpg")
+        image(tmp_path / f"{name}.jpg")
     mask(tmp_path / "turned.mask.png", size=(30, 40))
-    (tmp_path / "torn.mask.png").write_text("no picture")
+    (tmp_path / "torn.mask.png").write_text("no image")
     mask(tmp_path / "other.mask.png", size=(400, 300))
     mask(tmp_path / "good.mask.png")
     found = find(tmp_path, tmp_path)

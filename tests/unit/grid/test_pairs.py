@@ -10,7 +10,7 @@ from PIL import Image
 
 from nst_lightning.errors import UserError
 from nst_lightning.grid.pairs import Grid, batches, listed_pairs, parse_shard
-from nst_lightning.grid.sources import Source, find_pictures, output_names, read_sources, shapes
+from nst_lightning.grid.sources import Source, find_images, output_names, read_sources, shapes
 from nst_lightning.layout import safe_name
 from nst_lightning.run.cost import plan_flops
 from nst_lightning.settings import build
@@ -142,11 +142,11 @@ def test_finding(tmp_path: Path):
     for name in ("b.png", "a.JPG", ".hidden.png", "deep/c.webp", "out/x/y.png", "old/x/y.png"):
         put(name)
     (tmp_path / "old" / "manifest.jsonl").write_text("")
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / "d.heic").write_bytes(b"heic")
 
     def found(recursive: bool) -> list[str]:
-        paths = find_pictures(tmp_path, recursive=recursive, skip=tmp_path / "out")
+        paths = find_images(tmp_path, recursive=recursive, skip=tmp_path / "out")
         return [path.relative_to(tmp_path).as_posix() for path in paths]
 
     assert found(False) == ["a.JPG", "b.png", "d.heic"]

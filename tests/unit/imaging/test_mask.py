@@ -1,4 +1,4 @@
-"""Masks: which regions a picture of flat colours holds."""
+"""Masks: which regions an image of flat colours holds."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What can be said of a picture file without decoding it."""
+"""What can be said of an image file without decoding it."""
 
 import os
 import struct

@@ -23,7 +23,7 @@ BRADFORD = np.array(
 SRGB_AS_PUBLISHED = np.array(
     [[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]]
 )
-"""The rounded matrix of "sRGB IEC61966-2.1", the profile that most pictures carry."""
+"""The rounded matrix of "sRGB IEC61966-2.1", the profile that most images carry."""
 COLOURS = np.array(
     [
         (200, 60, 60), (60, 180, 70), (70, 80, 200), (128, 128, 128), (250, 250, 250),
@@ -125,9 +125,9 @@ def lab_to_srgb(lab: tuple[float, float, float]) -> np.ndarray:
     return encoded(np.linalg.solve(to_xyz(SRGB), d65))
 
 
-def colours(picture: LoadedImage) -> np.ndarray:
+def colours(loaded: LoadedImage) -> np.ndarray:
     """(pixels, 3)."""
-    return picture.rgb[0].flatten(1).T.numpy()
+    return loaded.rgb[0].flatten(1).T.numpy()
 
 
 def swatches(mode: str = "RGB", values: np.ndarray = COLOURS, side: int = 16) -> Image.Image:
@@ -136,10 +136,10 @@ def swatches(mode: str = "RGB", values: np.ndarray = COLOURS, side: int = 16) ->
     return Image.frombytes(mode, (side * len(values), side), wide.tobytes())
 
 
-def middles(picture: LoadedImage, count: int) -> np.ndarray:
+def middles(loaded: LoadedImage, count: int) -> np.ndarray:
     """The colours in the middle of each square."""
-    side = picture.rgb.shape[-2]
-    return picture.rgb[0, :, side // 2, side // 2 :: side].T.numpy()[:count]
+    side = loaded.rgb.shape[-2]
+    return loaded.rgb[0, :, side // 2, side // 2 :: side].T.numpy()[:count]
 
 
 @pytest.mark.parametrize(("primaries", "gamma"), [(P3, 2.2), (ADOBE, 563 / 256), (SRGB, 1.8)])
@@ -180,11 +180,11 @@ def test_the_profile_reaches_palettes_and_leaves_alpha_alone(tmp_path: Path, mod
     else:
         image.putalpha(77)
     image.save(tmp_path / "a.png", icc_profile=profile)
-    picture = read_image(tmp_path / "a.png")
-    assert torch.equal(picture.rgb, read_image(tmp_path / "plain.png").rgb)
+    loaded = read_image(tmp_path / "a.png")
+    assert torch.equal(loaded.rgb, read_image(tmp_path / "plain.png").rgb)
     if mode == "RGBA":
-        assert picture.alpha is not None
-        assert picture.alpha.unique().tolist() == [pytest.approx(77 / 255)]
+        assert loaded.alpha is not None
+        assert loaded.alpha.unique().tolist() == [pytest.approx(77 / 255)]
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_gray_profile_of_16_bits_and_of_gray_with_alpha(tmp_path: Path) -> None:
         np.testing.assert_allclose(colours(read_image(tmp_path / name)), expected, atol=2 / 255)
 
 
-def test_a_gray_picture_with_a_profile_for_colour(tmp_path: Path) -> None:
+def test_a_gray_image_with_a_profile_for_colour(tmp_path: Path) -> None:
     levels = np.array([0, 20, 80, 128, 200, 255], dtype=np.uint8)
     Image.fromarray(levels[None]).save(tmp_path / "a.png", icc_profile=rgb_profile(P3, 1.8))
     expected = np.stack([encoded((levels / 255.0) ** 1.8)] * 3, 1)
@@ -267,8 +267,8 @@ def test_a_profile_that_does_not_fit_is_passed_over_with_a_warning(
 ) -> None:
     swatches().save(tmp_path / "a.png", icc_profile=profile)
     with pytest.warns(UserWarning, match=r"a\.png: its colour profile is passed over"):
-        picture = read_image(tmp_path / "a.png")
-    assert np.array_equal(middles(picture, len(COLOURS)) * 255, COLOURS)
+        loaded = read_image(tmp_path / "a.png")
+    assert np.array_equal(middles(loaded, len(COLOURS)) * 255, COLOURS)
 
 
 def test_a_good_profile_brings_no_warning(tmp_path: Path) -> None:

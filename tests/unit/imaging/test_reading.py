@@ -1,4 +1,4 @@
-"""Reading pictures: every way of storing pixels comes out right, every bad file as a sentence."""
+"""Reading images: every way of storing pixels comes out right, every bad file as a sentence."""
 
 import errno
 import os
@@ -26,16 +26,16 @@ GRAY16 = RNG.integers(0, 65536, (5, 7), dtype=np.uint16)
 GRAY16[0, :3] = (0, 65535, 40000)
 
 
-def pixels(picture: LoadedImage) -> np.ndarray:
+def pixels(loaded: LoadedImage) -> np.ndarray:
     """(H, W, 3), float64."""
-    return picture.rgb[0].permute(1, 2, 0).double().numpy()
+    return loaded.rgb[0].permute(1, 2, 0).double().numpy()
 
 
-def alpha(picture: LoadedImage) -> np.ndarray:
-    assert picture.alpha is not None
-    assert picture.alpha.shape == (1, 1, *picture.rgb.shape[-2:])
-    assert picture.alpha.dtype == torch.float32
-    return picture.alpha[0, 0].numpy()
+def alpha(loaded: LoadedImage) -> np.ndarray:
+    assert loaded.alpha is not None
+    assert loaded.alpha.shape == (1, 1, *loaded.rgb.shape[-2:])
+    assert loaded.alpha.dtype == torch.float32
+    return loaded.alpha[0, 0].numpy()
 
 
 def saved(path: Path, image: Image.Image, **options: Any) -> LoadedImage:
@@ -119,36 +119,36 @@ def tiff(path: Path, samples: np.ndarray, photometric: int, order: Literal["<", 
     ],
 )
 def test_lossless_colour_is_exact(tmp_path: Path, name: str, options: dict[str, Any]) -> None:
-    picture = saved(tmp_path / name, Image.fromarray(RGB), **options)
-    assert picture.rgb.shape == (1, 3, 5, 7)
-    assert picture.rgb.dtype == torch.float32
-    assert picture.rgb.is_contiguous()
-    assert picture.alpha is None
-    assert torch.equal(picture.rgb[0].permute(1, 2, 0), torch.from_numpy(RGB).float() / 255)
+    loaded = saved(tmp_path / name, Image.fromarray(RGB), **options)
+    assert loaded.rgb.shape == (1, 3, 5, 7)
+    assert loaded.rgb.dtype == torch.float32
+    assert loaded.rgb.is_contiguous()
+    assert loaded.alpha is None
+    assert torch.equal(loaded.rgb[0].permute(1, 2, 0), torch.from_numpy(RGB).float() / 255)
 
 
 def test_jpeg_is_close(tmp_path: Path) -> None:
     flat = np.repeat(np.repeat(RGB[:2, :2], 16, axis=0), 16, axis=1)
-    picture = saved(tmp_path / "a.jpeg", Image.fromarray(flat), quality=100, subsampling=0)
-    np.testing.assert_allclose(pixels(picture), flat / 255, atol=4 / 255)
+    loaded = saved(tmp_path / "a.jpeg", Image.fromarray(flat), quality=100, subsampling=0)
+    np.testing.assert_allclose(pixels(loaded), flat / 255, atol=4 / 255)
 
 
 def test_gray_one_bit_and_palette(tmp_path: Path) -> None:
     gray = RGB[..., 0]
-    picture = saved(tmp_path / "l.png", Image.fromarray(gray))
-    np.testing.assert_allclose(pixels(picture), np.stack([gray] * 3, -1) / 255, atol=1e-7)
+    loaded = saved(tmp_path / "l.png", Image.fromarray(gray))
+    np.testing.assert_allclose(pixels(loaded), np.stack([gray] * 3, -1) / 255, atol=1e-7)
 
     bits = (RGB[..., 0] > 127).astype(np.uint8) * 255
     for name in ("1.png", "1.tif", "1.bmp"):
-        picture = saved(tmp_path / name, Image.fromarray(bits).convert("1"))
-        assert np.array_equal(pixels(picture), np.stack([bits] * 3, -1) / 255), name
+        loaded = saved(tmp_path / name, Image.fromarray(bits).convert("1"))
+        assert np.array_equal(pixels(loaded), np.stack([bits] * 3, -1) / 255), name
 
     few = (RGB // 128) * 200
     palette = Image.fromarray(few).quantize(8, dither=Image.Dither.NONE)
     for name in ("p.png", "p.gif", "p.bmp", "p.tif"):
-        picture = saved(tmp_path / name, palette)
-        assert picture.alpha is None
-        np.testing.assert_allclose(pixels(picture), few / 255, atol=1e-7, err_msg=name)
+        loaded = saved(tmp_path / name, palette)
+        assert loaded.alpha is None
+        np.testing.assert_allclose(pixels(loaded), few / 255, atol=1e-7, err_msg=name)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.webp"])
@@ -157,16 +157,16 @@ def test_alpha_is_kept_apart_and_colour_left_alone(tmp_path: Path, name: str) ->
     opacity[0] = 0
     image = Image.fromarray(np.dstack([RGB, opacity]))
     options = {"lossless": True, "exact": True} if name == "a.webp" else {}
-    picture = saved(tmp_path / name, image, **options)
-    np.testing.assert_allclose(pixels(picture), RGB / 255, atol=1e-7)
-    np.testing.assert_allclose(alpha(picture), opacity / 255, atol=1e-7)
+    loaded = saved(tmp_path / name, image, **options)
+    np.testing.assert_allclose(pixels(loaded), RGB / 255, atol=1e-7)
+    np.testing.assert_allclose(alpha(loaded), opacity / 255, atol=1e-7)
 
 
 def test_gray_with_alpha(tmp_path: Path) -> None:
     both = Image.merge("LA", [Image.fromarray(RGB[..., i]) for i in (0, 1)])
-    picture = saved(tmp_path / "a.png", both)
-    np.testing.assert_allclose(pixels(picture), np.stack([RGB[..., 0]] * 3, -1) / 255, atol=1e-7)
-    np.testing.assert_allclose(alpha(picture), RGB[..., 1] / 255, atol=1e-7)
+    loaded = saved(tmp_path / "a.png", both)
+    np.testing.assert_allclose(pixels(loaded), np.stack([RGB[..., 0]] * 3, -1) / 255, atol=1e-7)
+    np.testing.assert_allclose(alpha(loaded), RGB[..., 1] / 255, atol=1e-7)
 
 
 def test_alpha_that_hides_nothing_is_none(tmp_path: Path) -> None:
@@ -182,37 +182,37 @@ def test_palettes_with_transparency(tmp_path: Path) -> None:
     image.putpalette([v for colour in colours for v in colour])
     expected = np.array(colours)[indices] / 255
 
-    picture = saved(tmp_path / "levels.png", image, transparency=bytes([0, 128, 255, 255]))
-    np.testing.assert_allclose(pixels(picture), expected, atol=1e-7)
-    np.testing.assert_allclose(alpha(picture), np.array([0, 128, 255, 255])[indices] / 255)
+    loaded = saved(tmp_path / "levels.png", image, transparency=bytes([0, 128, 255, 255]))
+    np.testing.assert_allclose(pixels(loaded), expected, atol=1e-7)
+    np.testing.assert_allclose(alpha(loaded), np.array([0, 128, 255, 255])[indices] / 255)
 
     for name in ("one.png", "one.gif"):
-        picture = saved(tmp_path / name, image, transparency=2)
-        np.testing.assert_allclose(alpha(picture), indices != 2, err_msg=name)
-        np.testing.assert_allclose(pixels(picture), expected, atol=1e-7, err_msg=name)
+        loaded = saved(tmp_path / name, image, transparency=2)
+        np.testing.assert_allclose(alpha(loaded), indices != 2, err_msg=name)
+        np.testing.assert_allclose(pixels(loaded), expected, atol=1e-7, err_msg=name)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4, 8])
 def test_a_transparent_gray_at_every_depth(tmp_path: Path, depth: int) -> None:
     levels = (np.arange(35) % 2**depth).astype(np.uint8).reshape(5, 7)
     path = png(tmp_path / "a.png", levels, depth, 0, before=chunk(b"tRNS", b"\0\1"))
-    picture = read_image(path)
+    loaded = read_image(path)
     expected = np.stack([levels] * 3, -1) / (2**depth - 1)
-    np.testing.assert_allclose(pixels(picture), expected, atol=1e-7)
-    assert np.array_equal(alpha(picture), levels != 1)
+    np.testing.assert_allclose(pixels(loaded), expected, atol=1e-7)
+    assert np.array_equal(alpha(loaded), levels != 1)
 
 
 def test_a_transparent_colour_at_8_and_16_bits(tmp_path: Path) -> None:
     key = RGB[2, 3]
     tag = chunk(b"tRNS", struct.pack(">3H", *(int(v) for v in key)))
-    picture = read_image(png(tmp_path / "8.png", RGB, 8, 2, before=tag))
-    np.testing.assert_allclose(pixels(picture), RGB / 255, atol=1e-7)
-    assert np.array_equal(alpha(picture), (key != RGB).any(-1))
+    loaded = read_image(png(tmp_path / "8.png", RGB, 8, 2, before=tag))
+    np.testing.assert_allclose(pixels(loaded), RGB / 255, atol=1e-7)
+    assert np.array_equal(alpha(loaded), (key != RGB).any(-1))
 
     wide = RGB.astype(np.uint16) * 256 + 99
     tag = chunk(b"tRNS", struct.pack(">3H", *(int(v) for v in wide[2, 3])))
-    picture = read_image(png(tmp_path / "16.png", wide, 16, 2, before=tag))
-    assert np.array_equal(alpha(picture), (key != RGB).any(-1))
+    loaded = read_image(png(tmp_path / "16.png", wide, 16, 2, before=tag))
+    assert np.array_equal(alpha(loaded), (key != RGB).any(-1))
 
 
 def test_gray_of_16_bits_is_scaled_not_clipped(tmp_path: Path) -> None:
@@ -225,23 +225,23 @@ def test_gray_of_16_bits_is_scaled_not_clipped(tmp_path: Path) -> None:
         tiff(tmp_path / "big.tif", GRAY16, 1, ">"),
     ):
         np.testing.assert_allclose(pixels(read_image(path)), expected, atol=1e-7)
-    picture = saved(tmp_path / "lzw.tif", image, compression="tiff_lzw")
-    np.testing.assert_allclose(pixels(picture), expected, atol=1e-7)
-    assert picture.alpha is None
+    loaded = saved(tmp_path / "lzw.tif", image, compression="tiff_lzw")
+    np.testing.assert_allclose(pixels(loaded), expected, atol=1e-7)
+    assert loaded.alpha is None
 
 
 def test_a_transparent_gray_of_16_bits(tmp_path: Path) -> None:
     tag = chunk(b"tRNS", struct.pack(">H", 40000))
-    picture = read_image(png(tmp_path / "a.png", GRAY16, 16, 0, before=tag))
-    assert np.array_equal(alpha(picture), GRAY16 != 40000)
-    np.testing.assert_allclose(pixels(picture)[..., 0], GRAY16 / 65535, atol=1e-7)
+    loaded = read_image(png(tmp_path / "a.png", GRAY16, 16, 0, before=tag))
+    assert np.array_equal(alpha(loaded), GRAY16 != 40000)
+    np.testing.assert_allclose(pixels(loaded)[..., 0], GRAY16 / 65535, atol=1e-7)
 
 
 def test_white_is_zero(tmp_path: Path) -> None:
     for samples in (GRAY16, RGB[..., 0]):
-        picture = read_image(tiff(tmp_path / "a.tif", samples, 0))
+        loaded = read_image(tiff(tmp_path / "a.tif", samples, 0))
         white = np.iinfo(samples.dtype).max
-        np.testing.assert_allclose(pixels(picture)[..., 0], 1 - samples / white, atol=1e-7)
+        np.testing.assert_allclose(pixels(loaded)[..., 0], 1 - samples / white, atol=1e-7)
 
 
 def test_colour_of_16_bits(tmp_path: Path) -> None:
@@ -260,35 +260,35 @@ def test_colour_of_16_bits(tmp_path: Path) -> None:
 
 def test_alpha_of_16_bits(tmp_path: Path) -> None:
     wide = RNG.integers(0, 65536, (5, 7, 4), dtype=np.uint16)
-    picture = read_image(png(tmp_path / "rgba.png", wide, 16, 6))
-    np.testing.assert_allclose(pixels(picture), wide[..., :3] / 65535, atol=1 / 255)
-    np.testing.assert_allclose(alpha(picture), wide[..., 3] / 65535, atol=1 / 255)
-    picture = read_image(png(tmp_path / "la.png", wide[..., :2], 16, 4))
+    loaded = read_image(png(tmp_path / "rgba.png", wide, 16, 6))
+    np.testing.assert_allclose(pixels(loaded), wide[..., :3] / 65535, atol=1 / 255)
+    np.testing.assert_allclose(alpha(loaded), wide[..., 3] / 65535, atol=1 / 255)
+    loaded = read_image(png(tmp_path / "la.png", wide[..., :2], 16, 4))
     gray = np.stack([wide[..., 0]] * 3, -1)
-    np.testing.assert_allclose(pixels(picture), gray / 65535, atol=1 / 255)
-    np.testing.assert_allclose(alpha(picture), wide[..., 1] / 65535, atol=1 / 255)
+    np.testing.assert_allclose(pixels(loaded), gray / 65535, atol=1 / 255)
+    np.testing.assert_allclose(alpha(loaded), wide[..., 1] / 65535, atol=1 / 255)
 
 
 def test_whole_numbers_of_32_bits(tmp_path: Path) -> None:
     small = GRAY16.astype(np.int32)
-    picture = saved(tmp_path / "a.tif", Image.fromarray(small))
-    np.testing.assert_allclose(pixels(picture)[..., 0], GRAY16 / 65535, atol=1e-7)
+    loaded = saved(tmp_path / "a.tif", Image.fromarray(small))
+    np.testing.assert_allclose(pixels(loaded)[..., 0], GRAY16 / 65535, atol=1e-7)
 
     large = RNG.integers(0, 2**31, (5, 7), dtype=np.int32)
-    picture = saved(tmp_path / "b.tif", Image.fromarray(large))
-    np.testing.assert_allclose(pixels(picture)[..., 0], large / (2**31 - 1), atol=1e-6)
+    loaded = saved(tmp_path / "b.tif", Image.fromarray(large))
+    np.testing.assert_allclose(pixels(loaded)[..., 0], large / (2**31 - 1), atol=1e-6)
 
     unsigned = large.astype(np.uint32)
-    picture = read_image(tiff(tmp_path / "c.tif", unsigned, 1))
-    np.testing.assert_allclose(pixels(picture)[..., 0], unsigned / (2**32 - 1), atol=1e-6)
+    loaded = read_image(tiff(tmp_path / "c.tif", unsigned, 1))
+    np.testing.assert_allclose(pixels(loaded)[..., 0], unsigned / (2**32 - 1), atol=1e-6)
     with pytest.raises(UserError, match="save it anew with 16 bits"):
         read_image(tiff(tmp_path / "d.tif", unsigned + np.uint32(2**31), 1))
 
 
 def test_signed_16_bits(tmp_path: Path) -> None:
     samples = (GRAY16 // 2).astype(np.int16)
-    picture = read_image(tiff(tmp_path / "a.tif", samples, 1))
-    np.testing.assert_allclose(pixels(picture)[..., 0], samples / 32767, atol=1e-6)
+    loaded = read_image(tiff(tmp_path / "a.tif", samples, 1))
+    np.testing.assert_allclose(pixels(loaded)[..., 0], samples / 32767, atol=1e-6)
 
 
 def test_floats(tmp_path: Path) -> None:
@@ -326,12 +326,12 @@ def test_cmyk_without_a_profile(tmp_path: Path, name: str) -> None:
     image = Image.frombytes("CMYK", (96, 16), wide.tobytes())
     # Pillow writes JPEG as Adobe's programs do, inverted and with their marker.
     options = {"quality": 100, "subsampling": 0} if name == "a.jpg" else {}
-    picture = saved(tmp_path / name, image, **options)
+    loaded = saved(tmp_path / name, image, **options)
     if name == "a.jpg":
         assert b"Adobe" in (tmp_path / name).read_bytes()
     left = 1 - inks / 255
     np.testing.assert_allclose(
-        pixels(picture)[8, 8::16],
+        pixels(loaded)[8, 8::16],
         left[:, :3] * left[:, 3:],
         atol=(6 if name == "a.jpg" else 1) / 255,
     )
@@ -341,9 +341,9 @@ def test_first_frame_and_first_page(tmp_path: Path) -> None:
     first, second = Image.new("RGB", (6, 4), (250, 0, 0)), Image.new("RGB", (6, 4), (0, 250, 0))
     for name in ("a.gif", "a.tif", "a.webp", "a.png"):
         options = {"lossless": True} if name == "a.webp" else {}
-        picture = saved(tmp_path / name, first, save_all=True, append_images=[second], **options)
+        loaded = saved(tmp_path / name, first, save_all=True, append_images=[second], **options)
         expected = np.broadcast_to(np.array([250, 0, 0]) / 255, (4, 6, 3))
-        np.testing.assert_allclose(pixels(picture), expected, atol=1e-7, err_msg=name)
+        np.testing.assert_allclose(pixels(loaded), expected, atol=1e-7, err_msg=name)
 
 
 # ---- Orientation ---------------------------------------------------------------------------
@@ -380,8 +380,8 @@ def test_orientation(
     exif = Image.Exif()
     exif[0x0112] = orientation
     image = Image.fromarray(stored(UPRIGHT, orientation))
-    picture = saved(tmp_path / name, image, exif=exif, **options)
-    np.testing.assert_allclose(pixels(picture), UPRIGHT / 255, atol=tolerance / 255 + 1e-7)
+    loaded = saved(tmp_path / name, image, exif=exif, **options)
+    np.testing.assert_allclose(pixels(loaded), UPRIGHT / 255, atol=tolerance / 255 + 1e-7)
     assert image_size(tmp_path / name) == (32, 48)
 
 
@@ -389,11 +389,11 @@ def test_orientation_turns_alpha_and_deep_gray_too(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     image = Image.fromarray(stored(np.dstack([UPRIGHT, UPRIGHT[..., 0]]), 6))
-    picture = saved(tmp_path / "a.png", image, exif=exif)
-    np.testing.assert_allclose(alpha(picture), UPRIGHT[..., 0] / 255, atol=1e-7)
+    loaded = saved(tmp_path / "a.png", image, exif=exif)
+    np.testing.assert_allclose(alpha(loaded), UPRIGHT[..., 0] / 255, atol=1e-7)
     tag = chunk(b"eXIf", exif.tobytes()[6:])
-    picture = read_image(png(tmp_path / "b.png", stored(GRAY16, 6), 16, 0, before=tag))
-    np.testing.assert_allclose(pixels(picture)[..., 0], GRAY16 / 65535, atol=1e-7)
+    loaded = read_image(png(tmp_path / "b.png", stored(GRAY16, 6), 16, 0, before=tag))
+    np.testing.assert_allclose(pixels(loaded)[..., 0], GRAY16 / 65535, atol=1e-7)
 
 
 def test_orientation_behind_the_pixels_of_a_png(tmp_path: Path) -> None:
@@ -410,8 +410,8 @@ def test_orientation_behind_the_pixels_of_a_png(tmp_path: Path) -> None:
 )
 @pytest.mark.filterwarnings("ignore")
 def test_damaged_exif_harms_nothing(tmp_path: Path, exif: bytes) -> None:
-    picture = saved(tmp_path / "a.jpg", Image.fromarray(UPRIGHT), exif=exif)
-    assert picture.rgb.shape == (1, 3, 32, 48)
+    loaded = saved(tmp_path / "a.jpg", Image.fromarray(UPRIGHT), exif=exif)
+    assert loaded.rgb.shape == (1, 3, 32, 48)
     assert image_size(tmp_path / "a.jpg") == (32, 48)
 
 
@@ -427,8 +427,8 @@ def test_orientation_in_xmp(tmp_path: Path, name: str) -> None:
 def test_orientations_that_do_not_exist_change_nothing(tmp_path: Path, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    picture = saved(tmp_path / "a.png", Image.fromarray(RGB), exif=exif)
-    np.testing.assert_allclose(pixels(picture), RGB / 255, atol=1e-7)
+    loaded = saved(tmp_path / "a.png", Image.fromarray(RGB), exif=exif)
+    np.testing.assert_allclose(pixels(loaded), RGB / 255, atol=1e-7)
 
 
 # ---- Bad input -----------------------------------------------------------------------------
@@ -507,9 +507,9 @@ def test_empty(tmp_path: Path, name: str) -> None:
     assert "is empty" in refusal(tmp_path / name)
 
 
-def test_no_picture(tmp_path: Path) -> None:
+def test_no_image(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("just some words\n" * 10)
-    assert "is not a picture" in refusal(tmp_path / "a.png")
+    assert "is not an image" in refusal(tmp_path / "a.png")
     assert "PNG, JPEG" in refusal(tmp_path / "a.png")
 
 
@@ -645,7 +645,7 @@ def outcome(function: Callable[..., Any], path: Path) -> Any:
         return str(error)
 
 
-def only_pictures_and_sentences(path: Path) -> int:
+def only_images_and_sentences(path: Path) -> int:
     """Reads whatever is there in all ways; 1 where it was refused."""
     read_metadata(path)
     made = [outcome(function, path) for function in (read_image, image_size, load_image)]
@@ -659,7 +659,7 @@ def only_pictures_and_sentences(path: Path) -> int:
 
 @pytest.mark.parametrize("name", WRITERS)
 @pytest.mark.filterwarnings("ignore")
-def test_every_damage_is_a_picture_or_a_sentence(tmp_path: Path, name: str) -> None:
+def test_every_damage_is_a_image_or_a_sentence(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     data = whole_file(path, WRITERS[name])
     random = np.random.default_rng(3)
@@ -671,10 +671,10 @@ def test_every_damage_is_a_picture_or_a_sentence(tmp_path: Path, name: str) -> N
         for position in random.integers(0, end, 1 + trial % 5):
             broken[position] ^= int(random.integers(1, 256))
         path.write_bytes(broken)
-        refused += only_pictures_and_sentences(path)
+        refused += only_images_and_sentences(path)
     for length in random.integers(1, len(data), 20):
         path.write_bytes(data[:length])
-        refused += only_pictures_and_sentences(path)
+        refused += only_images_and_sentences(path)
     assert refused > 10
 
 

@@ -54,7 +54,7 @@ def test_the_same_size_keeps_every_value() -> None:
     assert torch.equal(resize(image, 7, 5), image)
 
 
-def test_a_flat_picture_stays_flat() -> None:
+def test_a_flat_image_stays_flat() -> None:
     image = torch.full((1, 3, 33, 47), 0.3)
     for shape in ((9, 13), (90, 130), (1, 1)):
         made = resize(image, *shape)
@@ -80,7 +80,7 @@ def test_overshoot_at_an_edge_is_clamped() -> None:
 
 
 def test_nothing_shifts() -> None:
-    # A picture that is its own mirror image stays so.
+    # An image that is its own mirror image stays so.
     half = torch.rand(1, 3, 20, 15, generator=torch.Generator().manual_seed(1))
     image = torch.cat([half, half.flip(-1)], dim=-1)
     made = resize(image, 11, 17)

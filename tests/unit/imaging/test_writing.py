@@ -76,8 +76,8 @@ def test_another_program_reads_every_level(
     path = put(tmp_path, format, levels=pixels, bits=bits, metadata=Metadata(PLAIN))
     assert (by_ffmpeg(path, kind, channels) == pixels.permute(1, 2, 0).numpy()).all()
     # Our own reader takes the upper 8 bits, and the profile changes nothing.
-    picture = read_image(path)
-    read = torch.cat([picture.rgb, *([picture.alpha] if picture.alpha is not None else [])], 1)[0]
+    loaded = read_image(path)
+    read = torch.cat([loaded.rgb, *([loaded.alpha] if loaded.alpha is not None else [])], 1)[0]
     assert torch.equal((read * 255).round().int(), pixels.int() >> (bits - 8))
 
 
@@ -209,7 +209,7 @@ def test_date_camera_and_position_are_handed_on(
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
-def test_a_picture_without_exif_or_with_damaged_exif_has_nothing_to_hand_on(tmp_path: Path):
+def test_a_image_without_exif_or_with_damaged_exif_has_nothing_to_hand_on(tmp_path: Path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg")
     Image.new("RGB", (8, 8)).save(tmp_path / "b.jpg", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     for name in ("a.jpg", "b.jpg"):
@@ -220,9 +220,9 @@ def test_a_picture_without_exif_or_with_damaged_exif_has_nothing_to_hand_on(tmp_
 def test_pixels_come_back(tmp_path: Path, shape: tuple[int, ...]) -> None:
     rgb = noise(*shape)
     write_image(tmp_path / "new" / "a.png", rgb)
-    picture = read_image(tmp_path / "new" / "a.png")
-    assert torch.equal(picture.rgb, to_levels(rgb).view(1, 3, 5, 7).float() / 255)
-    assert picture.alpha is None
+    loaded = read_image(tmp_path / "new" / "a.png")
+    assert torch.equal(loaded.rgb, to_levels(rgb).view(1, 3, 5, 7).float() / 255)
+    assert loaded.alpha is None
     with Image.open(tmp_path / "new" / "a.png") as image:
         assert (image.mode, image.size, image.format) == ("RGB", (7, 5), "PNG")
         assert image.getpixel((6, 1)) == tuple(to_levels(rgb).view(3, 5, 7)[:, 1, 6].tolist())
@@ -235,10 +235,10 @@ def test_alpha_comes_back_and_leaves_the_colour_alone(
     rgb, alpha = noise(3, 5, 7), noise(*shape)
     alpha.view(5, 7)[0] = 0
     write_image(tmp_path / "a.png", rgb, alpha)
-    picture = read_image(tmp_path / "a.png")
-    assert picture.alpha is not None
-    assert torch.equal(picture.alpha, to_levels(alpha).view(1, 1, 5, 7).float() / 255)
-    assert torch.equal(picture.rgb[0], to_levels(rgb).float() / 255)
+    loaded = read_image(tmp_path / "a.png")
+    assert loaded.alpha is not None
+    assert torch.equal(loaded.alpha, to_levels(alpha).view(1, 1, 5, 7).float() / 255)
+    assert torch.equal(loaded.rgb[0], to_levels(rgb).float() / 255)
 
 
 def test_levels_are_written_as_they_are(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_levels_are_written_as_they_are(tmp_path: Path) -> None:
     assert torch.equal(read_image(tmp_path / "a.png").rgb[0], rgb.float() / 255)
 
 
-def test_a_picture_that_still_has_a_gradient_can_be_written(tmp_path: Path) -> None:
+def test_a_image_that_still_has_a_gradient_can_be_written(tmp_path: Path) -> None:
     image = torch.nn.Parameter(noise(3, 4, 4).permute(0, 2, 1))
     write_image(tmp_path / "a.png", image)
     assert torch.equal(read_image(tmp_path / "a.png").rgb[0], to_levels(image).float() / 255)

@@ -55,7 +55,7 @@ def test_gram(name: str, style_shape: tuple[int, int]):
             expected.append(((g / m - wanted / m_style) ** 2).sum() / (4 * n**2))
         elif name == "positions":
             expected.append(np.mean((g / m - wanted / m_style) ** 2))
-        elif name == "titu1994":  # Σ(A−G)²/(4·3²·(W·H)²), W·H = 77 pixels of the picture
+        elif name == "titu1994":  # Σ(A−G)²/(4·3²·(W·H)²), W·H = 77 pixels of the image
             expected.append(((g - wanted) ** 2).sum() / (4 * 3**2 * 77**2))
         else:
             expected.append(np.mean((g / (n * m) - wanted / (n * m_style)) ** 2))
@@ -84,13 +84,13 @@ def test_gram_does_not_mind_the_memory_layout(layout: torch.memory_format):
 def test_total_variation(kind: str, pixel_range: int):
     image = features(2, 3, 4, 5)
     expected = []
-    for picture in (image * pixel_range).numpy():
+    for each in (image * pixel_range).numpy():
         total = 0.0
         for c in range(3):
             for i in range(4):
                 for j in range(5):
-                    dx = picture[c, i, j + 1] - picture[c, i, j] if j < 4 else None
-                    dy = picture[c, i + 1, j] - picture[c, i, j] if i < 3 else None
+                    dx = each[c, i, j + 1] - each[c, i, j] if j < 4 else None
+                    dy = each[c, i + 1, j] - each[c, i, j] if i < 3 else None
                     if kind == "titu1994":
                         if dx is not None and dy is not None:
                             total += (dx**2 + dy**2) ** 1.25
@@ -108,8 +108,8 @@ def test_nine_points():
     """crowsonkb's: means of squares over a border that is repeated, to four of the neighbours."""
     image = features(2, 3, 4, 5)
     expected = []
-    for picture in image.numpy():
-        p = np.pad(picture, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    for each in image.numpy():
+        p = np.pad(each, ((0, 0), (1, 1), (1, 1)), mode="edge")
         middle = p[:, 1:-1, 1:-1]
         means = [np.mean((p[:, 1 + y :, 1 + x :][:, :4, :5] - middle) ** 2)
                  for y, x in ((0, 1), (1, 0), (1, 1))]  # fmt: skip
@@ -119,7 +119,7 @@ def test_nine_points():
     assert loss.tolist() == pytest.approx(expected, rel=1e-12)
 
 
-def test_total_variation_of_a_flat_picture_has_a_finite_gradient():
+def test_total_variation_of_a_flat_image_has_a_finite_gradient():
     image = torch.full((1, 3, 4, 4), 0.5, requires_grad=True)
     TotalVariationLoss("titu1994", 255, mean=False)(image).sum().backward()
     assert image.grad is not None

@@ -148,7 +148,7 @@ def test_a_guide_of_ones_is_no_guide(name: str):
 
 @pytest.mark.parametrize("name", ["gram", "mean-variance", "wasserstein"])
 def test_a_guide_leaves_only_its_region(name: str):
-    """Statistics over the left half are those of a picture that is the left half."""
+    """Statistics over the left half are those of an image that is the left half."""
     f, a = features(10, 1, 4, 6, 8), features(11, 1, 4, 6, 8)
     guide = torch.zeros(1, 1, 6, 8, dtype=torch.float64)
     guide[..., :4] = 0.3  # how much it is does not matter where it is the same everywhere

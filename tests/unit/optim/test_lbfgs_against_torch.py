@@ -58,12 +58,12 @@ def by_ours(objective: Objective, start: Tensor, steps: int, memory: int) -> Ten
 
 @pytest.fixture(scope="module")
 def real_objective() -> tuple[Objective, Tensor]:
-    """Content and Gram losses on a VGG, for two pictures of 40×36 px, in float64."""
+    """Content and Gram losses on a VGG, for two images of 40×36 px, in float64."""
     network = VGG(load_weights("random"), ["relu1_1", "relu2_1", "relu3_1"]).double()
     generator = torch.Generator().manual_seed(3)
-    pictures = torch.rand(3, 3, 40, 36, generator=generator, dtype=torch.float64)
-    pictures = torch.nn.functional.avg_pool2d(pictures, 3, 1, 1)
-    features = network(pictures)
+    images = torch.rand(3, 3, 40, 36, generator=generator, dtype=torch.float64)
+    images = torch.nn.functional.avg_pool2d(images, 3, 1, 1)
+    features = network(images)
     style = {n: GramLoss(gram(f[:1], "positions"), "positions", 1) for n, f in features.items()}
     content = ContentLoss(features["relu3_1"][1:2], "mse", 40 * 36)
 
@@ -71,7 +71,7 @@ def real_objective() -> tuple[Objective, Tensor]:
         found = network(x)
         return content(found["relu3_1"]) + 10 * sum(style[n](f) for n, f in found.items())
 
-    return objective, pictures[1:]
+    return objective, images[1:]
 
 
 @pytest.mark.parametrize("memory", [100, 10, 3])

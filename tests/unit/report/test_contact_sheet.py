@@ -89,7 +89,7 @@ def test_thumbnails_keep_their_aspect_in_the_middle_of_their_cell(
     assert abs((top + bottom) - (cell[1] + cell[3])) <= 1
 
 
-def test_transparent_pictures_stand_on_white(tmp_path: Path) -> None:
+def test_transparent_images_stand_on_white(tmp_path: Path) -> None:
     contents, styles = sides(tmp_path, 1, 1)
     clear = flat(tmp_path / "r.png", (0, 0, 200, 0))
     half = flat(tmp_path / "h.png", (0, 0, 200, 51))
@@ -101,7 +101,7 @@ def test_transparent_pictures_stand_on_white(tmp_path: Path) -> None:
     box(pixels(tmp_path / "grid.png"), (204, 204, 244))
 
 
-def test_pictures_are_upright(tmp_path: Path) -> None:
+def test_images_are_upright(tmp_path: Path) -> None:
     contents, styles = sides(tmp_path, 1, 1)
     exif = Image.Exif()
     exif[0x0112] = 6  # the stored left is to be seen on top
@@ -155,7 +155,7 @@ def test_any_note_stays_inside_its_cell(tmp_path: Path, note: str) -> None:
     assert rows.max() < content[3]
 
 
-def test_a_note_stands_below_its_picture(tmp_path: Path) -> None:
+def test_a_note_stands_below_its_image(tmp_path: Path) -> None:
     result = flat(tmp_path / "r.png", (0, 0, 200))
     plain, noted = drawn(tmp_path, shows(result)), drawn(tmp_path, shows(result, "last good"))
     rows, columns = np.nonzero((plain != noted).any(-1))
@@ -181,7 +181,7 @@ def test_what_cannot_be_read_becomes_a_cell(tmp_path: Path) -> None:
     sheet = pixels(tmp_path / "grid.png")
     for colour in ((255, 0, 0), (253, 0, 0), (0, 255, 0), (0, 0, 200)):
         box(sheet, colour)
-    assert not (sheet == (0, 0, 100)).all(-1).any(), "a picture above the limit was opened"
+    assert not (sheet == (0, 0, 100)).all(-1).any(), "an image above the limit was opened"
 
 
 @pytest.mark.parametrize("side", ["row", "column"])
@@ -200,9 +200,9 @@ def test_long_labels_lose_their_middle(tmp_path: Path, side: str) -> None:
     assert not np.array_equal(whole, sheet(start + "-" * 40 + end[:-1] + "X"))
     # Neither does it run beyond its column.
     _, columns = np.nonzero((whole != sheet("")).any(-1))
-    picture = box(whole, (255, 0, 0) if side == "row" else (0, 255, 0))
-    assert picture[0] <= columns.min()
-    assert columns.max() < picture[2]
+    image = box(whole, (255, 0, 0) if side == "row" else (0, 255, 0))
+    assert image[0] <= columns.min()
+    assert columns.max() < image[2]
 
 
 @pytest.mark.parametrize("label", ["\udcff\udcfe", "", "日本", "a\nb"])

@@ -67,7 +67,7 @@ def test_a_grid_has_contents_down_and_styles_across(tmp_path: Path) -> None:
     assert result["losses"] == [999.0, 1.0, 998.0, 0.0]
     assert result["unweighted"] == [None, 1.0, 0.025, None]
     assert (result["size"], result["thumb"], result["state"]) == ([64, 48], [64, 48], "done")
-    content = data["axes"][0]["pictures"][0]
+    content = data["axes"][0]["images"][0]
     assert (content["href"], content["thumb"]) == ("../photos/a.png", [64, 48])
 
 
@@ -84,14 +84,14 @@ def test_copies_are_small_jpegs_in_a_folder_of_their_own(tmp_path: Path) -> None
         pixel = image.convert("RGB").getpixel((50, 50))
         assert isinstance(pixel, tuple)
         assert max(abs(a - b) for a, b in zip(pixel, (10, 20, 200), strict=True)) < 6
-    copy = data_of(out / "index.html")["axes"][0]["pictures"][0]
+    copy = data_of(out / "index.html")["axes"][0]["images"][0]
     assert (copy["view"], copy["thumb"]) == ([128, 1280], [26, 256])
     with Image.open(out / "gallery" / "views" / copy["copy"]) as image:
         assert image.size == (128, 1280)
         assert image.convert("RGB").getpixel((9, 9)) == (255, 255, 255), "transparent is white"
 
 
-def test_only_copies_older_than_their_picture_are_made_again(
+def test_only_copies_older_than_their_image_are_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = make_grid(tmp_path, ["a", "b"], ["s"])
@@ -105,9 +105,9 @@ def test_only_copies_older_than_their_picture_are_made_again(
     monkeypatch.setattr(thumbnails, "decode_on_white", noted)
     write_gallery(out)
     assert read == []
-    picture = flat(out / "b" / "s.png", (9, 9, 9), (32, 64))
+    image = flat(out / "b" / "s.png", (9, 9, 9), (32, 64))
     newer = (out / "gallery" / "results" / "b" / "s.jpg").stat().st_mtime + 5
-    os.utime(picture, (newer, newer))
+    os.utime(image, (newer, newer))
     write_gallery(out)
     assert read == ["s.png"]
     thumbs = {result["href"]: result["thumb"] for result in data_of(out / "index.html")["results"]}
@@ -118,7 +118,7 @@ def test_it_works_after_the_originals_or_the_folder_have_moved(tmp_path: Path) -
     out = make_grid(tmp_path, ["a"], ["s"])
     (tmp_path / "photos" / "a.png").unlink()  # before the first time: nothing to show
     write_gallery(out)
-    content, style = (a["pictures"][0] for a in data_of(out / "index.html")["axes"])
+    content, style = (a["images"][0] for a in data_of(out / "index.html")["axes"])
     assert (content["view"], content["thumb"], content["href"]) == (None, None, None)
     assert content["path"] == "../photos/a.png"
     assert style["href"] == "../paintings/s.png"
@@ -126,13 +126,13 @@ def test_it_works_after_the_originals_or_the_folder_have_moved(tmp_path: Path) -
     moved.parent.mkdir(parents=True)
     out.rename(moved)  # and after it: the copies stay
     assert write_gallery(moved)[1]["done"] == 1
-    _, style = (a["pictures"][0] for a in data_of(moved / "index.html")["axes"])
+    _, style = (a["images"][0] for a in data_of(moved / "index.html")["axes"])
     assert style["href"] is None
     assert (style["view"], style["thumb"]) == ([50, 50], [50, 50])
     assert (moved / "gallery" / "views" / style["copy"]).is_file()
 
 
-def test_results_without_a_picture_say_why(tmp_path: Path) -> None:
+def test_results_without_a_image_say_why(tmp_path: Path) -> None:
     out = make_grid(tmp_path, ["a"], ["broken", "failed", "gone", "good"])
     (out / "a" / "broken.png").write_bytes((out / "a" / "good.png").read_bytes()[:50])
     change(out, "a/failed.png", status="failed", reason="the sky fell", losses={}, steps=0)
@@ -254,7 +254,7 @@ def test_which_axes_are_shown_first(
     assert (data["rows"], data["columns"]) == first
 
 
-def test_pictures_that_are_their_own_style_have_one_axis() -> None:
+def test_images_that_are_their_own_style_have_one_axis() -> None:
     records = [record(f"{c}/all/seed-0.png", c, c, case={"seed": "0"}) for c in "ab"]
     assert [axis.name for axis in find_axes(records)] == ["content", "case:seed"]
 
@@ -378,7 +378,7 @@ def test_the_command_says_where_the_page_is(tmp_path: Path) -> None:
     change(out, "a/t.png", status="failed", reason="no")
     run = report(out)
     assert (run.returncode, run.stderr) == (0, "")
-    assert run.stdout == f"1 pictures, 1 failed: open {out / 'index.html'} in a browser\n"
+    assert run.stdout == f"1 images, 1 failed: open {out / 'index.html'} in a browser\n"
     assert json.loads(report(out, "--json").stdout) == {
         "page": str(out / "index.html"), "done": 1, "failed": 1, "missing": 0,
     }  # fmt: skip

@@ -23,13 +23,13 @@ def jobs() -> list[Job]:
     return [Job(Pair(c, style, f"{c.name}/s.png"), "x", "y", f"id-{c.name}") for c in contents]
 
 
-def state(pictures: int) -> Any:
-    numbers = torch.arange(pictures)
+def state(images: int) -> Any:
+    numbers = torch.arange(images)
     return {
         "state_dict": {"image": numbers * 1.0},
         "optimizer_states": [{"state": {0: {"pairs": numbers, "step": torch.tensor(7.0)}}}],
         "callbacks": {"Film": {"frames": [numbers + 10, numbers + 20], "step": 2}},
-        "pictures": {"losses": {"total": numbers}},
+        "images": {"losses": {"total": numbers}},
         "run": {"steps": numbers, "scale": 1},
         "random": torch.arange(99),
         "global_step": 5,
@@ -63,7 +63,7 @@ def test_no_state_is_saved_through_a_link(jobs: list[Job], tmp_path: Path):
         Checkpoints(out).announce(jobs)
 
 
-def test_some_pictures_of_a_batch_go_on_without_the_others(jobs: list[Job], tmp_path: Path):
+def test_some_images_of_a_batch_go_on_without_the_others(jobs: list[Job], tmp_path: Path):
     keep(tmp_path, jobs)
     kept, _ = Checkpoints(tmp_path).load([jobs[2], jobs[0]])
     assert kept is not None
@@ -72,7 +72,7 @@ def test_some_pictures_of_a_batch_go_on_without_the_others(jobs: list[Job], tmp_
     assert optimiser["state"][0]["pairs"].tolist() == [2, 0]
     assert optimiser["state"][0]["step"] == 7
     assert [frame.tolist() for frame in kept["callbacks"]["Film"]["frames"]] == [[12, 10], [22, 20]]
-    assert kept["pictures"]["losses"]["total"].tolist() == [2, 0]
+    assert kept["images"]["losses"]["total"].tolist() == [2, 0]
     assert kept["run"] == {"scale": 1, "steps": kept["run"]["steps"]}
     assert kept["run"]["steps"].tolist() == [2, 0]
     assert len(kept["random"]) == 99  # type: ignore[typeddict-item]  # a key of others
@@ -184,7 +184,7 @@ def equal(a: Any, b: Any) -> bool:
 
 @given(data=st.data())
 def test_a_slice_is_the_state_of_those_images(data: st.DataObject):
-    parts = ("state_dict", "optimizer_states", "callbacks", "pictures", "run")
+    parts = ("state_dict", "optimizer_states", "callbacks", "images", "run")
     shapes = {part: data.draw(SHAPES) for part in parts}
     size = data.draw(st.integers(1, 5))
     chosen = data.draw(st.lists(st.integers(0, size - 1), min_size=1, unique=True))

@@ -26,7 +26,7 @@ class OnlyStart(Inputs):
 
 
 def start(tmp_path: Path, **settings: Any) -> torch.Tensor:
-    """Where a picture starts that starts from a white one of `SIDE` squared pixels."""
+    """Where an image starts that starts from a white one of `SIDE` squared pixels."""
     Image.new("RGB", (SIDE, SIDE), "white").save(tmp_path / "start.png")
     (pair,) = Grid([Source(Path("c.png"), "c", (8, 8))], [Source(Path("s.png"), "s", (8, 8))])
     chosen = build({"init": str(tmp_path / "start.png"), **settings})

@@ -38,7 +38,7 @@ def test_freed_memory_is_used_again():
 def test_the_estimate_by_hand():
     layers = {"style_layers": "relu1_1,relu2_1", "content_weight": 0, "lbfgs_memory": 5}
     pixels = 64 * 64
-    # relu1_1, relu1_2 and relu2_1 are kept, and the indices of pool1; 20 pictures in float32.
+    # relu1_1, relu1_2 and relu2_1 are kept, and the indices of pool1; 20 images in float32.
     for precision, size in (("32-true", 4), ("bf16-mixed", 2)):
         kept = size * (64 * pixels * 2 + 128 * pixels / 4) + 8 * 64 * pixels / 4
         back = size * 64 * pixels * (2 + 2)

@@ -1,4 +1,4 @@
-"""From an optimised picture to the file that was asked for."""
+"""From an optimised image to the file that was asked for."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from nst_lightning.grid.sources import Source
 from nst_lightning.imaging.reading import read_image
 from nst_lightning.run.result_file import finish_image, too_large, write_result
 from nst_lightning.settings import build
-from nst_lightning.store.output import record_in_picture
+from nst_lightning.store.output import record_in_image
 from nst_lightning.store.records import Record
 
 RECORD = Record(output="фото/日本.jpg", fingerprint="f", settings={"size": 64})
@@ -36,15 +36,15 @@ def write(folder: Path, record: Record = RECORD, **changes: Any) -> Path:
 
 @pytest.mark.parametrize("format", ["png", "jpeg", "webp", "tiff"])
 def test_every_result_carries_its_record(tmp_path: Path, format: str):
-    assert record_in_picture(write(tmp_path, format=format)) == RECORD
+    assert record_in_image(write(tmp_path, format=format)) == RECORD
 
 
 def test_a_record_too_long_for_a_jpeg_leaves_its_settings_out(tmp_path: Path):
     long = RECORD.with_facts(settings={"save_at": list(range(20_000))})
-    brief = record_in_picture(write(tmp_path, long, format="jpeg"))
+    brief = record_in_image(write(tmp_path, long, format="jpeg"))
     assert brief == RECORD.with_facts(settings={})
     assert "settings" not in brief.data()
-    assert record_in_picture(write(tmp_path, long, format="webp")) == long
+    assert record_in_image(write(tmp_path, long, format="webp")) == long
 
 
 def test_a_jpeg_shows_what_is_transparent_on_white(tmp_path: Path):

@@ -1,4 +1,4 @@
-"""One batch on the CPU with random weights: what belongs to which picture."""
+"""One batch on the CPU with random weights: what belongs to which image."""
 
 import signal
 import threading
@@ -70,7 +70,7 @@ def make(jobs: Sequence[Job], out: Path, **changes: Any) -> list[Record]:
     return records
 
 
-def test_each_picture_of_a_batch_has_its_own_recordings(jobs: list[Job], tmp_path: Path):
+def test_each_image_of_a_batch_has_its_own_recordings(jobs: list[Job], tmp_path: Path):
     recordings = {"curves": True, "animate": "gif", "save_every": 1}
     together = make(jobs, tmp_path / "both", **recordings)
     alone = [make([job], tmp_path / "alone", **recordings)[0] for job in jobs]
@@ -124,7 +124,7 @@ def test_steps_are_counted_over_all_scales(jobs: list[Job], tmp_path: Path):
     assert [row["step"] for row in read_history(folder / "history.csv")] == [1, 2, 3, 4, 5]
 
 
-def test_what_fails_beside_a_picture_costs_that_pair_alone(
+def test_what_fails_beside_a_image_costs_that_pair_alone(
     jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     drawn = draw_curves
@@ -170,7 +170,7 @@ def renamed(pair: Pair) -> Pair:
     return replace(pair, file=f"again/{pair.file}")
 
 
-def test_each_picture_is_read_once_and_ahead(
+def test_each_image_is_read_once_and_ahead(
     jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     read: list[tuple[str, str]] = []
@@ -191,7 +191,7 @@ def test_each_picture_is_read_once_and_ahead(
     assert not made.inputs.ahead
 
 
-def test_a_picture_that_stops_early_says_when(jobs: list[Job], tmp_path: Path):
+def test_a_image_that_stops_early_says_when(jobs: list[Job], tmp_path: Path):
     (record,) = make(jobs[:1], tmp_path, steps=200, stop_below=0.5, curves=True, animate="gif")
     assert record.steps < 200
     folder = tmp_path / jobs[0].pair.extras
@@ -293,7 +293,7 @@ def test_a_state_that_leads_to_nothing_is_dropped(jobs: list[Job], tmp_path: Pat
         one.run([jobs], lambda record: None)
     (path,) = (tmp_path / ".nst" / "checkpoints").glob("*/state.ckpt")
     kept = torch.load(path, weights_only=True)
-    kept["pictures"] = {}
+    kept["images"] = {}
     torch.save(kept, path)
     found = make(jobs, tmp_path)
     assert [record.status for record in found] == ["done", "done"]
@@ -313,8 +313,8 @@ def test_one_failure_of_several_at_a_coarse_scale_leaves_the_others_whole(
     monkeypatch.setattr(Inputs, "start", spoil)
     found = make(jobs, tmp_path, scales=TWO_SCALES)
     assert [record.status for record in found] == ["failed", "done"]
-    with Image.open(tmp_path / jobs[1].pair.output) as picture:
-        assert max(picture.size) == 32
+    with Image.open(tmp_path / jobs[1].pair.output) as image:
+        assert max(image.size) == 32
 
 
 def test_luminance_alone_is_transferred(jobs: list[Job], tmp_path: Path):
@@ -353,7 +353,7 @@ class Notes(Silent):
         self.said.append(text)
 
 
-def test_a_state_that_cannot_be_written_costs_no_picture(
+def test_a_state_that_cannot_be_written_costs_no_image(
     jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     def full(self: CheckpointFiles, *args: Any, **rest: Any) -> None:

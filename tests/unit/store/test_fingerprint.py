@@ -92,7 +92,7 @@ def test_other_spellings_of_the_same_thing_do_not_count():
     assert of(size=100, steps=5) == of(scales=[{"size": 100, "steps": 5}])
 
 
-def test_a_start_picture_counts_by_its_bytes(tmp_path: Path):
+def test_a_start_image_counts_by_its_bytes(tmp_path: Path):
     a, b, c = (tmp_path / name for name in "abc")
     a.write_bytes(b"1")
     b.write_bytes(b"1")
@@ -258,6 +258,6 @@ def test_a_new_default_changes_not_what_is_left_out():
         assert fingerprint(asked, "w", "c", "s") == expected
 
 
-def test_a_start_picture_that_is_gone_is_told_by_its_name(tmp_path: Path):
+def test_a_start_image_that_is_gone_is_told_by_its_name(tmp_path: Path):
     gone = str(tmp_path / "gone.png")
     assert pixel_settings(build({"init": gone}))["init"] == gone

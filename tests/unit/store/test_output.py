@@ -32,12 +32,12 @@ def job(fingerprint: str = "new") -> Job:
 
 
 def has(out: Path, ledger: Ledger, **options: bool) -> bool:
-    """Whether a new run finds the picture of `job` finished."""
+    """Whether a new run finds the image of `job` finished."""
     return Finished(out, ledger).has(job(), SETTINGS, **{"overwrite": False, **options})
 
 
 def put(out: Path, fingerprint: str, ledger: Ledger | None) -> None:
-    """A finished picture of `job`, as the worker leaves it."""
+    """A finished image of `job`, as the worker leaves it."""
     path = out / job().pair.output
     record = Record(output="c/s.png", fingerprint=fingerprint, status="done")
     text = {RECORD_KEY: record.text()}
@@ -57,7 +57,7 @@ def test_what_is_done_is_what_has_the_fingerprint(tmp_path: Path):
     assert not has(tmp_path, ledger, overwrite=True)
 
 
-def test_a_picture_without_its_line_is_entered(tmp_path: Path):
+def test_a_image_without_its_line_is_entered(tmp_path: Path):
     put(tmp_path, "new", None)
     ledger = Ledger(tmp_path)
     assert has(tmp_path, ledger)
@@ -74,7 +74,7 @@ def test_a_line_does_not_vouch_for_another_file(tmp_path: Path):
         has(tmp_path, ledger)
 
 
-def test_a_refusal_names_how_the_picture_was_written(tmp_path: Path):
+def test_a_refusal_names_how_the_image_was_written(tmp_path: Path):
     before, now = build({"size": 32, "bit_depth": 16, "keep_exif": True}), SETTINGS
     path = tmp_path / job().pair.output
     asked = before.model_dump(mode="json")

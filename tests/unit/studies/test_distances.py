@@ -1,4 +1,4 @@
-"""Distances between pictures, against formulas written here."""
+"""Distances between images, against formulas written here."""
 
 import math
 from dataclasses import replace

@@ -25,20 +25,20 @@ def rms(a: torch.Tensor, b: torch.Tensor) -> float:
 
 def test_the_slope_is_that_of_a_regression_in_each_window():
     g = torch.Generator().manual_seed(0)
-    guide, picture = torch.rand(1, 1, 14, 17, generator=g), torch.rand(1, 2, 14, 17, generator=g)
-    found = slope(guide, picture)
+    guide, image = torch.rand(1, 1, 14, 17, generator=g), torch.rand(1, 2, 14, 17, generator=g)
+    found = slope(guide, image)
     for y, x in ((0, 0), (7, 8), (13, 3), (5, 16)):
         rows = slice(max(0, y - RADIUS), y + RADIUS + 1)
         columns = slice(max(0, x - RADIUS), x + RADIUS + 1)
         at = guide[0, 0, rows, columns].double().numpy().ravel()
         for channel in (0, 1):
-            values = picture[0, channel, rows, columns].double().numpy().ravel()
+            values = image[0, channel, rows, columns].double().numpy().ravel()
             expected = np.cov(at, values, bias=True)[0, 1] / (at.var() + RIDGE)
             assert float(found[0, channel, y, x]) == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("name", ["chelsea", "astronaut"])
-def test_a_picture_that_follows_the_content_gets_its_detail(name: str):
+def test_a_image_that_follows_the_content_gets_its_detail(name: str):
     content = load_image(EXAMPLES / "contents" / f"{name}.jpg")
     height, width = content.shape[-2:]
     small = resize(content, height // 3, width // 3)
@@ -47,7 +47,7 @@ def test_a_picture_that_follows_the_content_gets_its_detail(name: str):
     assert rms(luma(made), luma(content)) < 0.55 * rms(
         luma(enlarged(small, content)), luma(content)
     )
-    # Half as contrasty a picture gets half of the detail: no rims that it does not have itself.
+    # Half as contrasty an image gets half of the detail: no rims that it does not have itself.
     flat = 0.25 + small / 2
     target = 0.25 + content / 2
     assert rms(luma(add_detail(flat, content)), luma(target)) < 0.7 * rms(

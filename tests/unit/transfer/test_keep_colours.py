@@ -18,7 +18,7 @@ from nst_lightning.transfer.keep_colours import (
 )
 
 
-def picture(seed: int, height: int, width: int, spread: float = 0.08) -> Tensor:
+def image(seed: int, height: int, width: int, spread: float = 0.08) -> Tensor:
     """Correlated colours around the middle, so that nothing is cut off."""
     generator = torch.Generator().manual_seed(seed)
     mix = torch.randn(3, 3, generator=generator)
@@ -33,14 +33,14 @@ def pixels(image: Tensor) -> np.ndarray:
 
 @pytest.mark.parametrize("variant", ["cholesky", "pca", "symmetric"])
 def test_linear_matching_gives_mean_and_covariance(variant: ColorVariant):
-    source, target = picture(1, 40, 30), picture(2, 25, 50)
+    source, target = image(1, 40, 30), image(2, 25, 50)
     matched = pixels(match_linear(source, target, variant))
     assert matched.mean(axis=1) == pytest.approx(pixels(target).mean(axis=1), abs=1e-3)
     assert np.cov(matched, bias=True) == pytest.approx(np.cov(pixels(target), bias=True), abs=2e-4)
 
 
 def test_the_linear_variants_are_the_maps_of_their_names():
-    source, target = picture(1, 40, 30), picture(2, 25, 50)
+    source, target = image(1, 40, 30), image(2, 25, 50)
     maps = {}
     x = pixels(source) - pixels(source).mean(axis=1, keepdims=True)
     for variant in ("cholesky", "pca", "symmetric"):
@@ -58,14 +58,14 @@ def test_the_linear_variants_are_the_maps_of_their_names():
 
 
 @pytest.mark.parametrize("variant", ["cholesky", "pca", "symmetric"])
-def test_pictures_of_one_colour_are_matched_too(variant: ColorVariant):
+def test_images_of_one_colour_are_matched_too(variant: ColorVariant):
     flat = torch.full((3, 8, 8), 0.25)
-    assert match_linear(flat, picture(1, 9, 9), variant).isfinite().all()
-    assert match_linear(picture(1, 9, 9), flat, variant).mean() == pytest.approx(0.25, abs=1e-3)
+    assert match_linear(flat, image(1, 9, 9), variant).isfinite().all()
+    assert match_linear(image(1, 9, 9), flat, variant).mean() == pytest.approx(0.25, abs=1e-3)
 
 
 def test_histogram_matching_gives_the_distribution():
-    source, target = picture(3, 40, 25), picture(4, 50, 60, spread=0.15)
+    source, target = image(3, 40, 25), image(4, 50, 60, spread=0.15)
     matched = pixels(match_histogram(source, target))
     shares = (np.arange(1000) + 0.5) / 1000
     for channel in range(3):
@@ -77,14 +77,14 @@ def test_histogram_matching_gives_the_distribution():
 
 def test_equal_values_stay_equal():
     source = torch.tensor([0.2, 0.8, 0.2, 0.2]).expand(3, 1, 4)
-    matched = match_histogram(source, picture(4, 20, 20))
+    matched = match_histogram(source, image(4, 20, 20))
     assert (matched[:, 0, 0] == matched[:, 0, 2]).all()
     assert (matched[:, 0, 1] > matched[:, 0, 0]).all()
 
 
 def test_luma_takes_mean_and_deviation():
-    matched = match_luma(picture(1, 30, 30), picture(2, 20, 40, spread=0.05))
-    wanted = np.array(LUMA) @ pixels(picture(2, 20, 40, spread=0.05))
+    matched = match_luma(image(1, 30, 30), image(2, 20, 40, spread=0.05))
+    wanted = np.array(LUMA) @ pixels(image(2, 20, 40, spread=0.05))
     assert (matched[0] == matched[1]).all()
     assert float(matched.mean()) == pytest.approx(wanted.mean(), abs=1e-4)
     assert float(matched[0].std(correction=0)) == pytest.approx(wanted.std(), abs=1e-3)
@@ -105,16 +105,16 @@ def test_luma_is_kept_to_within_rounding_and_the_hue_stays():
 
 
 def test_without_the_wish_nothing_changes():
-    style, content = picture(1, 8, 8)[None], picture(2, 9, 9)[None]
+    style, content = image(1, 8, 8)[None], image(2, 9, 9)[None]
     assert content_colours(content, "none") is content
     assert style_colours(style, content, "none", "symmetric") is style
 
 
 @pytest.mark.parametrize("how", ["luminance", "match-linear", "match-histogram"])
 def test_each_content_has_its_own_style(how: PreserveColor):
-    contents = torch.stack([picture(2, 9, 9), picture(5, 9, 9)])
-    both = style_colours(picture(1, 8, 8)[None], contents, how, "symmetric")
-    alone = [style_colours(picture(1, 8, 8)[None], one[None], how, "symmetric") for one in contents]
+    contents = torch.stack([image(2, 9, 9), image(5, 9, 9)])
+    both = style_colours(image(1, 8, 8)[None], contents, how, "symmetric")
+    alone = [style_colours(image(1, 8, 8)[None], one[None], how, "symmetric") for one in contents]
     assert both.equal(torch.cat(alone))
     assert not both[0].equal(both[1])
 

@@ -20,7 +20,7 @@ from nst_lightning.transfer.start import starting_image
 SMALL = {"weights": "random", "content_layers": "relu2_1", "style_layers": "relu1_1,relu2_1"}
 
 
-def picture(seed: int, batch: int = 1, side: int = 24) -> Tensor:
+def image(seed: int, batch: int = 1, side: int = 24) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     rough = torch.rand(batch, 3, side, side + 4, generator=generator)
     return torch.nn.functional.avg_pool2d(rough, 3, 1, 1)
@@ -43,7 +43,7 @@ def fit(model: StyleTransfer, **trainer: Any) -> L.Trainer:
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
 def test_a_step_is_one_evaluation(optimizer: str, monkeypatch: pytest.MonkeyPatch):
     settings = TransferSettings(steps=7, optimizer=optimizer, **SMALL)
-    model = StyleTransfer(picture(0), picture(1), settings)
+    model = StyleTransfer(image(0), image(1), settings)
     calls: list[int] = []
     forward_pass = model.network.forward_pass
     before = float(model.evaluate(model.image)["total"].detach())
@@ -63,7 +63,7 @@ def test_a_step_is_one_evaluation(optimizer: str, monkeypatch: pytest.MonkeyPatc
 
 def test_a_batch_is_its_images_alone():
     settings = TransferSettings(steps=10, **SMALL)
-    contents, styles = picture(0, 3), picture(1, 3)
+    contents, styles = image(0, 3), image(1, 3)
     model = StyleTransfer(contents, styles, settings)
     fit(model, precision="64-true")
     together = model.image.detach()
@@ -85,7 +85,7 @@ def test_a_broken_image_keeps_its_last_good_state(optimizer: str):
                 losses["total"] = losses["total"] * poison
             return losses
 
-    contents, styles = picture(0, 2), picture(1, 2)
+    contents, styles = image(0, 2), image(1, 2)
     model = BreaksAtStep4(contents, styles, settings)
     fit(model)
     assert model.failed_at.tolist() == [0, 4]
@@ -93,7 +93,7 @@ def test_a_broken_image_keeps_its_last_good_state(optimizer: str):
     healthy = StyleTransfer(contents, styles, settings)
     fit(healthy)
     assert torch.allclose(model.image[0], healthy.image[0], atol=1e-5)
-    # Its loss was finite for the last time at step 3, on the picture after two steps.
+    # Its loss was finite for the last time at step 3, on the image after two steps.
     short = StyleTransfer(contents, styles, settings, steps=2)
     fit(short)
     assert torch.allclose(model.image[1], short.image[1], atol=1e-5)
@@ -110,7 +110,7 @@ def test_thousands_of_steps_never_blow_up():
         first_step="torch",
         steps=3000,
     )
-    model = StyleTransfer(picture(0, side=16), picture(1, side=16), settings)
+    model = StyleTransfer(image(0, side=16), image(1, side=16), settings)
     seen = []
 
     class Watch(L.Callback):
@@ -128,7 +128,7 @@ def test_low_precision_does_not_stall():
     settings = TransferSettings(steps=25, **SMALL)
     losses = {}
     for precision in ("32-true", "bf16-mixed"):
-        model = StyleTransfer(picture(0), picture(1), settings)
+        model = StyleTransfer(image(0), image(1), settings)
         start = float(model.evaluate(model.image)["total"].detach())
         fit(model, precision=precision)
         losses[precision] = float(model.evaluate(model.image)["total"].detach())
@@ -137,7 +137,7 @@ def test_low_precision_does_not_stall():
 
 
 def test_starts(tmp_path: Path):
-    content, style = picture(0), picture(1, side=40)
+    content, style = image(0), image(1, side=40)
 
     def start(init: str, seed: int = 0) -> Tensor:
         return starting_image(content, style, TransferSettings(init=init, seed=seed))
@@ -154,14 +154,14 @@ def test_starts(tmp_path: Path):
 
 
 def test_the_style_may_have_any_size():
-    model = StyleTransfer(picture(0), picture(1, side=61), TransferSettings(steps=2, **SMALL))
+    model = StyleTransfer(image(0), image(1, side=61), TransferSettings(steps=2, **SMALL))
     assert model.evaluate(model.image)["style"].shape == (1,)
 
 
 def test_terms_are_weighted_and_sum_up():
     def terms(**weights: float) -> dict[str, float]:
         settings = TransferSettings(**SMALL, **weights)
-        model = StyleTransfer(picture(0), picture(1), settings, init=picture(2))
+        model = StyleTransfer(image(0), image(1), settings, init=image(2))
         return {k: float(v.detach()) for k, v in model.evaluate(model.image).items()}
 
     one = terms(content_weight=1, style_weight=1, tv_weight=1)
@@ -180,7 +180,7 @@ def test_unknown_layers_are_refused():
 
 
 def test_saving(tmp_path: Path):
-    model = StyleTransfer(picture(0), picture(1), TransferSettings(steps=1, **SMALL))
+    model = StyleTransfer(image(0), image(1), TransferSettings(steps=1, **SMALL))
     model.save(tmp_path / "x.png")
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
 
@@ -201,11 +201,11 @@ class Profiled(L.Callback):
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_no_step_waits_for_the_device_or_loops_over_pictures(precision: str):
+def test_no_step_waits_for_the_device_or_loops_over_images(precision: str):
     seen = {}
     for batch in (1, 8):
         settings = TransferSettings(steps=9, tv_weight=1, **SMALL)
-        model = StyleTransfer(picture(0, batch), picture(1, batch), settings)
+        model = StyleTransfer(image(0, batch), image(1, batch), settings)
         profiled = Profiled()
         fit(model, precision=precision, callbacks=[profiled])
         seen[batch] = profiled.seen
@@ -215,9 +215,9 @@ def test_no_step_waits_for_the_device_or_loops_over_pictures(precision: str):
     assert sum(seen[8].values()) == pytest.approx(sum(seen[1].values()), rel=0.02)
 
 
-def test_pictures_stop_one_by_one_when_they_no_longer_improve():
+def test_images_stop_one_by_one_when_they_no_longer_improve():
     settings = TransferSettings(steps=400, stop_below=0.02, **SMALL)
-    contents, styles = picture(0, 2), picture(1, 2)
+    contents, styles = image(0, 2), image(1, 2)
     styles[1] = contents[1]  # nearly there from the start
     contents[1] = styles[1] * 0.98
     model = StyleTransfer(contents, styles, settings)
@@ -236,7 +236,7 @@ def test_pictures_stop_one_by_one_when_they_no_longer_improve():
 def test_low_precision_that_stands_still_gives_way_to_float32():
     def run(**changes: Any) -> StyleTransfer:
         settings = TransferSettings(steps=45, **{**SMALL, **changes})
-        model = StyleTransfer(picture(0), picture(1), settings)
+        model = StyleTransfer(image(0), image(1), settings)
         fit(model, precision="bf16-mixed")
         return model
 
@@ -252,7 +252,7 @@ def test_a_compiled_step_is_the_same_step():
     settings = settings.model_copy(update={"content_weight": 0.0})
     images = []
     for compiled in (False, True):
-        model = StyleTransfer(picture(0), picture(1), settings, compile=compiled)
+        model = StyleTransfer(image(0), image(1), settings, compile=compiled)
         fit(model)
         images.append(model.image.detach())
     assert (images[0] - images[1]).abs().max() < 1e-4
@@ -261,7 +261,7 @@ def test_a_compiled_step_is_the_same_step():
 @pytest.mark.parametrize(("name", "form"), [("a.png", "PNG"), ("a.jpg", "JPEG"), ("a.webp", "WEBP"),
                                             ("a.TIF", "TIFF")])  # fmt: skip
 def test_the_name_says_the_format(tmp_path: Path, name: str, form: str):
-    model = StyleTransfer(picture(0), picture(1), TransferSettings(steps=1, **SMALL))
+    model = StyleTransfer(image(0), image(1), TransferSettings(steps=1, **SMALL))
     model.save(tmp_path / name)
     with Image.open(tmp_path / name) as saved:
         assert (saved.format, saved.size) == (form, (28, 24))
@@ -269,7 +269,7 @@ def test_the_name_says_the_format(tmp_path: Path, name: str, form: str):
 
 
 def test_what_cannot_be_saved(tmp_path: Path):
-    model = StyleTransfer(picture(0), picture(1), TransferSettings(steps=1, **SMALL))
+    model = StyleTransfer(image(0), image(1), TransferSettings(steps=1, **SMALL))
     with pytest.raises(UserError, match="ends in"):
         model.save(tmp_path / "a.gif")
     with pytest.raises(ValueError, match="8 bits"):

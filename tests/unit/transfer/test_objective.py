@@ -15,7 +15,7 @@ from nst_lightning.transfer.targets import Style
 LAYERS = "conv1_1=0.5,relu1_1,relu2_1=0.7,conv3_1,pool3=0.3,relu4_1,conv4_2=2"
 
 
-def pictures(seed: int, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
+def images(seed: int, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
 
 
@@ -23,7 +23,7 @@ def module(dtype: torch.dtype = torch.float64, **changes: Any) -> StyleTransfer:
     fixed = {"weights": "random", "style_layers": LAYERS, "content_layers": "relu2_1,relu4_2=0.3"}
     settings = TransferSettings(**{**fixed, "style_weight": 1e3, **changes})
     network = build_network(settings).to(dtype)
-    content, style = pictures(1, 2, 3, 37, 45, dtype=dtype), pictures(2, 1, 3, 30, 52, dtype=dtype)
+    content, style = images(1, 2, 3, 37, 45, dtype=dtype), images(2, 1, 3, 30, 52, dtype=dtype)
     return StyleTransfer(content, style, settings, network=network).to(dtype)
 
 
@@ -56,7 +56,7 @@ def distance(a: Tensor, b: Tensor) -> float:
 @pytest.mark.parametrize("recompute", [False, True])
 def test_it_is_autograds(changes: dict[str, Any], recompute: bool):
     model = module(**changes)
-    image = pictures(3, 2, 3, 37, 45)
+    image = images(3, 2, 3, 37, 45)
     expected, slope = by_autograd(model, image)
     # Roots of matrices and ranks of features pass on more of what was rounded.
     lost = {"wasserstein": 1e3, "sliced-wasserstein": 10}.get(model.settings.style_loss, 1)
@@ -74,7 +74,7 @@ def test_it_is_autograds(changes: dict[str, Any], recompute: bool):
 
 def test_bfloat16_is_as_near_as_autocasts():
     model = module(torch.float32)
-    image = pictures(3, 2, 3, 37, 45, dtype=torch.float32)
+    image = images(3, 2, 3, 37, 45, dtype=torch.float32)
     expected, slope = by_autograd(model, image)
     with torch.autocast("cpu", torch.bfloat16):
         _, rough = by_autograd(model, image)
@@ -88,7 +88,7 @@ def test_bfloat16_is_as_near_as_autocasts():
 def test_float16_neither_overflows_nor_vanishes():
     for weight in (1e-9, 1e9):
         model = module(torch.float32, style_weight=weight, content_weight=0.0)
-        image = pictures(3, 2, 3, 37, 45, dtype=torch.float32)
+        image = images(3, 2, 3, 37, 45, dtype=torch.float32)
         _, slope = by_autograd(model, image)
         _, gradient = value_and_gradient(model.network, model.loss, image, torch.float16)
         assert distance(gradient, slope) < 0.1
@@ -98,7 +98,7 @@ def test_float16_with_gradients_of_autograd():
     for weight in (1e-9, 1e9):
         fixed = {"style_loss": "mean-variance", "content_weight": 0.0}
         model = module(torch.float32, style_weight=weight, **fixed)
-        image = pictures(3, 2, 3, 37, 45, dtype=torch.float32)
+        image = images(3, 2, 3, 37, 45, dtype=torch.float32)
         _, slope = by_autograd(model, image)
         _, gradient = value_and_gradient(model.network, model.loss, image, torch.float16)
         # The features' own rounding, at any weight: bfloat16's is 0.28.
@@ -112,11 +112,11 @@ def test_with_regions_it_is_autograds(style_loss: str):
     layers = "relu3_1" if style_loss == "patches" else LAYERS
     settings = TransferSettings(weights="random", style_layers=layers, style_loss=style_loss)
     network = build_network(settings).double()
-    styles = [Style(pictures(4, 1, 3, 30, 52), region="#ff0000"), Style(pictures(5, 1, 3, 40, 40))]
+    styles = [Style(images(4, 1, 3, 30, 52), region="#ff0000"), Style(images(5, 1, 3, 40, 40))]
     mask = Mask(("#00ff00", "#ff0000"), inside)
-    content = pictures(1, 2, 3, 37, 45)
+    content = images(1, 2, 3, 37, 45)
     model = StyleTransfer(content, styles, settings, mask=mask, network=network).double()
-    image = pictures(3, 2, 3, 37, 45)
+    image = images(3, 2, 3, 37, 45)
     expected, slope = by_autograd(model, image)
     terms, gradient = value_and_gradient(model.network, model.loss, image, torch.float64)
     assert terms["style"].tolist() == pytest.approx(expected["style"].tolist(), rel=1e-12)
@@ -130,10 +130,10 @@ def test_with_regions_it_is_autograds(style_loss: str):
 
 
 def test_normalized_gradients():
-    """Each layer's own gradient has a sum of absolute values of its weight, picture by picture."""
+    """Each layer's own gradient has a sum of absolute values of its weight, image by image."""
     weights = {"relu1_1": 2.0, "relu3_1": 0.5}
     model = module(style_layers=weights, content_layers="relu2_1", normalize_gradients=True)
-    image = pictures(3, 2, 3, 37, 45)
+    image = images(3, 2, 3, 37, 45)
     leaf = image.clone().requires_grad_(True)
     features = model.network(leaf)
     expected = torch.zeros_like(image)
@@ -158,7 +158,7 @@ def test_normalized_gradients():
 def test_at_the_target_a_normalized_gradient_is_zero():
     model = module(style_weight=0.0, content_layers="relu2_1", normalize_gradients=True)
     _, gradient = value_and_gradient(
-        model.network, model.loss, pictures(1, 2, 3, 37, 45), torch.float64
+        model.network, model.loss, images(1, 2, 3, 37, 45), torch.float64
     )
     assert gradient.abs().max() < 1e-6
 
@@ -173,9 +173,9 @@ def test_relative_to_the_energy():
         model = module(weighting="energy", **layers, **other)
         zeros = {
             layer: torch.zeros_like(value)
-            for layer, value in model.network(pictures(3, 2, 3, 37, 45)).items()
+            for layer, value in model.network(images(3, 2, 3, 37, 45)).items()
         }
-        terms = model.loss(pictures(3, 2, 3, 37, 45), zeros)
+        terms = model.loss(images(3, 2, 3, 37, 45), zeros)
         assert terms["style"].tolist() == pytest.approx([2.5e3] * 2)
         assert terms["content"].tolist() == pytest.approx([1.0] * 2)
 
@@ -189,7 +189,7 @@ def test_relative_to_the_start():
     # From the content, whose distance is 0, that is measured in its energy.
     model = module(weighting="start", init="content")
     other = module(weighting="energy", init="content")
-    image = pictures(3, 2, 3, 37, 45)
+    image = images(3, 2, 3, 37, 45)
     assert model.evaluate(image)["content"].tolist() == pytest.approx(
         other.evaluate(image)["content"].tolist()
     )
@@ -197,7 +197,7 @@ def test_relative_to_the_start():
 
 def test_autograd_gets_the_gradient_of_the_total():
     model = module()
-    image = pictures(3, 2, 3, 37, 45)
+    image = images(3, 2, 3, 37, 45)
     _, slope = by_autograd(model, image)
     leaf = image.clone().requires_grad_(True)
     total = model.evaluate(leaf)["total"]

@@ -67,7 +67,7 @@ def test_frozen_trimmed_and_in_eval_mode():
     assert not network.train().training
 
 
-def test_a_picture_too_small_is_refused():
+def test_a_image_too_small_is_refused():
     network = VGG(load_weights("random"), ["relu5_1"])
     assert network(torch.rand(1, 3, 16, 17))["relu5_1"].shape[-2:] == (1, 1)
     with pytest.raises(UserError, match="at least 16"):

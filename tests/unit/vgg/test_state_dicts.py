@@ -212,7 +212,7 @@ def test_what_is_not_a_weights_file_is_refused(tmp_path: Path) -> None:
     for name, words in (
         ("absent.pth", "there is no weights file"),
         ("folder.pth", "cannot be read"),
-        ("picture.png", "not a weights file"),
+        ("image.png", "not a weights file"),
         ("list.pth", "no state dict"),
     ):
         with pytest.raises(UserError, match=words):

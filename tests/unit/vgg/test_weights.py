@@ -33,7 +33,7 @@ PHOTOS = Path(__file__).parents[3] / "examples" / "contents"
 
 
 def relu_outputs(tensors: dict[str, Tensor], image: Tensor, network: str) -> list[Tensor]:
-    """Every ReLU's output (1, C, h, w) for a picture (1, 3, H, W) in [0, 1]."""
+    """Every ReLU's output (1, C, h, w) for an image (1, 3, H, W) in [0, 1]."""
     x = (image - tensors["input.mean"].view(1, 3, 1, 1)) / tensors["input.std"].view(1, 3, 1, 1)
     outputs = []
     for conv in conv_names(network):
