@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from docs.draw_rooms import all_imports, circles, draw, modules, same_names, upward
+from docs.draw_rooms import DRAWING, all_imports, circles, draw, modules, same_names, upward
 
 KNOWN = modules()
 IMPORTS = all_imports(KNOWN)
@@ -40,3 +40,8 @@ def test_every_import_counts(tmp_path: Path):
     ]
     assert circles(imports) == ["nst_lightning.run.pool <-> nst_lightning.run.slurm"]
     assert 'cx="' in draw(imports)
+
+
+def test_the_drawing_is_of_today():
+    shown = DRAWING.read_text(encoding="utf-8")
+    assert shown == draw(IMPORTS), "draw it anew: python docs/draw_rooms.py"
