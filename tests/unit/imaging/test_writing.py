@@ -117,11 +117,9 @@ def test_the_profile_is_that_of_srgb_and_always_the_same(tmp_path: Path, format:
         path.read_bytes() == put(tmp_path, format, levels=levels(3, bits), bits=bits).read_bytes()
     )
     with Image.open(path) as image:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
-    assert "sRGB" in ImageCms.getProfileDescription(profile)
-    made = profile.profile.creation_date
-    assert made is not None
-    assert made.year == 2000
+        data = image.info["icc_profile"]
+    assert "sRGB" in ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(data)))
+    assert struct.unpack(">6H", data[24:36]) == (2000, 1, 1, 0, 0, 0)  # when it was made
 
 
 @pytest.mark.parametrize(("format", "bits"), [*((f, 8) for f in RESULT_FORMATS), ("png", 16)])

@@ -107,7 +107,7 @@ def written(lines: list[Record | bytes]) -> bytes:
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     parts=st.lists(st.lists(LINES | GARBAGE, max_size=6), min_size=1, max_size=3),
     torn=st.tuples(LINES, st.integers(0, 40)),
@@ -138,7 +138,7 @@ def test_whole_lines_are_found_whatever_stands_between_them(
     assert ledger.read() == latest | {"new.png": record("new.png")}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(lines=st.lists(LINES, max_size=4), data=st.data())
 def test_a_ledger_cut_anywhere_has_all_lines_before_the_cut(
     tmp_path_factory: pytest.TempPathFactory, lines: list[Record], data: st.DataObject
