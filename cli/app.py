@@ -27,9 +27,9 @@ app = typer.Typer(
 )
 
 
-def show_version(wanted: bool) -> None:
+def show_version(asked: bool) -> None:
     """Print the version and leave."""
-    if wanted:
+    if asked:
         from nst_lightning import __version__
 
         typer.echo(f"nst-batch {__version__}")

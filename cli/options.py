@@ -71,9 +71,9 @@ def settings_options(**defaults: Any) -> Callable[[Command], Command]:
     """
 
     def decorate(command: Command) -> Command:
-        wanted = inspect.signature(command).parameters
+        asked = inspect.signature(command).parameters
         bundles: dict[str, Any] = {
-            name: p.annotation for name, p in wanted.items() if is_dataclass(p.annotation)
+            name: p.annotation for name, p in asked.items() if is_dataclass(p.annotation)
         }
 
         @functools.wraps(command)
@@ -82,12 +82,12 @@ def settings_options(**defaults: Any) -> Callable[[Command], Command]:
                 values = {field.name: given.pop(field.name) for field in fields(bundle)}
                 given[name] = bundle(**values)
             said = read_options(given)
-            if "given" in wanted:
+            if "given" in asked:
                 command(given=said, **given)
             else:
                 command(settings=build(said), **given)
 
-        own = [p for p in wanted.values() if p.name not in ("settings", "given", *bundles)]
+        own = [p for p in asked.values() if p.name not in ("settings", "given", *bundles)]
         settings = {name: Scale.model_fields[name] for name in SHORT_FORM}
         settings |= BatchSettings.model_fields
         parameters = [

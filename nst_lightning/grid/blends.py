@@ -89,7 +89,7 @@ def blended_columns(which: str, styles: Sequence[Source], out: Path) -> list[Sou
     if which == PAIRS:
         if len(styles) < 2:
             raise UserError("--blend-styles pairs: there is only one style; give two or more.")
-        wanted: Iterable[tuple[str, list[tuple[Source, float]]]] = (
+        named: Iterable[tuple[str, list[tuple[Source, float]]]] = (
             (safe_name(f"{a.name}+{b.name}".replace("/", "-")), [(a, 0.5), (b, 0.5)])
             for a, b in itertools.combinations(styles, 2)
         )
@@ -97,10 +97,10 @@ def blended_columns(which: str, styles: Sequence[Source], out: Path) -> list[Sou
         file = Path(which)
         if not file.is_file():
             raise UserError(f"--blend-styles should be {PAIRS} or a YAML file, not {which!r}.")
-        wanted = (
+        named = (
             (name, read_blend(file, name, parts, styles)) for name, parts in read_yaml(file).items()
         )
-    chosen = [(check_name(name.replace("/", "-"), which), parts) for name, parts in wanted]
+    chosen = [(check_name(name.replace("/", "-"), which), parts) for name, parts in named]
     if not chosen:
         raise UserError(f"{which}: names no blend; write lines such as `dusk: {{a: 0.7, b: 0.3}}`.")
     twice = [name for name, count in Counter(n.casefold() for n, _ in chosen).items() if count > 1]

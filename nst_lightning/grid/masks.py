@@ -64,7 +64,7 @@ def mask_problem(pair: Pair, max_pixels: int) -> str:
     if pair.content.mask is None:
         return ""
     try:
-        wanted = regions(pair.content.mask, max_pixels)
+        needed = regions(pair.content.mask, max_pixels)
         offered = set()
         for part in pair.style.parts:
             if part.region:
@@ -76,14 +76,14 @@ def mask_problem(pair: Pair, max_pixels: int) -> str:
     except UserError as error:
         return str(error)
     for part in pair.style.parts:
-        if part.region and part.region not in wanted:
+        if part.region and part.region not in needed:
             return (
                 f"{pair.content.mask}: has no region {part.region}; its regions are "
-                f"{', '.join(wanted)}."
+                f"{', '.join(needed)}."
             )
-    if offered.isdisjoint(wanted):
+    if offered.isdisjoint(needed):
         return (
-            f"{pair.content.mask}: none of its regions ({', '.join(wanted)}) has a style; those of "
+            f"{pair.content.mask}: none of its regions ({', '.join(needed)}) has a style; those of "
             f"{pair.style.name} are {', '.join(sorted(offered))}."
         )
     return ""

@@ -116,24 +116,24 @@ def listed_pairs(
     return [pair(content, style, suffix) for content, style in chosen]
 
 
-def look_up(wanted: str, sources: Sequence[Source], table: Path) -> Source:
+def look_up(asked: str, sources: Sequence[Source], table: Path) -> Source:
     """Returns the source that a line of a table means.
 
     Raises:
         UserError: none, or several.
     """
     for source in sources:
-        if wanted in (source.name, str(source.path)):
+        if asked in (source.name, str(source.path)):
             return source
-    ending = [source for source in sources if f"/{source.path.as_posix()}".endswith(f"/{wanted}")]
+    ending = [source for source in sources if f"/{source.path.as_posix()}".endswith(f"/{asked}")]
     if len(ending) == 1:
         return ending[0]
     if ending:
         several = ", ".join(source.name for source in ending)
-        raise UserError(f"{table}: {wanted!r} may mean any of {several}; write one of these.")
-    near = difflib.get_close_matches(wanted, [source.path.name for source in sources], n=1)
+        raise UserError(f"{table}: {asked!r} may mean any of {several}; write one of these.")
+    near = difflib.get_close_matches(asked, [source.path.name for source in sources], n=1)
     hint = f": did you mean {near[0]!r}?" if near else "."
-    raise UserError(f"{table}: there is no image {wanted!r} in the folders{hint}")
+    raise UserError(f"{table}: there is no image {asked!r} in the folders{hint}")
 
 
 def parse_shard(which: str) -> tuple[int, int]:

@@ -50,8 +50,8 @@ def read_exif(path: Path, *, max_pixels: int) -> Exif:
         except Exception:  # damaged EXIF raises nearly anything, and the pixels may be fine
             return {}
     kept: dict[int, Any] = {}
-    for where, found, wanted in tables:
-        chosen = {int(tag): found[tag] for tag in wanted if tag in found}
+    for where, found, tags in tables:
+        chosen = {int(tag): found[tag] for tag in tags if tag in found}
         chosen = {tag: value for tag, value in chosen.items() if _can_be_written(tag, value, where)}
         if where is None:
             kept |= chosen

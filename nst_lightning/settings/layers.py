@@ -55,15 +55,15 @@ def canonical(name: str, network: str) -> str:
     Raises UserError for a layer that the network does not have, with the nearest known name.
     """
     known = layer_sequence(network)
-    wanted = name.strip().lower()
+    given = name.strip().lower()
     convs = conv_names(network)
-    if wanted in known:
-        return wanted
-    running = re.fullmatch(r"conv_(\d+)", wanted)
+    if given in known:
+        return given
+    running = re.fullmatch(r"conv_(\d+)", given)
     if running and 1 <= int(running[1]) <= len(convs):
         return convs[int(running[1]) - 1]
     candidates = [*known, *(f"conv_{k}" for k in range(1, len(convs) + 1))]
-    nearest = difflib.get_close_matches(wanted, candidates, n=1, cutoff=0.0)[0]
+    nearest = difflib.get_close_matches(given, candidates, n=1, cutoff=0.0)[0]
     raise UserError(
         f"{network} has no layer {name!r}: did you mean {nearest!r}? Known are conv1_1 … "
         f"{convs[-1]}, relu1_1 … relu{convs[-1][4:]}, conv_1 … conv_{len(convs)} and pool1 … pool5."
