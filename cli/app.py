@@ -9,7 +9,7 @@ from .doctor import doctor
 from .evaluate import evaluate
 from .folder import archive, clean
 from .grid import grid
-from .options import EPILOG, SettingsCommand
+from .options import EPILOG, PageCommand, PageGroup
 from .report import report
 from .run import run
 from .show_presets import presets
@@ -20,6 +20,7 @@ from .weight_files import app as weights
 
 app = typer.Typer(
     name="nst-batch",
+    cls=PageGroup,
     help="Neural style transfer over folders of photographs and paintings.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -45,19 +46,19 @@ def common(
     """Neural style transfer over folders of photographs and paintings."""
 
 
-app.command(cls=SettingsCommand, epilog=EPILOG)(grid)
-app.command(cls=SettingsCommand, epilog=EPILOG)(run)
-app.command(cls=SettingsCommand, epilog=EPILOG)(reconstruct)
-app.command(cls=SettingsCommand, epilog=EPILOG)(texture)
-app.command("compare-init", cls=SettingsCommand, epilog=EPILOG)(compare_init)
-app.command(cls=SettingsCommand, epilog=EPILOG)(sweep)
-app.command()(archive)
-app.command()(clean)
-app.command()(report)
-app.command()(evaluate)
-app.command()(bench)
-app.command()(presets)
-app.command()(doctor)
-app.command()(status)
+app.command(cls=PageCommand, epilog=EPILOG)(grid)
+app.command(cls=PageCommand, epilog=EPILOG)(run)
+app.command(cls=PageCommand, epilog=EPILOG)(reconstruct)
+app.command(cls=PageCommand, epilog=EPILOG)(texture)
+app.command("compare-init", cls=PageCommand, epilog=EPILOG)(compare_init)
+app.command(cls=PageCommand, epilog=EPILOG)(sweep)
+app.command(cls=PageCommand)(archive)
+app.command(cls=PageCommand)(clean)
+app.command(cls=PageCommand)(report)
+app.command(cls=PageCommand)(evaluate)
+app.command(cls=PageCommand)(bench)
+app.command(cls=PageCommand)(presets)
+app.command(cls=PageCommand)(doctor)
+app.command(cls=PageCommand)(status)
 app.add_typer(submit, name="submit")
 app.add_typer(weights, name="weights")

@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args, get_origin
 import typer
 import yaml
 from pydantic.fields import FieldInfo
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from nst_lightning.errors import UserError
 from nst_lightning.settings import BatchSettings, Scale, build, knob_of, merge, read_yaml
@@ -33,21 +33,29 @@ EPILOG = "Every switch of a setting has its opposite, such as --no-bounds. Later
 EPILOG += "--preset, --config, options."
 
 
-class SettingsCommand(TyperCommand):
-    """A command with settings, whose help shows `--bounds` without `--no-bounds` beside it."""
+class HelpPage:
+    """A help page that shows `--bounds` without `--no-bounds` or a type beside it."""
 
     shows_page = False
 
     def get_params(self, ctx: Any) -> Any:
         """Returns the parameters, on the help page each switch as one flag without a value."""
-        params = super().get_params(ctx)
+        params = super().get_params(ctx)  # type: ignore[misc]
         return [one_flag(param) for param in params] if self.shows_page else params
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Prints the help page, whose columns stay narrow."""
         page = copy(self)
         page.shows_page = True
-        super(SettingsCommand, page).format_help(ctx, formatter)
+        super(HelpPage, page).format_help(ctx, formatter)  # type: ignore[misc]
+
+
+class PageCommand(HelpPage, TyperCommand):
+    """A command with such a help page."""
+
+
+class PageGroup(HelpPage, TyperGroup):
+    """A group of commands with such a help page."""
 
 
 def one_flag(param: Any) -> Any:

@@ -18,11 +18,11 @@ from nst_lightning.settings import BatchSettings
 
 from .flags import DryRun, Json, Out, Overwrite, StyleFlags
 from .grid import Contents, PairsFile, Styles, choose_pairs
-from .options import EPILOG, SettingsCommand, settings_options
+from .options import EPILOG, PageCommand, PageGroup, settings_options
 from .sides import read_sides
 from .wording import count, duration
 
-app = typer.Typer(help="Submit work to a Slurm cluster.", no_args_is_help=True)
+app = typer.Typer(cls=PageGroup, help="Submit work to a Slurm cluster.", no_args_is_help=True)
 
 LOOK_SECONDS = 2.0
 """Between two questions to Slurm, with --wait."""
@@ -41,7 +41,7 @@ def group() -> None:
     """Submit work to a Slurm cluster."""
 
 
-@app.command(cls=SettingsCommand, epilog=EPILOG)
+@app.command(cls=PageCommand, epilog=EPILOG)
 @settings_options()
 def grid(
     contents: Contents,

@@ -9,14 +9,16 @@ from typing import Annotated
 import typer
 
 from .flags import Network
+from .options import PageCommand, PageGroup
 
 app = typer.Typer(
+    cls=PageGroup,
     help="The network's weights: where they come from, and what is on this machine.",
     no_args_is_help=True,
 )
 
 
-@app.command("list")
+@app.command("list", cls=PageCommand)
 def list_sources() -> None:
     """Each source: what it is, whether it is in the cache, its size and licence."""
     from nst_lightning.vgg.weights import cache_folder, verify, weight_sources
@@ -35,7 +37,7 @@ def list_sources() -> None:
     typer.echo("\nPATH: a .safetensors, .pth or .pt state dict of your own")
 
 
-@app.command("pull")
+@app.command("pull", cls=PageCommand)
 def pull_source(
     source: Annotated[str, typer.Argument(help="normalized or imagenet.")] = "normalized",
     network: Network = "vgg19",
@@ -47,7 +49,7 @@ def pull_source(
     typer.echo(f"{source} ({network}): {_place(path, path.stat().st_size)}")
 
 
-@app.command("verify")
+@app.command("verify", cls=PageCommand)
 def verify_cache() -> None:
     """Check every cached file; exit code 1 when one is damaged."""
     from nst_lightning.vgg.weights import cache_folder, verify
@@ -65,7 +67,7 @@ def verify_cache() -> None:
         raise typer.Exit(1)
 
 
-@app.command("export")
+@app.command("export", cls=PageCommand)
 def export_weights(
     path: Annotated[Path, typer.Argument(help="The file to write, ending in .safetensors.")],
     source: Annotated[

@@ -9,7 +9,7 @@ from pathlib import Path
 from nst_lightning.errors import UserError
 from nst_lightning.formats import READABLE_SUFFIXES, UNSUPPORTED_SUFFIXES, result_suffixes
 from nst_lightning.imaging.metadata import image_size
-from nst_lightning.layout import MANIFEST, safe_name, short_hash
+from nst_lightning.layout import MANIFEST, is_report, safe_name, short_hash
 from nst_lightning.settings import BatchSettings, Scale
 from nst_lightning.settings.sizes import fit
 
@@ -153,8 +153,10 @@ def output_names(paths: Sequence[Path]) -> dict[Path, str]:
         }
         for path, name in names.items():
             key = name.casefold()
-            # A name that ends like a result would make a folder called as another's file.
-            if taken[key] > 1 or key in folders or key.endswith(ENDS):
+            # A name that ends like a result would make a folder called as another's file, and one
+            # that is a report's would stand in its place.
+            of_others = key.endswith(ENDS) or is_report(key.rpartition("/")[2])
+            if taken[key] > 1 or key in folders or of_others:
                 names[path] = longer(path)
     return names
 

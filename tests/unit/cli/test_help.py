@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from nst_lightning.cli.app import app
-from nst_lightning.cli.options import SettingsCommand, settings_options
+from nst_lightning.cli.options import PageCommand, settings_options
 from nst_lightning.settings import BatchSettings, knob_of
 from nst_lightning.settings.knob import PANELS
 from nst_lightning.settings.sizes import SHORT_FORM
@@ -83,7 +83,7 @@ def test_a_switch_can_be_taken_back():
     said: list[dict[str, Any]] = []
     app = typer.Typer()
 
-    @app.command(cls=SettingsCommand)
+    @app.command(cls=PageCommand)
     @settings_options()  # type: ignore[untyped-decorator]  # see pyproject: nst_lightning.cli
     def command(given: dict[str, Any]) -> None:
         said.append(given)

@@ -20,6 +20,11 @@ def names(*paths: str) -> list[str]:
     return list(output_names([Path(path) for path in paths]).values())
 
 
+def test_a_report_keeps_its_place():
+    names = output_names([Path("index.html.png"), Path("evaluation.csv.jpg"), Path("indices.png")])
+    assert list(names.values()) == ["index.html-png", "evaluation.csv-jpg", "indices"]
+
+
 def test_names_are_stems_unless_they_collide():
     assert names("cat.jpg", "dog.png") == ["cat", "dog"]
     assert names("cat.jpg", "cat.png", "dog.png") == ["cat-jpg", "cat-png", "dog"]
