@@ -10,7 +10,7 @@ from nst_lightning import TransferSettings, load_image
 from nst_lightning.losses.gram import gram
 from nst_lightning.transfer.module import build_network
 
-from .conftest import EXAMPLES, Nst, pixels
+from tests.integration.conftest import EXAMPLES, Nst, pixels
 
 CONTENT = EXAMPLES / "contents" / "chelsea.jpg"
 STYLE = EXAMPLES / "styles" / "brush_flow.jpg"
@@ -49,10 +49,10 @@ def test_the_look_does_not_change_with_the_size(nst: Nst, tmp_path: Path):
     found = {}
     for size in (256, 1024):
         out = tmp_path / f"{size}.png"
-        words = ("--size", size, "--steps", 40, "--set", "upscale=true", "--json")
+        words = ("--size", size, "--steps", 80, "--set", "upscale=true", "--json")
         run = nst("run", CONTENT, STYLE, "-o", out, *words)
         assert run.returncode == 0, run.stderr
-        assert json.loads(run.stdout)["steps"] == 40
+        assert json.loads(run.stdout)["steps"] == 80
         found[size] = distances(out, size)
     for layer, small in found[256].items():
         assert found[1024][layer] == pytest.approx(small, rel=1.0), layer
