@@ -9,7 +9,6 @@ import torch
 from nst_lightning import TransferSettings, load_image
 from nst_lightning.losses.gram import gram
 from nst_lightning.transfer.module import build_network
-
 from tests.integration.conftest import EXAMPLES, Nst, pixels
 
 CONTENT = EXAMPLES / "contents" / "chelsea.jpg"

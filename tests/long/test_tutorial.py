@@ -11,7 +11,6 @@ from torch import Tensor
 from nst_lightning import StyleTransfer, TransferSettings, load_image
 from nst_lightning.optim.lbfgs import BatchedLBFGS
 from nst_lightning.vgg.weights import load_weights
-
 from tests.integration.conftest import EXAMPLES
 
 CHECKSUM = "936c2d12aedffd5922304e75b7ac99c641d4b19c96f9d33b31c5bc5807ab3f54"
