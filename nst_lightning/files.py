@@ -120,6 +120,19 @@ def remove_leftovers(folder: Path) -> None:
                         leftover.unlink()
 
 
+def is_alive(pid: int) -> bool:
+    """Whether a process of this host lives, as far as can be seen."""
+    if os.name != "posix":  # there, signal 0 would end the process
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's
+        return True
+    return True
+
+
 def _temporary_name(name: str) -> str:
     tail = f".{_host()}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
     room = _NAME_BYTES - len(os.fsencode(tail)) - 1
@@ -135,19 +148,7 @@ def _abandoned(leftover: Path) -> bool:
     if time.time() - leftover.lstat().st_mtime > STALE_SECONDS:
         return True
     parts = _LEFTOVER.search(leftover.name)
-    return parts is not None and parts["host"] == _host() and not _lives(int(parts["pid"]))
-
-
-def _lives(pid: int) -> bool:
-    if os.name != "posix":  # there, signal 0 would end the process
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):  # another user's
-        return True
-    return True
+    return parts is not None and parts["host"] == _host() and not is_alive(int(parts["pid"]))
 
 
 def _fsync(descriptor: int) -> None:

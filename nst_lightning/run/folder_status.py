@@ -1,6 +1,5 @@
 """How far a run is, from what its processes leave in the output folder. Imports no torch."""
 
-import os
 import socket
 import time
 from collections import Counter
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nst_lightning.errors import UserError
+from nst_lightning.files import is_alive
 from nst_lightning.layout import EXPECTED, MANIFEST
 from nst_lightning.run.job_array import submitted
 from nst_lightning.run.slurm import job_states
@@ -121,13 +121,7 @@ def _lives(process: Heartbeat, states: Mapping[str, str]) -> bool:
     if process.job and states:
         return states.get(process.job) in ("RUNNING", "COMPLETING")
     if not process.job and process.host == socket.gethostname():
-        try:
-            os.kill(process.pid, 0)
-        except ProcessLookupError:
-            return False
-        except OSError:  # another user's
-            pass
-        return True
+        return is_alive(process.pid)
     return time.time() - process.written < SILENT_SECONDS
 
 

@@ -48,8 +48,7 @@ class HeartbeatDisplay:
 
     def step(self, step: int, pairs: int, losses: Losses, worker: int = 0) -> None:
         if worker in self.batches:
-            batch = self.batches[worker]
-            self.batches[worker] = BatchState(pairs=batch.pairs, step=step, steps=batch.steps)
+            self.batches[worker] = self.batches[worker].model_copy(update={"step": step})
         if time.monotonic() - self.written >= WRITE_SECONDS:
             self._write()
         self.display.step(step, pairs, losses, worker)

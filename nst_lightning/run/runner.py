@@ -118,11 +118,11 @@ def run(
                 asked = case.settings.asked
                 finish(make_record(job, out, asked, status="failed", reason=problem))
         if devices == [0]:
-            work_here(prepared, options, display, stop, finish)
+            work_here(prepared, checkpoints, options, display, stop, finish)
         else:
             kind = choose_device(cases[0].settings.accelerator).type
             each = environments(kind, devices, torch.get_num_threads())
-            Pool(each, options, display, stop, finish).run(tasks_of(prepared, Checkpoints(out)))
+            Pool(each, options, display, stop, finish).run(tasks_of(prepared, checkpoints))
         stop.check()
     except Interrupted as interrupted:
         interrupted.finished = summary.skipped + len(summary.done)
@@ -148,6 +148,7 @@ def output_errors(ledger: Ledger) -> Iterator[None]:
 
 def work_here(
     prepared: Sequence[PreparedCase],
+    checkpoints: Checkpoints,
     options: RunOptions,
     display: Display,
     stop: StopFlag,
@@ -159,7 +160,7 @@ def work_here(
     for case in prepared:
         if case.todo:
             stop.check()
-            todo = batches_of(case, Checkpoints(options.out))
+            todo = batches_of(case, checkpoints)
             # No name holds the worker: its network and cache go before the next case's come.
             Worker(case.weights, case.settings, options, display, stop).run(todo, finish)
 

@@ -2,7 +2,6 @@
 
 from importlib.resources import files
 
-import lightning as L
 import pytest
 import torch
 import torch.nn.functional as F
@@ -14,6 +13,7 @@ from nst_lightning.callbacks.history import History
 from nst_lightning.settings import build
 from nst_lightning.transfer.module import build_network
 from nst_lightning.vgg.weights import load_weights
+from tests.fitting import fit
 
 from .conftest import EXAMPLES
 
@@ -95,16 +95,7 @@ def test_the_first_ten_losses_are_those_of_a_literal_loop(name: str):
     network = build_network(settings).double()
     model = StyleTransfer(content, style, settings, network=network, steps=10)
     history = History()
-    L.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        precision="64-true",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[history],
-    ).fit(model)
+    fit(model, precision="64-true", callbacks=[history])
     ours = [row["total"] for row in history.of(0)]
     assert ours == pytest.approx(theirs, rel=1e-6)
     assert theirs[-1] != pytest.approx(theirs[0], rel=1e-3)

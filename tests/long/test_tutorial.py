@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import lightning as L
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,6 +10,7 @@ from torch import Tensor
 from nst_lightning import StyleTransfer, TransferSettings, load_image
 from nst_lightning.optim.lbfgs import BatchedLBFGS
 from nst_lightning.vgg.weights import load_weights
+from tests.fitting import fit
 from tests.integration.conftest import EXAMPLES
 
 CHECKSUM = "936c2d12aedffd5922304e75b7ac99c641d4b19c96f9d33b31c5bc5807ab3f54"
@@ -120,14 +120,7 @@ def test_the_final_loss_is_at_most_that_of_the_tutorial():
         lbfgs_memory=100,
     )
     model = StyleTransfer(content, style, settings)
-    L.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    ).fit(model)
+    fit(model)
     with torch.no_grad():
         theirs = float(objective(image.clamp(0, 1)))
         ours = float(objective(model.image.detach()))

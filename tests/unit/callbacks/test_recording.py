@@ -8,31 +8,24 @@ from nst_lightning import StyleTransfer, TransferSettings
 from nst_lightning.callbacks.film import Film
 from nst_lightning.callbacks.history import History
 from nst_lightning.callbacks.snapshots import Snapshots
+from tests.fitting import fit
 
 
-def fit(steps: int, callbacks: list[L.Callback], batch: int = 2) -> StyleTransfer:
+def fit_random(steps: int, callbacks: list[L.Callback], batch: int = 2) -> StyleTransfer:
     generator = torch.Generator().manual_seed(steps)
     content, style = (torch.rand(batch, 3, 24, 28, generator=generator) for _ in range(2))
     settings = TransferSettings(
         steps=steps, weights="random", content_layers="relu2_1", style_layers="relu1_1"
     )
     model = StyleTransfer(content, style, settings)
-    L.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=callbacks,
-    ).fit(model)
+    fit(model, callbacks=callbacks)
     return model
 
 
 def test_a_history_goes_on_over_scales():
     history = History()
-    fit(4, [history])
-    model = fit(3, [history])
+    fit_random(4, [history])
+    model = fit_random(3, [history])
     for b in range(2):
         rows = history.of(b)
         assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6, 7]
@@ -46,8 +39,8 @@ def test_a_history_goes_on_over_scales():
 
 def test_a_film_ends_with_the_image():
     film = Film({1, 4, 6})
-    fit(4, [film])
-    model = fit(2, [film])
+    fit_random(4, [film])
+    model = fit_random(2, [film])
     frames = film.of(1)
     assert len(frames) == 3
     last = (model.image[1].detach() * 255).round()

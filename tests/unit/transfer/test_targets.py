@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import lightning as L
 import pytest
 import torch
 from torch import Tensor
@@ -12,6 +11,7 @@ from nst_lightning.imaging.mask import Mask
 from nst_lightning.losses.style import style_kind
 from nst_lightning.transfer.module import build_network
 from nst_lightning.transfer.targets import Style, make_targets, stack_targets
+from tests.fitting import fit
 
 SMALL = {"weights": "random", "content_layers": "relu2_1", "style_layers": "relu1_1,relu2_1"}
 
@@ -28,11 +28,8 @@ def halves(height: int, width: int, colours: tuple[str, str] = ("#000000", "#fff
     return Mask(colours, inside)
 
 
-def fit(model: StyleTransfer) -> StyleTransfer:
-    L.Trainer(
-        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False,
-    ).fit(model)  # fmt: skip
+def fitted(model: StyleTransfer) -> StyleTransfer:
+    fit(model)
     return model
 
 
@@ -60,7 +57,7 @@ def test_a_mask_of_one_region_is_no_mask(name: str):
 def test_a_region_without_style_keeps_the_content():
     mask = halves(24, 28)
     for init in ("content", "noise"):
-        made = fit(model([Style(image(1), region="#ffffff")], mask, init=init))
+        made = fitted(model([Style(image(1), region="#ffffff")], mask, init=init))
         drawn = made.result()
         assert torch.equal(drawn[..., :14], image(0)[..., :14])
         assert (drawn[..., 14:] - image(0)[..., 14:]).abs().mean() > 0.01
@@ -79,18 +76,22 @@ def test_each_region_has_its_own_style():
     """What is drawn in a region comes nearer to the style of that region than to the other's."""
     dark, light = image(4) * 0.2, 1 - image(5) * 0.2
     styles = [Style(dark, region="#000000"), Style(light, region="#ffffff")]
-    made = fit(model(styles, halves(24, 28), steps=30, content_weight=0.0))
+    made = fitted(model(styles, halves(24, 28), steps=30, content_weight=0.0))
     drawn = made.result()
     assert drawn[..., :13].mean() < 0.35
     assert drawn[..., 15:].mean() > 0.65
-    other = fit(model(styles, halves(24, 28, ("#ffffff", "#000000")), steps=30, content_weight=0.0))
+    other = fitted(
+        model(styles, halves(24, 28, ("#ffffff", "#000000")), steps=30, content_weight=0.0)
+    )
     assert other.result()[..., :13].mean() > 0.65
 
 
 def test_regions_of_a_style_are_matched_by_colour():
     two = torch.cat([image(4)[..., :14] * 0.2, 1 - image(5)[..., :14] * 0.2], dim=3)
     style = Style(two, mask=halves(24, 28, ("#ff0000", "#00ff00")))
-    made = fit(model([style], halves(24, 28, ("#00ff00", "#ff0000")), steps=30, content_weight=0.0))
+    made = fitted(
+        model([style], halves(24, 28, ("#00ff00", "#ff0000")), steps=30, content_weight=0.0)
+    )
     assert made.result()[..., :13].mean() > 0.65 > 0.35 > made.result()[..., 15:].mean()
 
 
