@@ -14,6 +14,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from nst_lightning.settings.layers import channels, conv_names
+from nst_lightning.vgg.weights import Weights
+
 META = torch.device("meta")
 CPU = torch.device("cpu")
 
@@ -43,6 +46,11 @@ class OneDevice(TorchDispatchMode):
     def __init__(self, *exempt: Exempt) -> None:
         super().__init__()
         self.exempt: tuple[Exempt, ...] = exempt
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled here, so that torch need not be told to keep from it each time."""
+        return False
 
     @contextmanager
     def allowing(self, *exempt: Exempt) -> Iterator[None]:
@@ -131,3 +139,15 @@ def switch_off_autocast(patch: pytest.MonkeyPatch, precision: torch.dtype | None
     }
     for name, answer in answers.items():
         patch.setattr(torch, name, answer)
+
+
+def meta_weights(network: str) -> Weights:
+    """Makes weights without numbers for `vgg19` or `vgg16`."""
+    tensors, before = {}, 3
+    for conv in conv_names(network):
+        after = channels(conv)
+        tensors[f"{conv}.weight"] = torch.empty(after, before, 3, 3, device=META)
+        tensors[f"{conv}.bias"] = torch.empty(after, device=META)
+        before = after
+    tensors |= {f"input.{kind}": torch.empty(3, device=META) for kind in ("mean", "std")}
+    return Weights(tensors, "none", "random")

@@ -1,7 +1,6 @@
 """Targets, starts, steps and results on `meta`, which stands for any GPU: all on one device, and
 no wait for it that is not named."""
 
-from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,7 +14,6 @@ from nst_lightning import StyleTransfer, TransferSettings
 from nst_lightning.imaging.mask import Mask
 from nst_lightning.imaging.writing import write_image
 from nst_lightning.losses.style import style_kind
-from nst_lightning.settings.layers import channels, conv_names
 from nst_lightning.settings.transfer import ColorVariant, PreserveColor
 from nst_lightning.transfer.detail import add_detail
 from nst_lightning.transfer.keep_colours import content_colours, style_colours
@@ -24,13 +22,12 @@ from nst_lightning.transfer.objective import TransferLoss, value_and_gradient
 from nst_lightning.transfer.start import starting_image
 from nst_lightning.transfer.targets import Style, make_targets, stack_targets
 from nst_lightning.vgg.network import VGG
-from nst_lightning.vgg.weights import Weights
-from tests.one_device import META, Exempt, OneDevice, switch_off_autocast
+from tests.one_device import META, Exempt, OneDevice, meta_weights, switch_off_autocast
 
 HEIGHT, WIDTH = 40, 33
 STYLE_LOSSES = ("gram", "mean-variance", "wasserstein", "sliced-wasserstein", "patches")
-SMALL = {"content_layers": "relu3_1", "style_layers": "relu1_1,conv2_1,relu3_1"}
-"""For what is no question of the style loss."""
+LAYERS = {"content_layers": "conv2_2", "style_layers": "relu1_1,relu3_1=2"}
+"""One of each is enough: what happens to a layer does not depend on how deep it lies."""
 
 DESCRIBING: dict[str, tuple[Exempt, ...]] = {
     "patches": ("number", "positions"),  # those inside a region are as many as they are
@@ -54,15 +51,8 @@ def image(batch: int = 1, height: int = HEIGHT, width: int = WIDTH) -> Tensor:
 
 def network(settings: TransferSettings) -> VGG:
     """Without numbers."""
-    tensors, before = {}, 3
-    for conv in conv_names(settings.network):
-        after = channels(conv)
-        tensors |= {f"{conv}.weight": torch.empty(after, before, 3, 3, device=META),
-                    f"{conv}.bias": torch.empty(after, device=META)}  # fmt: skip
-        before = after
-    tensors |= {f"input.{kind}": torch.empty(3, device=META) for kind in ("mean", "std")}
     with META:
-        return build_network(settings, Weights(tensors, "none", "random"))
+        return build_network(settings, meta_weights(settings.network))
 
 
 def masked() -> Mask:
@@ -90,7 +80,8 @@ def transfer(
     **settings: Any,
 ) -> StyleTransfer:
     """As a Trainer has it: made on the CPU, brought to the device, and there its targets made."""
-    chosen = TransferSettings(weights="random", **settings)
+    deep = {"style_layers": "relu3_1"} if settings.get("style_loss") == "patches" else {}
+    chosen = TransferSettings(**{"weights": "random", **LAYERS, **deep, **settings})
     styles, mask = ARRANGEMENTS[arrangement]
     net = network(chosen)
     model = StyleTransfer(
@@ -125,44 +116,45 @@ def make_steps(model: StyleTransfer, count: int = 2) -> None:
 
 
 @pytest.mark.parametrize("style_loss", STYLE_LOSSES)
-@pytest.mark.parametrize("arrangement", [*ARRANGEMENTS, "scales"])
-@pytest.mark.parametrize("batch", [1, 3])
-def test_every_style_loss(style_loss: str, arrangement: str, batch: int):
-    scales = {"style_scale": "0.9,1"} if arrangement == "scales" else {}
-    given = "blend" if arrangement == "scales" else arrangement
-    make_steps(transfer(given, batch, style_loss=style_loss, **scales))
-
-
-@pytest.mark.parametrize("style_loss", STYLE_LOSSES)
-@pytest.mark.parametrize("arrangement", ["plain", "regions"])
-def test_every_style_loss_with_other_units_and_gradients(style_loss: str, arrangement: str):
-    fixed = {"style_loss": style_loss, "optimizer": "adam", "init": "noise"}
-    for weighting, normalize in (("energy", False), ("start", False), ("absolute", True)):
-        changes = {"weighting": weighting, "normalize_gradients": normalize}
-        # What the losses are at the start is measured with the targets.
-        make_steps(transfer(arrangement, 2, **fixed, **changes), 1)
-
-
-@pytest.mark.parametrize("style_loss", STYLE_LOSSES)
-@pytest.mark.parametrize("arrangement", ["plain", "regions"])
 @pytest.mark.parametrize(
-    "precision", [torch.float32, torch.float64, torch.bfloat16, torch.float16], ids=str
+    ("arrangement", "batch"), [("plain", 1), ("plain", 3), ("regions", 1), ("regions", 3), ("blend", 3)]
+)
+def test_every_style_loss(style_loss: str, arrangement: str, batch: int):
+    make_steps(transfer(arrangement, batch, style_loss=style_loss))
+
+
+@pytest.mark.parametrize("style_loss", STYLE_LOSSES)
+def test_every_style_loss_with_other_units_and_gradients(style_loss: str):
+    for arrangement, changes in (
+        ("plain", {"weighting": "energy", "style_scale": "0.9,1"}),
+        ("regions", {"weighting": "start", "init": "noise"}),
+        ("regions", {"normalize_gradients": True, "optimizer": "adam"}),
+    ):
+        make_steps(transfer(arrangement, 2, style_loss=style_loss, **changes), 1)
+
+
+@pytest.mark.parametrize("style_loss", STYLE_LOSSES)
+@pytest.mark.parametrize(
+    ("precision", "arrangement"),
+    [
+        (torch.float64, "regions"),
+        (torch.bfloat16, "plain"),
+        (torch.bfloat16, "regions"),
+        (torch.float16, "plain"),
+        (torch.float16, "regions"),
+    ],
+    ids=str,
 )
 def test_every_precision_of_the_network(
     style_loss: str, arrangement: str, precision: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ):
     """Half precisions are the network's alone; the gradient in float16 has a scale."""
     half = precision in (torch.bfloat16, torch.float16)
-    own = torch.float32 if half else precision
-    model = transfer(arrangement, 2, dtype=own, style_loss=style_loss)
+    model = transfer(arrangement, 2, torch.float32 if half else precision, style_loss=style_loss)
     if half:
         switch_off_autocast(monkeypatch, precision)
-    with OneDevice(*STEPPING.get(style_loss, ())):
-        terms, gradient = value_and_gradient(
-            model.network, model.loss, model.image.detach(), precision
-        )
-    assert gradient.dtype == terms["total"].dtype == own
-    make_steps(model)
+    make_steps(model, 1)
+    assert {dtype for _, dtype in model.network.prepared} >= {precision}
 
 
 CHANGES: list[dict[str, Any]] = [
@@ -191,31 +183,32 @@ CHANGES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("changes", CHANGES, ids=str)
-@pytest.mark.parametrize("arrangement", ["plain", "regions"])
-def test_every_other_setting(changes: dict[str, Any], arrangement: str):
-    make_steps(transfer(arrangement, 2, **{**SMALL, **changes}))
+def test_every_other_setting(changes: dict[str, Any]):
+    make_steps(transfer("plain", 2, **changes))
 
 
-@pytest.mark.parametrize("device", [META, torch.device("cpu")], ids=str)
-def test_finished_targets_are_stacked(device: torch.device):
-    """Of one image with regions and one without, made before as the worker makes them."""
-    settings = TransferSettings(weights="random", **SMALL)
-    net = network(settings)
+@pytest.mark.parametrize(
+    "changes", [{"average": 0.9}, {"preserve_color": "luminance"}, {"recompute": True}], ids=str
+)
+def test_other_settings_with_a_part_that_stays_the_contents(changes: dict[str, Any]):
+    make_steps(transfer("regions", 2, **changes))
+
+
+def test_finished_targets_are_stacked():
+    """Of images with regions and without, as the worker makes them."""
+    settings = TransferSettings(weights="random", **LAYERS)
+    net, style = network(settings), [Style(image(1, 30, 52).to(META))]
+    content = image().to(META)
     with OneDevice("upload"):
-        each = [
-            make_targets(net, image().to(META), [Style(s.image.to(META))], mask, settings)
-            for s, mask in ((image_and_mask[0][0], image_and_mask[1])
-                            for image_and_mask in ARRANGEMENTS.values())
-        ]  # fmt: skip
+        each = [make_targets(net, content, style, mask, settings) for mask in (masked(), None)]
         targets = stack_targets(each, style_kind(settings, HEIGHT * WIDTH))
-        model = StyleTransfer(
-            image(3).to(device), targets, settings, init=image(3).to(device), network=net
-        ).to(META)
+        contents = image(2).to(META)
+        model = StyleTransfer(contents, targets, settings, init=contents, network=net).to(META)
     make_steps(model)
 
 
 def test_a_look_at_the_losses_waits_every_window_and_no_step_between():
-    model = transfer(stop_below=0.01, **SMALL)
+    model = transfer(stop_below=0.01)
     model._trainer = cast(Any, SimpleNamespace(precision_plugin=MixedPrecision("bf16-mixed", "cpu")))
     make_steps(model)
     with OneDevice():
@@ -228,10 +221,9 @@ def test_a_look_at_the_losses_waits_every_window_and_no_step_between():
     make_steps(model)
 
 
-@pytest.mark.parametrize("optimizer", ["lbfgs"])
-def test_a_scaled_gradient(optimizer: str):
+def test_a_scaled_gradient():
     """GradScaler leaves its scale, a scalar of the device, to the optimiser."""
-    model = transfer(optimizer=optimizer, **SMALL)
+    model = transfer()
     with OneDevice():
         made = cast(Any, model.configure_optimizers())
         made.grad_scale = torch.ones((), device=META)
@@ -240,8 +232,8 @@ def test_a_scaled_gradient(optimizer: str):
 
 
 def test_losses_by_themselves_and_for_autograd():
-    for style_loss, arrangement in product(STYLE_LOSSES, ("plain", "regions")):
-        model = transfer(arrangement, 2, style_loss=style_loss)
+    for style_loss in STYLE_LOSSES:
+        model = transfer("regions", 2, style_loss=style_loss)
         with OneDevice(*STEPPING.get(style_loss, ())):
             terms = model.evaluate(model.image.detach())
             leaf = model.image.detach().clone().requires_grad_(True)
@@ -251,7 +243,7 @@ def test_losses_by_themselves_and_for_autograd():
 
 
 def test_a_saved_image_waits_for_its_numbers_once(tmp_path: Path):
-    model = transfer(**SMALL)
+    model = transfer()
     with OneDevice("download"):
         model.save(tmp_path / "result.png")
     assert (tmp_path / "result.png").is_file()
@@ -286,8 +278,7 @@ def test_every_way_to_keep_colours(how: PreserveColor, variant: ColorVariant, ba
 
 @pytest.mark.parametrize("keep_colours", [False, True])
 def test_detail(keep_colours: bool):
+    result, content = image().to(META), image(1, 80, 66).to(META)
     with OneDevice():
-        large = add_detail(
-            image().to(META), image(1, 80, 66).to(META), keep_colours=keep_colours
-        )
+        large = add_detail(result, content, keep_colours=keep_colours)
     assert large.device == META
