@@ -29,7 +29,7 @@ CHECKS = ("_linalg_check_errors", "_linalg_eigh", "_linalg_svd", "linalg_eig")
 """The two former look at what cusolver returned; these are what linear algebra is made of."""
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """An operation that a GPU would refuse, or that nobody said may wait for it."""
 
 
@@ -83,16 +83,16 @@ class OneDevice(TorchDispatchMode):
             self._ask("number", name)
             return torch.ones((), dtype=args[0].dtype).item()
         elif away and torch.Tag.dynamic_output_shape in func.tags:
-            raise Refused(f"{name} waits for the device")
+            raise RefusedError(f"{name} waits for the device")
         scalars = torch.Tag.pointwise in func.tags
         devices = {t.device for t in tensors if not (scalars and t.ndim == 0 and t.device == CPU)}
         if len(devices) > 1:
-            raise Refused(f"{name} over {sorted(map(str, devices))}")
+            raise RefusedError(f"{name} over {sorted(map(str, devices))}")
         return func(*args, **kwargs)
 
     def _ask(self, what: Exempt, name: str) -> None:
         if what not in self.exempt:
-            raise Refused(f"{name}: {what} was not said to be allowed")
+            raise RefusedError(f"{name}: {what} was not said to be allowed")
 
     def _copy(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Copies between devices, where that is allowed; a scalar may always be brought there."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nst_lightning.transfer import keep_colours
 from nst_lightning.transfer.keep_colours import match_linear
-from tests.one_device import META, Exempt, OneDevice, Refused
+from tests.one_device import META, Exempt, OneDevice, RefusedError
 
 
 def meta(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -38,7 +38,7 @@ OVER_TWO_DEVICES: dict[str, Callable[[], Any]] = {
 
 @pytest.mark.parametrize("name", OVER_TWO_DEVICES)
 def test_two_devices_are_refused(name: str):
-    with pytest.raises(Refused, match="cpu"), OneDevice():
+    with pytest.raises(RefusedError, match="cpu"), OneDevice():
         OVER_TWO_DEVICES[name]()
 
 
@@ -73,7 +73,7 @@ WAITS: dict[str, tuple[Exempt, Callable[[], Any]]] = {
 def test_waits_are_refused_where_they_are_not_named(name: str):
     exempt, operation = WAITS[name]
     others: list[Exempt] = [each for each, _ in WAITS.values() if each != exempt]
-    with pytest.raises(Refused), OneDevice(*others):
+    with pytest.raises(RefusedError), OneDevice(*others):
         operation()
     with OneDevice() as mode, mode.allowing(exempt):
         operation()
@@ -82,7 +82,7 @@ def test_waits_are_refused_where_they_are_not_named(name: str):
 
 @pytest.mark.parametrize("operation", [torch.nonzero, torch.unique, torch.bincount])
 def test_shapes_that_depend_on_numbers_are_refused(operation: Callable[[Tensor], Tensor]):
-    with pytest.raises(Refused, match="waits"), OneDevice():
+    with pytest.raises(RefusedError, match="waits"), OneDevice():
         operation(meta(3, dtype=torch.int64))
 
 
@@ -121,7 +121,7 @@ def test_a_gradient_is_watched_too():
             return upstream[0] @ torch.eye(3)
 
     leaf = meta(3, 3).requires_grad_(True)
-    with pytest.raises(Refused), OneDevice():
+    with pytest.raises(RefusedError), OneDevice():
         Doubled.apply(leaf).sum().backward()
 
 
@@ -137,5 +137,5 @@ def test_the_crash_of_matched_colours_would_have_been_found(monkeypatch: pytest.
     with OneDevice("check"):
         assert match_linear(*images, "symmetric").device == META
     monkeypatch.setattr(keep_colours, "colour_statistics", as_it_was)
-    with pytest.raises(Refused, match="add"), OneDevice("check"):
+    with pytest.raises(RefusedError, match="add"), OneDevice("check"):
         match_linear(*images, "symmetric")

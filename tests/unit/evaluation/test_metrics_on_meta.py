@@ -67,9 +67,7 @@ def test_metrics_of_features_stay_on_their_device(extractor: FeatureExtractor) -
     results, contents = images(2), images(2)
     with OneDevice():
         features = extractor.extract(results)
-        references = [
-            ContentReference(one[None], extractor.extract(one[None])) for one in contents
-        ]
+        references = [ContentReference(one[None], extractor.extract(one[None])) for one in contents]
         found = against_content(results, features.of([0, 1]), references, None)
         parts = [(style_statistics(extractor, images(1, 30, 52)), share) for share in (1.0, 3.0)]
     with OneDevice("check"):

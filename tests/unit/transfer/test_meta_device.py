@@ -18,7 +18,6 @@ from nst_lightning.settings.transfer import ColorVariant, PreserveColor
 from nst_lightning.transfer.detail import add_detail
 from nst_lightning.transfer.keep_colours import content_colours, style_colours
 from nst_lightning.transfer.module import WINDOW, build_network
-from nst_lightning.transfer.objective import TransferLoss, value_and_gradient
 from nst_lightning.transfer.start import starting_image
 from nst_lightning.transfer.targets import Style, make_targets, stack_targets
 from nst_lightning.vgg.network import VGG
@@ -98,7 +97,7 @@ def make_steps(model: StyleTransfer, count: int = 2) -> None:
     """Makes steps and looks at where everything is."""
     waits = STEPPING.get(model.settings.style_loss, ())
     with OneDevice(*waits):
-        optimizer = cast(torch.optim.Optimizer, model.configure_optimizers())
+        optimizer = model.configure_optimizers()
         for step in range(1, count + 1):
             model.make_step(optimizer, step)
         assert model.image.grad is not None
@@ -117,7 +116,8 @@ def make_steps(model: StyleTransfer, count: int = 2) -> None:
 
 @pytest.mark.parametrize("style_loss", STYLE_LOSSES)
 @pytest.mark.parametrize(
-    ("arrangement", "batch"), [("plain", 1), ("plain", 3), ("regions", 1), ("regions", 3), ("blend", 3)]
+    ("arrangement", "batch"),
+    [("plain", 1), ("plain", 3), ("regions", 1), ("regions", 3), ("blend", 3)],
 )
 def test_every_style_loss(style_loss: str, arrangement: str, batch: int):
     make_steps(transfer(arrangement, batch, style_loss=style_loss))
@@ -209,7 +209,9 @@ def test_finished_targets_are_stacked():
 
 def test_a_look_at_the_losses_waits_every_window_and_no_step_between():
     model = transfer(stop_below=0.01)
-    model._trainer = cast(Any, SimpleNamespace(precision_plugin=MixedPrecision("bf16-mixed", "cpu")))
+    model._trainer = cast(
+        Any, SimpleNamespace(precision_plugin=MixedPrecision("bf16-mixed", "cpu"))
+    )
     make_steps(model)
     with OneDevice():
         for step in range(WINDOW):
@@ -237,7 +239,7 @@ def test_losses_by_themselves_and_for_autograd():
         with OneDevice(*STEPPING.get(style_loss, ())):
             terms = model.evaluate(model.image.detach())
             leaf = model.image.detach().clone().requires_grad_(True)
-            through = cast(TransferLoss, model.loss)(leaf, model.network(leaf))
+            through = model.loss(leaf, model.network(leaf))
             (gradient,) = torch.autograd.grad(through["total"].sum(), leaf)
         assert {value.device for value in (*terms.values(), gradient)} == {META}
 
@@ -263,9 +265,7 @@ def test_every_start(init: str, tmp_path: Path):
             starting_image(contents, style, settings)
 
 
-@pytest.mark.parametrize(
-    "how", ["none", "luminance", "match-linear", "match-histogram"]
-)
+@pytest.mark.parametrize("how", ["none", "luminance", "match-linear", "match-histogram"])
 @pytest.mark.parametrize("variant", ["symmetric", "cholesky", "pca"])
 @pytest.mark.parametrize("batch", [1, 3])
 def test_every_way_to_keep_colours(how: PreserveColor, variant: ColorVariant, batch: int):
