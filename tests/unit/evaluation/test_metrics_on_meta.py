@@ -26,16 +26,17 @@ from nst_lightning.evaluation.style_metrics import (
 )
 from nst_lightning.evaluation.subject import Subject
 from nst_lightning.imaging.writing import write_image
-from tests.one_device import META, OneDevice, meta_weights, switch_off_autocast
+from tests.one_device import META, OneDevice, blank_weights, switch_off_autocast
 from tests.unit.evaluation.test_lpips import random_alexnet
 
 
 @pytest.fixture
 def extractor(monkeypatch: pytest.MonkeyPatch) -> FeatureExtractor:
     switch_off_autocast(monkeypatch)
-    monkeypatch.setattr(feature_extractor, "load_weights", lambda _, network: meta_weights(network))
-    with META:
-        return FeatureExtractor("vgg19", "random", META)
+    monkeypatch.setattr(
+        feature_extractor, "load_weights", lambda _, network: blank_weights(network)
+    )
+    return FeatureExtractor("vgg19", "random", META)
 
 
 def images(batch: int, height: int = 40, width: int = 33) -> Tensor:

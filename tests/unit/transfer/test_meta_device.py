@@ -21,7 +21,7 @@ from nst_lightning.transfer.module import WINDOW, build_network
 from nst_lightning.transfer.start import starting_image
 from nst_lightning.transfer.targets import Style, make_targets, stack_targets
 from nst_lightning.vgg.network import VGG
-from tests.one_device import META, Exempt, OneDevice, meta_weights, switch_off_autocast
+from tests.one_device import META, Exempt, OneDevice, blank_weights, switch_off_autocast
 
 HEIGHT, WIDTH = 40, 33
 STYLE_LOSSES = ("gram", "mean-variance", "wasserstein", "sliced-wasserstein", "patches")
@@ -49,9 +49,8 @@ def image(batch: int = 1, height: int = HEIGHT, width: int = WIDTH) -> Tensor:
 
 
 def network(settings: TransferSettings) -> VGG:
-    """Without numbers."""
-    with META:
-        return build_network(settings, meta_weights(settings.network))
+    """On the CPU, as it is built."""
+    return build_network(settings, blank_weights(settings.network))
 
 
 def masked() -> Mask:
@@ -197,7 +196,7 @@ def test_other_settings_with_a_part_that_stays_the_contents(changes: dict[str, A
 def test_finished_targets_are_stacked():
     """Of images with regions and without, as the worker makes them."""
     settings = TransferSettings(weights="random", **LAYERS)
-    net, style = network(settings), [Style(image(1, 30, 52).to(META))]
+    net, style = network(settings).to(META), [Style(image(1, 30, 52).to(META))]
     content = image().to(META)
     with OneDevice("upload"):
         each = [make_targets(net, content, style, mask, settings) for mask in (masked(), None)]
