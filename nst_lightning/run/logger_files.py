@@ -55,8 +55,9 @@ def make_image_loggers(
         return [open_logger(settings.logger, out, folder, after) for folder in folders]
 
     def failed(error: Exception) -> None:
+        reason = getattr(error, "strerror", None) or explain(error)
         note(
-            f"{folders[0]}: the logger's files cannot be written ({explain(error)}); "
+            f"{folders[0]}: the logger's files cannot be written ({reason}); "
             f"{'the image goes' if len(jobs) == 1 else 'the images of its batch go'} on without."
         )
 

@@ -155,7 +155,7 @@ def test_without_it_nothing_is_there(root: Path):
 
 @pytest.mark.parametrize("interruptions", [[3], [5], [2, 2, 3]])
 def test_an_interrupted_run_goes_on_without_a_seam(root: Path, interruptions: list[int]):
-    asked = {"logger": "tensorboard", "save_every": 2}
+    asked: dict[str, Any] = {"logger": "tensorboard", "save_every": 2}
     make(root, "whole", **asked)
     for steps in interruptions:
         interrupt(root, steps, **asked)
@@ -168,9 +168,9 @@ def test_an_interrupted_run_goes_on_without_a_seam(root: Path, interruptions: li
 
 def test_what_a_kill_left_behind_the_state_is_forgotten(root: Path):
     """A killed run was some steps further than its state, and in the middle of an event."""
-    whole, cut = "whole", {"logger": "tensorboard", "save_at": [2, 6, 8]}
-    make(root, whole, **cut)
-    interrupt(root, 5, **cut)
+    asked: dict[str, Any] = {"logger": "tensorboard", "save_at": [2, 6, 8]}
+    make(root, "whole", **asked)
+    interrupt(root, 5, **asked)
     folder = root / "out" / "a" / "s t"
     (before,) = folder.glob("events.*")
     with SummaryWriter(str(folder), filename_suffix=".killed") as writer:
@@ -182,10 +182,10 @@ def test_what_a_kill_left_behind_the_state_is_forgotten(root: Path):
     # One file, as one process writes it; the second's first event is the version of the format.
     before.write_bytes(before.read_bytes() + further.read_bytes()[:-7])
     further.unlink()
-    make(root, **cut)
+    make(root, **asked)
     assert len(list(folder.glob("events.*"))) == 2
-    assert read_scalars(root / "out") == read_scalars(root / whole)
-    expected = images(read_runs(root / whole)["a/s t"])
+    assert read_scalars(root / "out") == read_scalars(root / "whole")
+    expected = images(read_runs(root / "whole")["a/s t"])
     found = images(read_runs(root / "out")["a/s t"])
     assert list(found) == [2, 6, 8]
     assert all((found[step] == expected[step]).all() for step in found)
