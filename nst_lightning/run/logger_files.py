@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
 from nst_lightning.callbacks.image_loggers import ImageLoggers
 from nst_lightning.callbacks.snapshots import Snapshots
@@ -77,6 +79,24 @@ def make_image_loggers(
     )
 
 
+class Table(ExperimentWriter):
+    """The writer of Lightning's CSVLogger, in a folder with other files."""
+
+    def _check_log_dir_exists(self) -> None:
+        """Lightning would warn that they are deleted, and delete the table, which is gone."""
+
+
+class TableLogger(CSVLogger):
+    """Lightning's CSVLogger, in a folder with other files."""
+
+    @property
+    def experiment(self) -> ExperimentWriter:
+        """The writer, made when it is first asked for."""
+        if self._experiment is None:
+            self._experiment = Table(self.log_dir)
+        return cast(ExperimentWriter, self._experiment)
+
+
 class PlainTensorBoardLogger(TensorBoardLogger):
     """TensorBoard's logger, for a folder whose name is taken as it is."""
 
@@ -107,7 +127,7 @@ def open_logger(kind: str, out: Path, folder: Path, after: int) -> Logger:
         if rewritten or (after == 0 and is_event_file(file.name)):
             file.unlink()  # a link too, so that nothing is written to where it leads
     if kind == "csv":
-        return CSVLogger(folder, name=None, version="")
+        return TableLogger(folder, name=None, version="")
     return PlainTensorBoardLogger(
         folder,
         name=None,

@@ -3,6 +3,7 @@
 import csv
 import signal
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from nst_lightning.errors import UserError
 from nst_lightning.grid.pairs import Case, Grid
 from nst_lightning.grid.sources import read_sources
 from nst_lightning.run.display import Silent
+from nst_lightning.run.logger_files import open_logger
 from nst_lightning.run.runner import run
 from nst_lightning.settings import build
 from nst_lightning.stop import Interrupted, StopFlag
@@ -256,6 +258,16 @@ def test_a_full_disk_costs_no_image(root: Path, monkeypatch: pytest.MonkeyPatch)
     assert len(display.records) == 2
     (note,) = display.notes
     assert note.endswith("No space left on device); the images of its batch go on without.")
+
+
+def test_other_files_of_the_folder_are_no_concern(tmp_path: Path):
+    (tmp_path / "step-0001.png").touch()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # Lightning's, that they would be deleted
+        logger = open_logger("csv", tmp_path, tmp_path, 0)
+        logger.log_metrics({"total": 1.0}, 1)
+        logger.finalize("success")
+    assert {path.name for path in tmp_path.iterdir()} == {"metrics.csv", "step-0001.png"}
 
 
 def test_a_missing_package_is_named_before_any_work(root: Path, monkeypatch: pytest.MonkeyPatch):
