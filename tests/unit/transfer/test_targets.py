@@ -35,7 +35,7 @@ def fitted(model: StyleTransfer) -> StyleTransfer:
 
 def model(styles: Tensor | list[Style], mask: Mask | None = None, **changes: Any) -> StyleTransfer:
     settings = TransferSettings(**{"steps": 6, **SMALL, **changes})
-    return StyleTransfer(image(0), styles, settings, mask=mask)
+    return StyleTransfer.from_images(image(0), styles, settings, mask=mask)
 
 
 def losses(made: StyleTransfer, image: Tensor) -> list[float]:
@@ -97,7 +97,7 @@ def test_regions_of_a_style_are_matched_by_colour():
 
 def test_no_region_with_a_style():
     with pytest.raises(UserError, match="none of the content's regions"):
-        model([Style(image(1), region="#123456")], halves(24, 28))
+        model([Style(image(1), region="#123456")], halves(24, 28)).prepare()
 
 
 def test_shares_of_a_blend():
@@ -147,21 +147,19 @@ def test_a_batch_is_its_images_alone(name: str):
     ]
     single = [make_targets(network, image(5 + i), styles[i], masks[i], settings) for i in range(3)]
     contents = torch.cat([image(5 + i) for i in range(3)])
-    together = StyleTransfer(
-        contents, contents, settings, network=network, targets=stack_targets(single, kind)
-    )
     start = image(9, batch=3)
+    targets = stack_targets(single, kind)
+    together = StyleTransfer(contents, targets, settings, init=start, network=network)
     with torch.no_grad():
         found = together.evaluate(start)["total"]
         drawn = together.composed(start)
     for i in range(3):
-        alone = StyleTransfer(
-            contents[i : i + 1], contents[:1], settings, network=network, targets=single[i]
-        )
-        expected = losses(alone, start[i : i + 1])[-1]
+        own = start[i : i + 1]
+        alone = StyleTransfer(contents[i : i + 1], single[i], settings, init=own, network=network)
+        expected = losses(alone, own)[-1]
         # Quantiles of a smaller style are interpolated in a batch with a larger one.
         assert float(found[i]) == pytest.approx(expected, rel=0.02 if "sliced" in name else 1e-4)
-        assert torch.equal(drawn[i], alone.composed(start[i : i + 1])[0])
+        assert torch.equal(drawn[i], alone.composed(own)[0])
 
 
 def test_the_average_is_that_of_a_literal_loop():
