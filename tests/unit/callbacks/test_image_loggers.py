@@ -41,7 +41,7 @@ def model(steps: int, size: int, batch: int = 2) -> StyleTransfer:
     settings = TransferSettings(
         steps=steps, weights="random", content_layers="relu2_1", style_layers="relu1_1"
     )
-    return StyleTransfer(content, style, settings)
+    return StyleTransfer.from_images(content, style, settings)
 
 
 def image_loggers(
