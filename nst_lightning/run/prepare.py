@@ -85,7 +85,7 @@ def check_start(settings: BatchSettings, images: ImageReader) -> None:
     if settings.init not in INITS:
         if not Path(settings.init).exists():
             raise UserError(
-                f"--init {settings.init}: is neither {', '.join(INITS)} nor an image file."
+                f"init {settings.init}: is neither {', '.join(INITS)} nor an image file."
             )
         images.image(Path(settings.init))
 
