@@ -116,9 +116,9 @@ class Bench:
         content, style = self.images(size, batch)
         settings = self.settings if scale is None else self.settings.at(scale)
         init = None if image is None else resize(image, *content.shape[-2:])
-        return StyleTransfer(content, style, settings, network=self.network, init=init).to(
-            self.device
-        )
+        return StyleTransfer.from_images(
+            content, style, settings, network=self.network, init=init
+        ).to(self.device)
 
     def steps(self, size: int, batch: int, rounds: int) -> Figures:
         """Times a step of each kind, alternating: the tutorial's, the bare network's, ours."""

@@ -90,12 +90,11 @@ def make_model(
     image = cast(Tensor, origin if image is None else image)
     model = StyleTransfer(
         content,
-        content,
+        inputs.targets(jobs, scale),
         settings.at(scale),
         init=resize(image, *content.shape[-2:]),
         origin=origin,
         network=inputs.network,
-        targets=inputs.targets(jobs, scale),
         steps=scale.steps,
         recompute=settings.recompute,
         compile=settings.compile,

@@ -18,12 +18,12 @@ from nst_lightning.files import check_inside
 from nst_lightning.imaging.writing import write_image
 from nst_lightning.run.batch_run import BatchRun, batch_name
 from nst_lightning.run.checkpoints import Checkpoints
+from nst_lightning.run.devices import choose_device
 from nst_lightning.run.display import Display, Losses
 from nst_lightning.run.make_batch import make_batch, make_inputs
 from nst_lightning.run.outcome import Failure, Outcome, Stylised, explain, is_out_of_memory
 from nst_lightning.run.result_writer import ResultWriter
 from nst_lightning.run.task import CaseSettings, RunOptions
-from nst_lightning.run.trainer import make_trainer
 from nst_lightning.stop import StopFlag
 from nst_lightning.store.job import Job
 from nst_lightning.store.records import Record
@@ -58,7 +58,7 @@ class Worker:
         self.display = display
         self.stop = stop
         self.checkpoints = Checkpoints(options.out)
-        self.device = make_trainer(self.settings).strategy.root_device
+        self.device = choose_device(self.settings.accelerator)
         self.inputs = make_inputs(self.settings, weights, self.device)
         self.results = ResultWriter(case, options, weights.checksum, self.device)
         self.writing: list[Future[None]] = []
