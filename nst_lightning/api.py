@@ -116,6 +116,8 @@ def stylize(
         raise UserError(f"output should be 'pil' or 'tensor', not {output!r}.")
     asked = read_settings(preset, settings, output)
     device = choose_device(asked.accelerator)
+    if device.type == "cuda":  # the caller's, in a process with one of several
+        device = torch.device("cuda", torch.cuda.current_device())
     with on_its_own(device), interruptible():
         images = ImagesInMemory(asked.max_pixels)
         chosen = resolve(with_start(asked, init, images), device)
@@ -124,7 +126,7 @@ def stylize(
         image, alpha = finish_image(made.image, made.alpha, pair.content.path, chosen, images)
         if output == "pil":
             return to_pillow(image, alpha, dither=chosen.dither)
-        return image if alpha is None else torch.cat([image, alpha[0]])
+        return (image if alpha is None else torch.cat([image, alpha[0]])).float()
 
 
 def read_settings(

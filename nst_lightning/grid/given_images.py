@@ -12,7 +12,7 @@ from nst_lightning.grid.sources import Source, read_source
 from nst_lightning.imaging.in_memory import AnyImage, ImagesInMemory
 
 Styles: TypeAlias = (
-    AnyImage | Sequence[AnyImage] | Sequence[tuple[AnyImage, float]] | Mapping[str, float]
+    AnyImage | Sequence[AnyImage] | Sequence[tuple[AnyImage, float]] | Mapping[Any, float]
 )
 """One painting; several, in equal shares or with theirs; or the paths of several with theirs."""
 
@@ -37,20 +37,20 @@ def read_pair(
     def read(image: AnyImage, name: str, mask: AnyImage | None = None) -> Source:
         path = images.add(image, name)
         source = read_source(path, path.stem, images)
-        return (
-            source if mask is None else with_mask(source, images.add(mask, f"{name} mask"), images)
-        )
+        if mask is None:
+            return source
+        return with_mask(source, images.add(mask, f"mask of {name}"), images)
 
-    if (style is None) == (regions is None):
+    if (style is None) == (not regions):
         raise UserError("name the styles once: style, or regions for a style in each.")
-    if regions is not None and style_mask is not None:
+    if regions and style_mask is not None:
         raise UserError("style_mask does not go with regions, each of which has a whole style.")
-    if content_mask is None and (regions is not None or style_mask is not None):
-        what = "style_mask needs" if regions is None else "regions need"
+    if content_mask is None and (regions or style_mask is not None):
+        what = "regions need" if regions else "style_mask needs"
         raise UserError(f"{what} the regions of the content: give content_mask.")
     photograph = read(content, "content", content_mask)
-    if regions is not None:
-        named = [(colour, read(one, f"style of {colour}")) for colour, one in regions.items()]
+    if regions:
+        named = [(str(colour), read(one, f"style of {colour}")) for colour, one in regions.items()]
         painting = regional(named, "regions")
     else:
         parts = style_parts(style, style_mask)

@@ -63,7 +63,8 @@ def make_batch(
     image: Tensor | None = None
     for scale in batch.remaining_scales():
         model, alphas = make_model(inputs, batch.jobs, scale, image)
-        fit(model, inputs.settings, [*batch.recorders(), *callbacks()], state)
+        watching = [*batch.recorders(), *callbacks()]
+        fit(model, inputs.settings, inputs.device, watching, state)
         state, image = None, model.optimised()
         if not batch.finish_scale(model, scale):
             break
