@@ -150,9 +150,7 @@ def read_settings(
                 "makes one in memory: leave it out."
             )
     if output == "tensor" and settings.get("dither"):
-        raise UserError(
-            "dither is for rounded values, and those of a tensor are not: leave it out."
-        )
+        raise UserError("dither is a way to round, and a tensor is not rounded: leave it out.")
     known = read_preset(preset) if preset else {}
     given = {
         name: os.fspath(value) if isinstance(value, os.PathLike) else value
