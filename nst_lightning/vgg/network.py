@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
 from nst_lightning.errors import UserError
 from nst_lightning.settings.layers import canonical, layers_to, poolings_before
@@ -67,11 +68,12 @@ class VGG(nn.Module):
         self.convs = nn.ModuleDict()
         for name in self.sequence:
             if name.startswith("conv"):
-                weight = weights.tensors[f"{name}.weight"].clone(memory_format=torch.channels_last)
-                # On no device: its own first weights would be drawn from the user's random state.
-                conv = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1, device="meta")
-                conv.weight = nn.Parameter(weight)
-                conv.bias = nn.Parameter(weights.tensors[f"{name}.bias"].clone())
+                weight = weights.tensors[f"{name}.weight"]
+                # Without random values, which would be drawn from the user's random state.
+                channels = weight.shape[1], weight.shape[0]
+                conv = skip_init(nn.Conv2d, *channels, 3, padding=1)  # type: ignore[no-untyped-call]
+                conv.weight.data = weight.clone(memory_format=torch.channels_last)
+                conv.bias.data = weights.tensors[f"{name}.bias"].clone()
                 self.convs[name] = conv
         self.prepared: dict[tuple[torch.device, torch.dtype], dict[str, FrozenConvolution]] = {}
         self.register_buffer("mean", weights.tensors["input.mean"].view(1, 3, 1, 1).clone())
