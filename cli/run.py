@@ -1,7 +1,6 @@
 """`nst-batch run`: one content, one style, one file."""
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +10,11 @@ import typer
 
 from nst_lightning.errors import UserError
 from nst_lightning.formats import result_format, result_suffixes
-from nst_lightning.grid.blends import blend_source, parse_blend, shares
+from nst_lightning.grid.blends import blended, parse_blend, regional
 from nst_lightning.grid.masks import check_found, find_masks, mask_problem, with_mask
 from nst_lightning.grid.pairs import Case, Pair
-from nst_lightning.grid.sources import Source, StylePart, read_source
+from nst_lightning.grid.sources import Source, read_source
+from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.layout import safe_name
 from nst_lightning.settings import BatchSettings, build
 from nst_lightning.settings.knob import COLOURS
@@ -175,32 +175,39 @@ def read_inputs(
         raise UserError("name the style once: STYLE, or --blend for several, or --region.")
     if style_mask and not style:
         raise UserError("--style-mask goes with a single STYLE; blends find theirs by --mask-dir.")
-    photograph = with_own_mask(read_image(content, settings), content_mask, mask_dir, settings)
+    images = ImageReader(settings.max_pixels)
+
+    def read(path: Path, mask: Path | None = None, folder: Path | None = mask_dir) -> Source:
+        source = read_image(path, images)
+        if mask is not None:
+            if not mask.is_file():
+                raise UserError(f"{mask}: {'is a folder' if mask.is_dir() else 'not found'}.")
+            return with_mask(source, mask, images)
+        return find_masks([source], folder, settings)[0] if folder is not None else source
+
+    photograph = read(content, content_mask)
     if mask_dir and not content_mask:
         check_found([photograph], mask_dir)
     if (style_mask or region) and not photograph.mask:
         which = "--style-mask" if style_mask else "--region"
         raise UserError(f"{which} needs the regions of the content: add --content-mask FILE.")
     if style:
-        painting = with_own_mask(read_image(style, settings), style_mask, mask_dir, settings)
+        painting = read(style, style_mask)
     elif blend:
         named = [parse_blend(text) for text in blend]
-        parts = [
-            with_own_mask(read_image(path, settings), None, mask_dir, settings) for path, _ in named
-        ]
-        weights = shares([share for _, share in named], "--blend")
-        used = [part.name for part, share in zip(parts, weights, strict=True) if share]
-        name = "+".join(dict.fromkeys(used))
-        painting = blend_source(name, parts[0].path, list(zip(parts, weights, strict=True)))
+        painting = blended([(read(path), share) for path, share in named], "--blend")
     else:
-        painting = regional_style(region, settings)
+        named_regions = [parse_region(text) for text in region]
+        painting = regional(
+            [(colour, read(path, folder=None)) for colour, path in named_regions], "--region"
+        )
     pair = Pair(photograph, painting, "")
-    if problem := pair.problem or mask_problem(pair, settings.max_pixels):
+    if problem := pair.problem or mask_problem(pair, images):
         raise UserError(problem)
     return pair
 
 
-def read_image(path: Path, settings: BatchSettings) -> Source:
+def read_image(path: Path, images: ImageReader) -> Source:
     """One image.
 
     Raises:
@@ -209,36 +216,19 @@ def read_image(path: Path, settings: BatchSettings) -> Source:
     if not path.is_file():
         kind = "is a folder; `nst-batch grid` takes folders" if path.is_dir() else "not found"
         raise UserError(f"{path}: {kind}.")
-    source = read_source(path, path.stem, settings)
+    source = read_source(path, path.stem, images)
     if source.problem:
         raise UserError(source.problem)
     return source
 
 
-def with_own_mask(
-    source: Source, mask: Path | None, folder: Path | None, settings: BatchSettings
-) -> Source:
-    """An image with the mask that is named for it, or found."""
-    if mask is not None:
-        if not mask.is_file():
-            raise UserError(f"{mask}: {'is a folder' if mask.is_dir() else 'not found'}.")
-        return with_mask(source, mask, settings)
-    return find_masks([source], folder, settings)[0] if folder is not None else source
+def parse_region(text: str) -> tuple[str, Path]:
+    """Read `white=wave.jpg` as (white, wave.jpg).
 
-
-def regional_style(region: Sequence[str], settings: BatchSettings) -> Source:
-    """A style that is a painting of its own in each region."""
-    from nst_lightning.imaging.mask import colour_name
-
-    parts = []
-    for text in region:
-        colour, equals, path = text.partition("=")
-        if not equals:
-            raise UserError(f"--region takes COLOUR=STYLE, such as white=wave.jpg, not {text!r}.")
-        painting = read_image(Path(path), settings)
-        parts.append(StylePart(painting.path, 1.0, region=colour_name(colour)))
-    twice = [name for name, count in Counter(part.region for part in parts).items() if count > 1]
-    if twice:
-        raise UserError(f"--region {twice[0]}: has two styles; give each colour one.")
-    name = "+".join(dict.fromkeys(part.path.stem for part in parts))
-    return Source(parts[0].path, name, (1, 1), blend=tuple(parts))
+    Raises:
+        UserError: it is not of this form.
+    """
+    colour, equals, path = text.partition("=")
+    if not equals:
+        raise UserError(f"--region takes COLOUR=STYLE, such as white=wave.jpg, not {text!r}.")
+    return colour, Path(path)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
 import typer
@@ -132,6 +133,7 @@ def say_interrupted(interrupted: Interrupted, cases: Sequence[Case], out: Path) 
 def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
     """Print what a run would do and about what it would take."""
     from nst_lightning.grid.masks import mask_problem
+    from nst_lightning.imaging.image_reader import ImageReader
     from nst_lightning.run.cost import costs_of_contents, flops_per_second
     from nst_lightning.run.devices import DTYPES, choose_device, largest_batch_bytes, resolve
     from nst_lightning.store.ledger import Ledger
@@ -142,11 +144,13 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
     problems: dict[str, None] = {}
     outputs: list[str] = []
     flops = memory = 0.0
+    reader = cache(ImageReader)
     for case in cases:
+        images = reader(case.settings.max_pixels)
         costs = costs_of_contents(case)
         left: dict[Source, Pair] = {}
         for pair in case.pairs:
-            if problem := pair.problem or mask_problem(pair, case.settings.max_pixels):
+            if problem := pair.problem or mask_problem(pair, images):
                 unreadable += 1
                 problems[problem] = None
             elif done.get(pair.file):

@@ -18,7 +18,7 @@ PACKAGE = "nst_lightning"
 
 ROOMS = {
     "cli": "the commands, thin",
-    "api": "what the library exports",
+    "api": "what the library exports, stylize",
     "studies": "experiments over many settings",
     "report": "contact sheet, gallery, figures",
     "evaluation": "quality as numbers",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     __version__: str
+    from nst_lightning.api import stylize as stylize
     from nst_lightning.errors import UserError as UserError
     from nst_lightning.imaging.mask import read_mask as read_mask
     from nst_lightning.imaging.reading import load_image as load_image
@@ -30,6 +31,7 @@ _EXPORTS = {
     "UserError": "nst_lightning.errors",
     "load_image": "nst_lightning.imaging.reading",
     "read_mask": "nst_lightning.imaging.mask",
+    "stylize": "nst_lightning.api",
 }
 __all__ = [
     "Style",
@@ -39,6 +41,7 @@ __all__ = [
     "__version__",
     "load_image",
     "read_mask",
+    "stylize",
 ]
 
 

@@ -74,6 +74,43 @@ def blend_source(name: str, path: Path, styles: Sequence[tuple[Source, float]]) 
     return Source(path, name, shape, problem, blend=parts)
 
 
+def blended(styles: Sequence[tuple[Source, float]], what: str) -> Source:
+    """Returns several styles as one, called by the names of those that count.
+
+    Args:
+        styles: at least one, with their shares, which are brought to a sum of 1.
+        what: where they come from, for the message.
+
+    Raises:
+        UserError: all shares are 0.
+    """
+    sources = [source for source, _ in styles]
+    parts = list(zip(sources, shares([share for _, share in styles], what), strict=True))
+    name = "+".join(dict.fromkeys(source.name for source, share in parts if share))
+    return blend_source(name, sources[0].path, parts)
+
+
+def regional(styles: Sequence[tuple[str, Source]], what: str) -> Source:
+    """Returns several styles as one that is another in each region of the content.
+
+    Args:
+        styles: at least one, each with the colour of its region as in `colour_name`.
+        what: where they come from, for the message.
+
+    Raises:
+        UserError: no colour, or one that is named twice.
+    """
+    from nst_lightning.imaging.mask import colour_name
+
+    named = [(colour_name(colour), source) for colour, source in styles]
+    twice = [name for name, count in Counter(name for name, _ in named).items() if count > 1]
+    if twice:
+        raise UserError(f"{what} {twice[0]}: has two styles; give each colour one.")
+    parts = tuple(StylePart(source.path, 1.0, region=colour) for colour, source in named)
+    name = "+".join(dict.fromkeys(source.name for _, source in named))
+    return Source(parts[0].path, name, (1, 1), blend=parts)
+
+
 def blended_columns(which: str, styles: Sequence[Source], out: Path) -> list[Source]:
     """Returns the blends that are the columns of a grid.
 

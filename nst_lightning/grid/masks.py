@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
 from nst_lightning.errors import UserError
 from nst_lightning.grid.pairs import Pair
 from nst_lightning.grid.sources import MASK, Source
+from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.settings import BatchSettings
 
 
@@ -20,7 +20,7 @@ def find_masks(sources: Sequence[Source], folder: Path, settings: BatchSettings)
     """
     if not folder.is_dir():
         raise UserError(f"--mask-dir {folder}: there is no such folder.")
-    found = []
+    found, images = [], ImageReader(settings.max_pixels)
     for source in sources:
         plain = source.path.stem + MASK
         places = (
@@ -29,7 +29,7 @@ def find_masks(sources: Sequence[Source], folder: Path, settings: BatchSettings)
             source.path.with_name(plain),
         )
         mask = next((place for place in places if place.is_file()), None)
-        found.append(with_mask(source, mask, settings) if mask else source)
+        found.append(with_mask(source, mask, images) if mask else source)
     return found
 
 
@@ -46,25 +46,25 @@ def check_found(contents: Sequence[Source], folder: Path) -> None:
         )
 
 
-def with_mask(source: Source, mask: Path, settings: BatchSettings) -> Source:
+def with_mask(source: Source, mask: Path, images: ImageReader) -> Source:
     """Returns an image with its mask; a mask that does not fit is the image's problem."""
     from nst_lightning.imaging.mask import check_aspect
 
     if source.shape is None:
         return source
     try:
-        check_aspect(mask, source.path, source.shape, settings.max_pixels)
+        check_aspect(mask, images.size(mask), source.path, source.shape)
     except UserError as error:
         return replace(source, shape=None, problem=str(error))
     return replace(source, mask=mask)
 
 
-def mask_problem(pair: Pair, max_pixels: int) -> str:
+def mask_problem(pair: Pair, images: ImageReader) -> str:
     """Says why the regions of a pair cannot be drawn; empty where they can."""
     if pair.content.mask is None:
         return ""
     try:
-        needed = regions(pair.content.mask, max_pixels)
+        needed = images.colours(pair.content.mask)
         offered = set()
         for part in pair.style.parts:
             if part.region:
@@ -72,7 +72,7 @@ def mask_problem(pair: Pair, max_pixels: int) -> str:
             elif part.mask is None:
                 return ""
             else:
-                offered.update(regions(part.mask, max_pixels))
+                offered.update(images.colours(part.mask))
     except UserError as error:
         return str(error)
     for part in pair.style.parts:
@@ -87,11 +87,3 @@ def mask_problem(pair: Pair, max_pixels: int) -> str:
             f"{pair.style.name} are {', '.join(sorted(offered))}."
         )
     return ""
-
-
-@lru_cache(maxsize=4096)
-def regions(mask: Path, max_pixels: int) -> tuple[str, ...]:
-    """Returns the colours of a mask's regions."""
-    from nst_lightning.imaging.mask import read_mask
-
-    return read_mask(mask, max_pixels=max_pixels).colours

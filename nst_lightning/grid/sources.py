@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nst_lightning.errors import UserError
 from nst_lightning.formats import READABLE_SUFFIXES, UNSUPPORTED_SUFFIXES, result_suffixes
-from nst_lightning.imaging.metadata import image_size
+from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.layout import MANIFEST, is_report, safe_name, short_hash
 from nst_lightning.settings import BatchSettings, Scale
 from nst_lightning.settings.sizes import fit
@@ -112,15 +112,16 @@ def is_output(folder: Path, out: Path) -> bool:
 def read_sources(where: Path, settings: BatchSettings, out: Path) -> list[Source]:
     """Reads one side of the grid: images, named and measured; broken ones with their problem."""
     paths = find_images(where, recursive=settings.recursive, skip=out)
+    images = ImageReader(settings.max_pixels)
     root = where if where.is_dir() else where.parent
     names = output_names([path.relative_to(root) for path in paths])
-    return [read_source(path, names[path.relative_to(root)], settings) for path in paths]
+    return [read_source(path, names[path.relative_to(root)], images) for path in paths]
 
 
-def read_source(path: Path, name: str, settings: BatchSettings) -> Source:
-    """Reads one image's size from its header."""
+def read_source(path: Path, name: str, images: ImageReader) -> Source:
+    """Returns one image, with its size or the reason why it cannot be read."""
     try:
-        return Source(path, name, image_size(path, max_pixels=settings.max_pixels))
+        return Source(path, name, images.size(path))
     except UserError as error:
         return Source(path, name, None, str(error))
 

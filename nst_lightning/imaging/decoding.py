@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image, ImageChops
 
 from nst_lightning.errors import UserError
-from nst_lightning.imaging.opening import load, opened, orientation
+from nst_lightning.imaging.opening import as_sentences, check_size, load, opened, orientation
 from nst_lightning.imaging.profiles import to_srgb
 
 _UPRIGHT = {
@@ -52,21 +52,43 @@ def decode(path: Path | str, *, max_pixels: int, at_least: int | None = None) ->
     with opened(path, max_pixels) as image:
         if at_least is not None:
             image.draft(None, (at_least, at_least))
-        stored = _stored_as(image)
-        # Pillow turns a TIFF itself.
-        turn = None if image.format == "TIFF" else _UPRIGHT.get(orientation(image))
-        load(image, max_pixels)
-        upright = image if turn is None else image.transpose(turn)
-        colour, alpha = _split(upright, stored)
-        if colour.mode in ("I", "F") or colour.mode.startswith("I;16"):
-            colour = _deep(colour, getattr(image, "tag_v2", {}), path)
-        profile = image.info.get("icc_profile")
-        if profile and colour.mode == "F":
-            colour = _shallow(colour)
-        if colour.mode != "F":
-            colour = to_srgb(colour, profile, path)
-        if alpha is not None and alpha.getextrema() == (255, 255):
-            alpha = None
+        return _decode(image, path, max_pixels)
+
+
+def decode_image(image: Image.Image, name: str, *, max_pixels: int) -> Decoded:
+    """Converts an image that Pillow holds, as `decode` does a file's: upright, in sRGB.
+
+    Its EXIF orientation and colour profile are those in its `info`, which Pillow keeps in copies.
+
+    Args:
+        image: of any mode, its pixels decoded or not yet.
+        name: what messages call it.
+        max_pixels: more pixels are refused.
+
+    Raises:
+        UserError: its file is damaged or closed, it has no pixels or too many.
+    """
+    with as_sentences(name, max_pixels):
+        check_size(name, image, max_pixels)
+        return _decode(image, name, max_pixels)
+
+
+def _decode(image: Image.Image, path: Path | str, max_pixels: int) -> Decoded:
+    stored = _stored_as(image)
+    # Pillow turns a TIFF itself.
+    turn = None if image.format == "TIFF" else _UPRIGHT.get(orientation(image))
+    load(image, max_pixels)
+    upright = image if turn is None else image.transpose(turn)
+    colour, alpha = _split(upright, stored)
+    if colour.mode in ("I", "F") or colour.mode.startswith("I;16"):
+        colour = _deep(colour, getattr(image, "tag_v2", {}), path)
+    profile = image.info.get("icc_profile")
+    if profile and colour.mode == "F":
+        colour = _shallow(colour)
+    if colour.mode != "F":
+        colour = to_srgb(colour, profile, path)
+    if alpha is not None and alpha.getextrema() == (255, 255):
+        alpha = None
     return Decoded(colour, alpha)
 
 

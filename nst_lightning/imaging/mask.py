@@ -10,15 +10,18 @@ from torch import Tensor
 from nst_lightning.errors import UserError
 from nst_lightning.formats import LOSSY, MAX_PIXELS
 from nst_lightning.imaging.levels import to_levels
-from nst_lightning.imaging.metadata import image_size
 from nst_lightning.imaging.opening import opened
-from nst_lightning.imaging.reading import read_image
+from nst_lightning.imaging.reading import LoadedImage, read_image
 
 MOST = 256
 """Regions of a mask: as many as there are grey levels. A photograph has more flat colours."""
 
 APART = 16
 """Levels by which two regions of a JPEG differ at least; its noise in flat areas is below that."""
+
+
+LOSSY_FORMATS = {"MPO", *(name.upper() for name in LOSSY)}
+"""Pillow's names of the formats that change colours; a JPEG that holds further images is an MPO."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,19 @@ def read_mask(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Mask:
     Raises:
         UserError: see `read_image`; no colour fills an area, only a transparent one, or too many.
     """
-    image = read_image(path, max_pixels=max_pixels)
+    lossy = is_lossy(path, max_pixels)
+    return find_regions(read_image(path, max_pixels=max_pixels), path, lossy=lossy)
+
+
+def find_regions(image: LoadedImage, path: Path | str, *, lossy: bool) -> Mask:
+    """Returns the regions of a mask that is read already; see `read_mask`.
+
+    Args:
+        path: of the mask, or what it is called.
+        lossy: whether its format may have changed its colours.
+    """
     pixels = to_levels(image.rgb)[0].permute(1, 2, 0).contiguous()
-    areas = flat_colours(pixels, APART if is_lossy(path, max_pixels) else 0)
+    areas = flat_colours(pixels, APART if lossy else 0)
     if not len(areas):
         raise UserError(f"{path}: has no area of one colour, so no region; paint them flat.")
     if len(areas) > MOST:
@@ -73,8 +86,7 @@ def read_mask(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Mask:
 def is_lossy(path: Path | str, max_pixels: int) -> bool:
     """Returns whether an image's format may have changed its colours."""
     with opened(path, max_pixels) as image:
-        # A JPEG that holds further images is an MPO.
-        return image.format in {"MPO", *(name.upper() for name in LOSSY)}
+        return image.format in LOSSY_FORMATS
 
 
 def flat_colours(pixels: Tensor, apart: int = 0) -> Tensor:
@@ -110,16 +122,19 @@ def memberships(pixels: Tensor, colours: Tensor) -> Tensor:
     return each[where].T.reshape(-1, *shape)
 
 
-def check_aspect(mask: Path, image: Path, shape: tuple[int, int], max_pixels: int) -> None:
+def check_aspect(
+    mask: Path, mask_shape: tuple[int, int], image: Path, shape: tuple[int, int]
+) -> None:
     """Sees that a mask fits its image: any size, but the same aspect, to a pixel or a hundredth.
 
     Args:
+        mask_shape: (height, width) of the mask.
         shape: (height, width) of the image.
 
     Raises:
-        UserError: it does not, or cannot be read.
+        UserError: it does not.
     """
-    height, width = image_size(mask, max_pixels=max_pixels)
+    height, width = mask_shape
     off = abs(width * shape[0] / (height * shape[1]) - 1)
     if off > max(0.01, 1 / min(height, width, *shape)):
         raise UserError(

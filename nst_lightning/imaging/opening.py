@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
@@ -37,28 +37,42 @@ def opened(path: Path | str, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     Raises:
         UserError: the file cannot be read, is no image, is damaged or has too many pixels.
     """
-    with _file(path) as file:
-        try:
-            with _identified(path, file, max_pixels) as image:
-                yield image
-        except UserError:
-            raise
-        except Image.DecompressionBombError as error:
-            found = re.search(r"\((\d+) pixels\)", str(error))
-            raise _too_many(path, int(found[1]) if found else 0, max_pixels) from None
-        except MemoryError as error:
-            raise UserError(f"{path}: does not fit into this machine's memory.") from error
-        except OSError as error:
-            if error.errno is not None:
-                raise _unreadable(path, error) from error
-            raise _damaged(path, error) from error
-        # Pillow's decoders let out SyntaxError, struct.error, EOFError, ValueError, KeyError and
-        # more on a damaged file: there is no list of them.
-        except Exception as error:
-            raise _damaged(path, error) from error
+    with (
+        _file(path) as file,
+        as_sentences(path, max_pixels),
+        _identified(path, file, max_pixels) as image,
+    ):
+        yield image
 
 
-def load(image: ImageFile.ImageFile, max_pixels: int) -> None:
+@contextmanager
+def as_sentences(path: Path | str, max_pixels: int) -> Iterator[None]:
+    """Turns whatever Pillow raises about an image into a UserError.
+
+    Args:
+        path: of the image, or what it is called.
+        max_pixels: see `opened`.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Image.DecompressionBombError as error:
+        found = re.search(r"\((\d+) pixels\)", str(error))
+        raise _too_many(path, int(found[1]) if found else 0, max_pixels) from None
+    except MemoryError as error:
+        raise UserError(f"{path}: does not fit into this machine's memory.") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise _unreadable(path, error) from error
+        raise _damaged(path, error) from error
+    # Pillow's decoders let out SyntaxError, struct.error, EOFError, ValueError, KeyError and more
+    # on a damaged file: there is no list of them.
+    except Exception as error:
+        raise _damaged(path, error) from error
+
+
+def load(image: Image.Image, max_pixels: int) -> None:
     """Decodes the pixels of an opened image."""
     limit = Image.MAX_IMAGE_PIXELS
     if limit is None or image.width * image.height <= limit:
@@ -77,15 +91,15 @@ def upright_size(image: ImageFile.ImageFile) -> tuple[int, int]:
     return (width, height) if orientation(image) >= 5 else (height, width)
 
 
-def orientation(image: ImageFile.ImageFile) -> int:
-    """Returns the EXIF orientation, 1 to 8, that an opened image is stored in.
+def orientation(image: Image.Image) -> int:
+    """Returns the EXIF orientation, 1 to 8, that an image is stored in.
 
     It is 1 where there is none or the EXIF is damaged. The pixels need not be decoded for it.
     """
     getexif = type(image).getexif
     if image.format == "PNG" and "exif" not in image.info:
-        file = cast(BinaryIO, image.fp)
-        if not png.has_text_or_exif_after_pixels(file):
+        file: BinaryIO | None = getattr(image, "fp", None)  # none once the pixels are decoded
+        if file is not None and not png.has_text_or_exif_after_pixels(file):
             # PngImageFile.getexif would decode all pixels to look for EXIF behind them.
             getexif = Image.Image.getexif
     try:
@@ -125,12 +139,21 @@ def _identified(path: Path | str, file: BinaryIO, max_pixels: int) -> ImageFile.
         image = _open(file, max_pixels)
     except UnidentifiedImageError:
         raise _unidentified(path, suffix, start) from None
+    check_size(path, image, max_pixels)
+    return image
+
+
+def check_size(path: Path | str, image: Image.Image, max_pixels: int) -> None:
+    """Sees that an image has pixels, and not too many.
+
+    Raises:
+        UserError: it has none, or more than `max_pixels`.
+    """
     width, height = image.size
     if width < 1 or height < 1:
         raise UserError(f"{path}: has no pixels, it is {width} wide and {height} high.")
     if width * height > max_pixels:
         raise _too_many(path, width * height, max_pixels)
-    return image
 
 
 def _open(file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nst_lightning.errors import UserError
 from nst_lightning.formats import MAX_PIXELS
-from nst_lightning.imaging.decoding import decode
+from nst_lightning.imaging.decoding import Decoded, decode
 from nst_lightning.imaging.resize import resize
 from nst_lightning.settings.sizes import fit
 
@@ -36,15 +36,24 @@ def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> LoadedImage
         UserError: the file is absent, unreadable, no image, damaged, or has more than
             `max_pixels`; the message begins with `path`.
     """
-    decoded = decode(path, max_pixels=max_pixels)
+    return to_tensors(decode(path, max_pixels=max_pixels), path)
+
+
+def to_tensors(decoded: Decoded, name: Path | str) -> LoadedImage:
+    """Converts an image from Pillow's form to tensors.
+
+    Raises:
+        UserError: it holds NaN or infinity, or does not fit into memory; the message begins with
+            `name`.
+    """
     try:
         rgb = _tensor(decoded.colour)
         alpha = None if decoded.alpha is None else _tensor(decoded.alpha)
         if not bool(rgb.isfinite().all()):
-            raise UserError(f"{path}: holds values that are not finite numbers (NaN or infinity).")
+            raise UserError(f"{name}: holds values that are not finite numbers (NaN or infinity).")
         return LoadedImage(rgb.clamp_(0, 1).expand(1, 3, -1, -1).contiguous(), alpha)
     except (MemoryError, RuntimeError) as error:  # torch raises the latter when memory is short
-        raise UserError(f"{path}: does not fit into this machine's memory.") from error
+        raise UserError(f"{name}: does not fit into this machine's memory.") from error
 
 
 def load_image(

@@ -17,6 +17,7 @@ from nst_lightning.imaging.exif import exif_block
 from nst_lightning.imaging.levels import to_levels
 from nst_lightning.imaging.metadata import Metadata, xmp_packet
 from nst_lightning.imaging.png import SIGNATURE
+from nst_lightning.imaging.profiles import srgb_profile
 
 _NOTHING = Metadata()
 
@@ -62,6 +63,30 @@ def write_image(
     write_bytes(path, _ENCODERS[format](levels, quality, metadata))
 
 
+def to_pillow(rgb: Tensor, alpha: Tensor | None = None, *, dither: bool = False) -> Image.Image:
+    """Returns an sRGB image as Pillow's, of 8 bits, with its profile, which its files will carry.
+
+    Args:
+        rgb: as of `write_image`, like the others.
+        alpha: likewise.
+        dither: likewise.
+
+    Returns:
+        Of mode RGB, or RGBA with `alpha`.
+    """
+    levels = _levels(rgb, 3, "rgb", 8, dither)
+    if alpha is not None:
+        levels = torch.cat([levels, _levels(alpha, 1, "alpha", 8)])
+    image = _pillow(levels)
+    image.info["icc_profile"] = srgb_profile()
+    return image
+
+
+def _pillow(levels: Tensor) -> Image.Image:
+    channels, height, width = levels.shape
+    return Image.frombytes("RGB" if channels == 3 else "RGBA", (width, height), _bytes(levels, 8))
+
+
 def _levels(image: Tensor, channels: int, name: str, bits: int, dither: bool = False) -> Tensor:
     """Returns (channels, H, W) on the CPU, uint8 for 8 bits and int32 for 16."""
     if image.ndim == 4 and image.shape[0] == 1:
@@ -104,11 +129,9 @@ def _webp(levels: Tensor, quality: int, metadata: Metadata) -> bytes:
 
 
 def _by_pillow(levels: Tensor, format: str, metadata: Metadata, **options: Any) -> bytes:
-    channels, height, width = levels.shape
-    image = Image.frombytes("RGB" if channels == 3 else "RGBA", (width, height), _bytes(levels, 8))
     about = {"icc_profile": metadata.profile, "exif": exif_block(metadata.exif)}
     about = {name: value for name, value in about.items() if value}
-    return encode_image(image, format, **about, **options)
+    return encode_image(_pillow(levels), format, **about, **options)
 
 
 def _deep_png(levels: Tensor, texts: PngImagePlugin.PngInfo, metadata: Metadata) -> bytes:

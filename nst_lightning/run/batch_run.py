@@ -36,14 +36,14 @@ class BatchRun:
         jobs: Sequence[Job],
         settings: BatchSettings,
         state: SavedState | None,
-        make_loggers: Callable[[Callable[[], int]], ImageLoggers],
+        make_loggers: Callable[[Callable[[], int]], ImageLoggers] | None = None,
     ) -> None:
         self.jobs = jobs
         self.settings = settings
         self.history = History()
         steps = frame_steps(settings.total_steps, settings.save_every, settings.save_first)
         self.film = Film(steps)
-        self.loggers = [] if settings.logger == "none" else [make_loggers(self.offset)]
+        self.loggers = [make_loggers(self.offset)] if make_loggers else []
         self._progress = BatchProgress(torch.zeros(len(jobs)).long())
         if state:
             self._progress = BatchProgress(**state["run"])

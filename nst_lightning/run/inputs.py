@@ -9,17 +9,17 @@ import torch
 from torch import Tensor
 
 from nst_lightning.errors import UserError
-from nst_lightning.grid.masks import regions
 from nst_lightning.grid.sources import Shape, StylePart, shape_at
-from nst_lightning.imaging.mask import Mask, read_mask
-from nst_lightning.imaging.reading import LoadedImage, read_image
+from nst_lightning.imaging.image_reader import ImageReader
+from nst_lightning.imaging.mask import Mask
+from nst_lightning.imaging.reading import LoadedImage
 from nst_lightning.imaging.resize import resize
 from nst_lightning.losses.style import style_kind
 from nst_lightning.losses.style_kind import StyleKind
 from nst_lightning.run.tensor_cache import TensorCache
 from nst_lightning.settings import BatchSettings, Scale
 from nst_lightning.settings.sizes import fit
-from nst_lightning.store.fingerprint import pair_seed
+from nst_lightning.store.fingerprint import INITS, pair_seed
 from nst_lightning.store.job import Job
 from nst_lightning.transfer.keep_colours import content_colours, style_colours
 from nst_lightning.transfer.start import starting_image
@@ -47,15 +47,22 @@ class Inputs:
         settings: with what `auto` means on this device.
         device: where the targets go.
         dtype: of the targets.
+        images: where images and masks come from; by default their files.
     """
 
     def __init__(
-        self, network: VGG, settings: BatchSettings, device: torch.device, dtype: torch.dtype
+        self,
+        network: VGG,
+        settings: BatchSettings,
+        device: torch.device,
+        dtype: torch.dtype,
+        images: ImageReader | None = None,
     ) -> None:
         self.network = network
         self.settings = settings
         self.device = device
         self.dtype = dtype
+        self.images = images or ImageReader(settings.max_pixels)
         self.cache = TensorCache(CACHE_BYTES)
         self.ahead: dict[tuple[Path, int | Shape], Future[LoadedImage]] = {}
 
@@ -72,14 +79,16 @@ class Inputs:
     def start(self, job: Job, scale: Scale) -> Tensor:
         """Returns where an image starts at one of the scales, (1, 3, H, W) in [0, 1]."""
         content = self.content(job, scale).rgb
+        if self.settings.init not in INITS:
+            image = self.images.image(Path(self.settings.init)).rgb
+            return resize(image, *content.shape[-2:])
         style = content
         if self.settings.init == "style":
             first = max(job.pair.style.parts, key=lambda part: part.share)
             style = self._style_image(job, first.path, scale, 1.0)
         seed = pair_seed(self.settings.seed, job.content_sha256, job.style_sha256)
         transferred = content_colours(content, self.settings.preserve_color)
-        limit = self.settings.max_pixels
-        return starting_image(transferred, style, self.settings, seed, max_pixels=limit)
+        return starting_image(transferred, style, self.settings, seed)
 
     def read_ahead(self, reader: Executor, jobs: Sequence[Job], following: Sequence[Job]) -> None:
         """Begins to read what the batch after this one needs and nothing before it has read."""
@@ -113,7 +122,7 @@ class Inputs:
 
         def part(one: StylePart, size: float) -> Part:
             # Masks of styles say something only about regions of the content.
-            own = regions(one.mask, self.settings.max_pixels) if mask and one.mask else None
+            own = self.images.colours(one.mask) if mask and one.mask else None
             describe = partial(self._describe, job, one, scale, size, kind)
             return make_part(one.share / len(sizes), one.region, own, describe)
 
@@ -147,7 +156,7 @@ class Inputs:
         height, width = shape[-2:]
 
         def make() -> Mask:
-            return read_mask(path, max_pixels=self.settings.max_pixels).at(height, width)
+            return self.images.mask(path).at(height, width)
 
         return self.cache.get(("mask", path, height, width), make)
 
@@ -197,7 +206,7 @@ class Inputs:
         return reading.result() if reading else self._decode(path, size)
 
     def _decode(self, path: Path, size: int | Shape) -> LoadedImage:
-        image = read_image(path, max_pixels=self.settings.max_pixels)
+        image = self.images.image(path)
         height, width = image.rgb.shape[-2:]
         shape = fit(height, width, size, self.settings.upscale)
         alpha = image.alpha

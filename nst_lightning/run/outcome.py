@@ -50,6 +50,11 @@ def is_out_of_memory(error: Exception) -> bool:
     )
 
 
+def explain_divergence(made: Stylised) -> str:
+    """Returns why an image that diverged is none, for the user."""
+    return f"the loss was no longer a finite number at step {made.diverged_at}; try smaller weights"
+
+
 def explain(error: Exception) -> str:
     """Returns an exception as one line for the user."""
     if is_out_of_memory(error):

@@ -9,7 +9,7 @@ from nst_lightning.errors import UserError
 from nst_lightning.grid.masks import mask_problem
 from nst_lightning.grid.pairs import Case
 from nst_lightning.grid.sources import shapes
-from nst_lightning.imaging.reading import read_image
+from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.run.devices import choose_device, resolve
 from nst_lightning.run.logger_files import check_logger
 from nst_lightning.run.result_file import too_large
@@ -55,16 +55,17 @@ def prepare_cases(
         UserError: something cannot work for any pair, or is in the way.
     """
     prepared = []
-    load = cache(load_weights)
+    load, reader = cache(load_weights), cache(ImageReader)
     for case in cases:
-        check_start(case.settings)
+        images = reader(case.settings.max_pixels)
+        check_start(case.settings, images)
         check_logger(case.settings)
         weights = load(case.settings.weights, case.settings.network)
         resolved = resolve(case.settings, choose_device(case.settings.accelerator))
         todo: list[Job] = []
         broken: list[tuple[Job, str]] = []
         done = 0
-        for job, problem in identify(case, resolved, weights, hashes):
+        for job, problem in identify(case, resolved, weights, hashes, images):
             if problem:
                 broken.append((job, problem))
             elif finished.has(job, resolved, overwrite=overwrite):
@@ -77,7 +78,7 @@ def prepare_cases(
     return prepared
 
 
-def check_start(settings: BatchSettings) -> None:
+def check_start(settings: BatchSettings, images: ImageReader) -> None:
     """Sees that the image to start from, where one is named, can be read.
 
     Raises:
@@ -86,19 +87,23 @@ def check_start(settings: BatchSettings) -> None:
     if settings.init not in INITS:
         if not Path(settings.init).exists():
             raise UserError(
-                f"--init {settings.init}: is neither {', '.join(INITS)} nor an image file."
+                f"init {settings.init}: is neither {', '.join(INITS)} nor an image file."
             )
-        read_image(settings.init, max_pixels=settings.max_pixels)
+        images.image(Path(settings.init))
 
 
 def identify(
-    case: Case, resolved: BatchSettings, weights: Weights, hashes: InputHashes
+    case: Case,
+    resolved: BatchSettings,
+    weights: Weights,
+    hashes: InputHashes,
+    images: ImageReader,
 ) -> Iterator[tuple[Job, str]]:
     """Yields the pairs of a case as jobs, each with the reason why it cannot be made, if any."""
     fingerprints = Fingerprints(resolved, weights.checksum)
     for pair in case.pairs:
         problem = pair.problem or too_large(pair.content, resolved)
-        problem = problem or mask_problem(pair, case.settings.max_pixels)
+        problem = problem or mask_problem(pair, images)
         shas = ("", "", "")
         if not problem:
             try:

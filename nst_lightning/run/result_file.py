@@ -7,9 +7,9 @@ from torch import Tensor
 from nst_lightning.formats import RESULT_FORMATS
 from nst_lightning.grid.sources import Source, shape_at
 from nst_lightning.imaging.exif import read_exif
+from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.imaging.metadata import Metadata, has_room
 from nst_lightning.imaging.profiles import srgb_profile
-from nst_lightning.imaging.reading import read_image
 from nst_lightning.imaging.writing import write_image
 from nst_lightning.settings import BatchSettings
 from nst_lightning.store.output import RECORD_KEY
@@ -34,7 +34,11 @@ def too_large(content: Source, settings: BatchSettings) -> str:
 
 
 def finish_image(
-    image: Tensor, alpha: Tensor | None, content: Path, settings: BatchSettings
+    image: Tensor,
+    alpha: Tensor | None,
+    content: Path,
+    settings: BatchSettings,
+    images: ImageReader,
 ) -> tuple[Tensor, Tensor | None]:
     """Applies `finish` to an optimised image and returns it, (3, H, W) in [0, 1], with its alpha.
 
@@ -43,13 +47,14 @@ def finish_image(
         alpha: (1, 1, h, w) or None.
         content: the photograph's file.
         settings: `finish`, `preserve_color`.
+        images: where the photograph comes from.
 
     Raises:
         UserError: the content can no longer be read.
     """
     if settings.finish == "none":
         return image, alpha
-    original = read_image(content, max_pixels=settings.max_pixels)
+    original = images.image(content)
     height, width = original.rgb.shape[-2:]
     if image.shape[-2] >= height and image.shape[-1] >= width:
         return image, alpha

@@ -11,11 +11,12 @@ from nst_lightning.drawing.films import write_film
 from nst_lightning.drawing.loss_history import write_history
 from nst_lightning.errors import OutputError
 from nst_lightning.files import check_inside, write_text
+from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.imaging.levels import to_levels
 from nst_lightning.imaging.metadata import Metadata
 from nst_lightning.imaging.writing import write_image
 from nst_lightning.layout import CURVES, HISTORY, LAST_GOOD, film_name, settings_beside
-from nst_lightning.run.outcome import Failure, Outcome, Stylised, explain
+from nst_lightning.run.outcome import Failure, Outcome, Stylised, explain, explain_divergence
 from nst_lightning.run.result_file import finish_image, write_result
 from nst_lightning.run.task import CaseSettings, RunOptions
 from nst_lightning.settings import dump_yaml
@@ -41,6 +42,7 @@ class ResultWriter:
         self.options = options
         self.weights_checksum = weights_checksum
         self.device = device
+        self.images = ImageReader(case.resolved.max_pixels)
 
     def write(self, job: Job, outcome: Outcome) -> Record:
         """Writes what was made of a pair and returns its record, which says that it failed where
@@ -63,7 +65,7 @@ class ResultWriter:
     def _write_done(self, job: Job, made: Stylised) -> Record:
         """Writes the files of a finished image, the image with its record inside last."""
         settings, content = self.case.resolved, job.pair.content.path
-        image, alpha = finish_image(made.image, made.alpha, content, settings)
+        image, alpha = finish_image(made.image, made.alpha, content, settings, self.images)
         path = self.options.out / job.pair.output
         record = self._record(job, status="done", **self._facts(made, image))
         self._write_beside(job, made, path)
@@ -73,11 +75,8 @@ class ResultWriter:
     def _write_diverged(self, job: Job, made: Stylised) -> Record:
         """Writes the files of an image that diverged, its last good state among them."""
         path = self.options.out / job.pair.extras / LAST_GOOD
-        reason = (
-            f"the loss was no longer a finite number at step {made.diverged_at}; try smaller "
-            "weights (the last good image is "
-            f"{path.relative_to(self.options.out).as_posix()})"
-        )
+        where = path.relative_to(self.options.out).as_posix()
+        reason = f"{explain_divergence(made)} (the last good image is {where})"
         facts = self._facts(made, made.image)
         record = self._record(job, status="failed", reason=reason, **facts)
         self._write_beside(job, made, path)

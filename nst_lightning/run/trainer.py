@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import lightning as L
+import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
 from nst_lightning.callbacks.saved_state import SavedState
@@ -17,6 +18,7 @@ from nst_lightning.settings import BatchSettings
 
 def make_trainer(
     settings: BatchSettings,
+    device: torch.device,
     callbacks: list[L.Callback] | None = None,
     state: SavedState | None = None,
 ) -> L.Trainer:
@@ -24,12 +26,13 @@ def make_trainer(
 
     Args:
         settings: with what each `auto` means on this device.
+        device: on which it runs, of GPUs with its index.
         callbacks: of the fit.
         state: what the fit goes on from, if anything.
     """
     return L.Trainer(
-        accelerator=settings.accelerator,
-        devices=1,
+        accelerator=device.type,
+        devices=1 if device.index is None else [device.index],
         precision=cast(Any, settings.precision),
         max_epochs=1,
         callbacks=callbacks,
@@ -46,6 +49,7 @@ def make_trainer(
 def fit(
     model: L.LightningModule,
     settings: BatchSettings,
+    device: torch.device,
     callbacks: list[L.Callback],
     state: SavedState | None,
 ) -> None:
@@ -55,7 +59,7 @@ def fit(
         SIGTERMException: the process got that signal and Lightning noticed first.
     """
     with quiet():
-        trainer = make_trainer(settings, callbacks, state)
+        trainer = make_trainer(settings, device, callbacks, state)
         trainer.fit(model, ckpt_path="saved state" if state else None)
 
 

@@ -6,9 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import cast
 
-import torch
+import lightning as L
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
@@ -18,23 +17,19 @@ from nst_lightning.callbacks.saved_state import SavedState
 from nst_lightning.callbacks.snapshots import Snapshots
 from nst_lightning.errors import OutputError
 from nst_lightning.files import check_inside
-from nst_lightning.imaging.resize import resize
 from nst_lightning.imaging.writing import write_image
 from nst_lightning.run.batch_run import BatchRun, batch_name
 from nst_lightning.run.checkpoints import Checkpoints
 from nst_lightning.run.devices import choose_device
 from nst_lightning.run.display import Display, Losses
-from nst_lightning.run.inputs import Inputs
 from nst_lightning.run.logger_files import make_image_loggers
+from nst_lightning.run.make_batch import make_batch, make_inputs
 from nst_lightning.run.outcome import Failure, Outcome, Stylised, explain, is_out_of_memory
 from nst_lightning.run.result_writer import ResultWriter
 from nst_lightning.run.task import CaseSettings, RunOptions
-from nst_lightning.run.trainer import fit
-from nst_lightning.settings import Scale
 from nst_lightning.stop import StopFlag
 from nst_lightning.store.job import Job
 from nst_lightning.store.records import Record
-from nst_lightning.transfer.module import StyleTransfer, build_network
 from nst_lightning.vgg.weights import Weights
 
 LONGEST_QUEUE = 64
@@ -68,9 +63,7 @@ class Worker:
         self.stop = stop
         self.checkpoints = Checkpoints(options.out)
         self.device = choose_device(self.settings.accelerator)
-        self.dtype = torch.float64 if self.settings.precision == "64-true" else torch.float32
-        self.network = build_network(self.settings, weights).to(self.device)
-        self.inputs = Inputs(self.network, self.settings, self.device, self.dtype)
+        self.inputs = make_inputs(self.settings, weights, self.device)
         self.results = ResultWriter(case, options, weights.checksum, self.device)
         self.writing: list[Future[None]] = []
         self.saving: list[Job] = []
@@ -161,52 +154,24 @@ class Worker:
 
     def _make(self, jobs: Sequence[Job], state: SavedState | None) -> list[Stylised]:
         """Makes a batch at all its scales, from the state on in which it was left, if any."""
-        make_loggers = partial(
-            make_image_loggers, jobs, self.settings, self.out,
-            submit=self._write_later, note=self.display.note,
-        )  # fmt: skip
+        make_loggers = None
+        if self.settings.logger != "none":
+            make_loggers = partial(
+                make_image_loggers, jobs, self.settings, self.out,
+                submit=self._write_later, note=self.display.note,
+            )  # fmt: skip
         with closing(BatchRun(jobs, self.settings, state, make_loggers)) as batch:
             if state:
                 step = batch.progress().resumed[-1]
                 self.display.note(f"{batch_name(jobs)}: goes on after step {step}")
-            image: Tensor | None = None
-            for scale in batch.remaining_scales():
-                model, alphas = self._model(jobs, scale, image)
-                self._fit(model, batch, state)
-                state, image = None, model.optimised()
-                if not batch.finish_scale(model, scale):
-                    break
-            return batch.results(model, alphas, self.device, self.dtype)
+            try:
+                return make_batch(self.inputs, batch, lambda: self._callbacks(batch), state)
+            except SIGTERMException:
+                self.stop.check()
+                raise
 
-    def _model(
-        self, jobs: Sequence[Job], scale: Scale, image: Tensor | None
-    ) -> tuple[StyleTransfer, list[Tensor | None]]:
-        """Returns the module for one scale, and the contents' alpha.
-
-        Args:
-            image: what the scale before it drew.
-        """
-        contents = [self.inputs.content(job, scale) for job in jobs]
-        content = torch.cat([loaded.rgb for loaded in contents])
-        origin: Tensor | None = None
-        if image is None or self.settings.weighting == "start":
-            origin = torch.cat([self.inputs.start(job, scale) for job in jobs])
-        image = cast(Tensor, origin if image is None else image)
-        model = StyleTransfer(
-            content,
-            self.inputs.targets(jobs, scale),
-            self.settings.at(scale),
-            init=resize(image, *content.shape[-2:]),
-            origin=origin,
-            network=self.network,
-            steps=scale.steps,
-            recompute=self.settings.recompute,
-            compile=self.settings.compile,
-        )
-        return model.to(self.dtype), [loaded.alpha for loaded in contents]
-
-    def _fit(self, model: StyleTransfer, batch: BatchRun, state: SavedState | None) -> None:
-        """Runs the steps of one scale, from a state within it on, if there is one."""
+    def _callbacks(self, batch: BatchRun) -> list[L.Callback]:
+        """Returns what looks on while one scale of a batch is fitted."""
         jobs, offset = batch.jobs, batch.progress().offset
 
         def report(step: int, losses: Losses) -> None:
@@ -238,9 +203,4 @@ class Worker:
             before_save,
             failed,
         )
-        callbacks = [*batch.recorders(), snapshots, Progress(report, offset), checkpoint]
-        try:
-            fit(model, self.settings, callbacks, state)
-        except SIGTERMException:
-            self.stop.check()
-            raise
+        return [snapshots, Progress(report, offset), checkpoint]

@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor
 
-from nst_lightning.formats import MAX_PIXELS
 from nst_lightning.imaging.reading import load_image
 from nst_lightning.imaging.resize import resize
 from nst_lightning.settings import TransferSettings
@@ -15,8 +14,6 @@ def starting_image(
     style: Tensor,
     settings: TransferSettings,
     seed: int | None = None,
-    *,
-    max_pixels: int = MAX_PIXELS,
 ) -> Tensor:
     """Makes the start that `settings.init` names, shaped as the content.
 
@@ -25,7 +22,6 @@ def starting_image(
         style: (B, 3, h, w) or (1, 3, h, w) in [0, 1].
         settings: `init`, `noise_std`, `seed`.
         seed: of the noise, instead of `settings.seed`.
-        max_pixels: a start image of more pixels is refused.
 
     Returns:
         (B, 3, H, W); the same noise for all B.
@@ -44,5 +40,5 @@ def starting_image(
         generator = torch.Generator().manual_seed(settings.seed if seed is None else seed)
         white = torch.randn(1, 3, height, width, generator=generator)
         return (0.5 + settings.noise_std * white).to(content).expand_as(content)
-    image = load_image(settings.init, max_pixels=max_pixels)
+    image = load_image(settings.init)
     return resize(image, height, width).to(content).expand_as(content)

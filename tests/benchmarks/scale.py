@@ -36,6 +36,7 @@ def pretend_done(folder: Path) -> None:
     """Results and a ledger as a finished run leaves them; the images are empty files."""
     from nst_lightning.grid.pairs import Case, Grid
     from nst_lightning.grid.sources import read_sources
+    from nst_lightning.imaging.image_reader import ImageReader
     from nst_lightning.run.devices import choose_device, resolve
     from nst_lightning.run.prepare import identify
     from nst_lightning.settings import build
@@ -52,11 +53,12 @@ def pretend_done(folder: Path) -> None:
     case = Case(settings, Grid(contents, styles))
     weights = load_weights(settings.weights, settings.network)
     resolved = resolve(settings, choose_device("auto"))
+    images = ImageReader(settings.max_pixels)
     out.mkdir()
     terms = {"content": 1.0, "style": 1.0, "tv": 0.0, "total": 2.0}
     record = None
     with (out / "manifest.jsonl").open("w") as ledger:
-        for job, _ in identify(case, resolved, weights, InputHashes(None)):
+        for job, _ in identify(case, resolved, weights, InputHashes(None), images):
             path = out / job.pair.file
             if record is None:
                 record = make_record(

@@ -9,6 +9,7 @@ from nst_lightning.errors import UserError
 from nst_lightning.grid.masks import check_found, find_masks, mask_problem
 from nst_lightning.grid.pairs import Pair
 from nst_lightning.grid.sources import Source, StylePart, find_images, read_sources
+from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.settings import build
 from nst_lightning.store.fingerprint import file_sha256, fingerprint, masks_sha256
 
@@ -98,7 +99,7 @@ def test_regions_that_cannot_be_drawn(tmp_path: Path):
     red = StylePart(Path("r.jpg"), region="#ff0000")
 
     def problem(mask: Path | None, *parts: StylePart) -> str:
-        return mask_problem(pair(mask, *parts), 10**6)
+        return mask_problem(pair(mask, *parts), ImageReader(10**6))
 
     assert (
         problem(content, plain) == problem(content, white) == problem(content, masked, plain) == ""

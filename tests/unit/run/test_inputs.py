@@ -10,7 +10,7 @@ from PIL import Image
 from nst_lightning.errors import UserError
 from nst_lightning.grid.pairs import Grid
 from nst_lightning.grid.sources import Source
-from nst_lightning.imaging.reading import LoadedImage, load_image
+from nst_lightning.imaging.reading import LoadedImage, read_image
 from nst_lightning.run.inputs import Inputs
 from nst_lightning.settings import Scale, build
 from nst_lightning.store.job import Job
@@ -43,8 +43,6 @@ def test_a_start_of_more_pixels_than_the_limit_is_refused(tmp_path: Path):
 def test_a_raised_limit_counts_where_the_start_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    assert load_image.__kwdefaults__ is not None
-    usual = {**load_image.__kwdefaults__, "max_pixels": 50}
-    monkeypatch.setattr(load_image, "__kwdefaults__", usual)
+    monkeypatch.setattr(read_image, "__kwdefaults__", {"max_pixels": 50})
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)  # Pillow refuses from twice as many on
     torch.testing.assert_close(start(tmp_path, max_pixels=1000), torch.ones(1, 3, 8, 8))

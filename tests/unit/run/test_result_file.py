@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from nst_lightning.grid.sources import Source
+from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.imaging.reading import read_image
 from nst_lightning.run.result_file import finish_image, too_large, write_result
 from nst_lightning.settings import build
@@ -79,14 +80,15 @@ def test_what_a_format_cannot_hold_is_known_before(tmp_path: Path):
 def test_the_finish_is_of_the_contents_size_and_alpha(tmp_path: Path):
     photograph = Image.fromarray((rough(40, 60, 4) * 255).byte().numpy())
     photograph.save(tmp_path / "c.png")
+    images = ImageReader(10**6)
     small, alpha = rough(3, 20, 30), torch.ones(1, 1, 20, 30)
     detail = build({"finish": "detail", "size": 30})
-    made, clear = finish_image(small, alpha, tmp_path / "c.png", detail)
+    made, clear = finish_image(small, alpha, tmp_path / "c.png", detail, images)
     assert made.shape == (3, 40, 60)
     assert clear is not None
     assert torch.equal((clear * 255).round(), rough(40, 60, 4)[None, None, ..., 3].mul(255).floor())
     # As large already, or not asked for: nothing is touched.
     whole = rough(3, 40, 60)
     for image, settings in ((whole, detail), (small, build({}))):
-        same, mine = finish_image(image, alpha, tmp_path / "c.png", settings)
+        same, mine = finish_image(image, alpha, tmp_path / "c.png", settings, images)
         assert (same is image, mine is alpha) == (True, True)

@@ -16,8 +16,9 @@ from nst_lightning.drawing.curves import draw_curves
 from nst_lightning.drawing.loss_history import read_history
 from nst_lightning.grid.pairs import Grid, Pair
 from nst_lightning.grid.sources import read_sources
+from nst_lightning.imaging import reading
 from nst_lightning.imaging.reading import LoadedImage, read_image
-from nst_lightning.run import inputs, result_writer
+from nst_lightning.run import result_writer
 from nst_lightning.run.checkpoints import CheckpointFiles
 from nst_lightning.run.display import Silent
 from nst_lightning.run.inputs import Inputs
@@ -180,7 +181,7 @@ def test_each_image_is_read_once_and_ahead(
         read.append((path.name, threading.current_thread().name))
         return decode(path, **given)
 
-    monkeypatch.setattr(inputs, "read_image", counted)
+    monkeypatch.setattr(reading, "read_image", counted)
     records: list[Record] = []
     made = worker(tmp_path)
     made.run([[job] for job in jobs], records.append)

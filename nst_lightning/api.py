@@ -1,0 +1,229 @@
+"""What the command line does, as one call."""
+
+import os
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, overload
+
+import lightning as L
+import torch
+from PIL import Image
+from torch import Tensor
+
+from nst_lightning.callbacks.progress import Progress
+from nst_lightning.errors import UserError
+from nst_lightning.grid.given_images import Masks, Styles, read_pair
+from nst_lightning.grid.pairs import Pair
+from nst_lightning.imaging.in_memory import AnyImage, ImagesInMemory
+from nst_lightning.imaging.writing import to_pillow
+from nst_lightning.run.batch_run import BatchRun
+from nst_lightning.run.devices import choose_device, resolve
+from nst_lightning.run.guest import interruptible, on_its_own
+from nst_lightning.run.make_batch import make_batch, make_inputs
+from nst_lightning.run.outcome import Stylised, explain_divergence
+from nst_lightning.run.prepare import check_start
+from nst_lightning.run.result_file import finish_image
+from nst_lightning.settings import BatchSettings, build, knob_of, merge
+from nst_lightning.settings.presets import read_preset
+from nst_lightning.store.fingerprint import file_sha256, style_sha256
+from nst_lightning.store.job import Job
+from nst_lightning.vgg.weights import Weights, load_weights
+
+Report: TypeAlias = Callable[[int, int, Callable[[], dict[str, float]]], object]
+"""Takes the number of steps made, that of all steps, and a function that returns the loss terms by
+name, which waits for the device."""
+
+APPLY = ("accelerator", "compile", "recompute", "max_pixels", "finish", "dither")
+"""The settings of running and writing that say something of one image in memory; those that decide
+pixels all do."""
+
+
+@overload
+def stylize(
+    content: AnyImage,
+    style: Styles | None = None,
+    *,
+    regions: Mapping[str, AnyImage] | None = None,
+    content_mask: AnyImage | None = None,
+    style_mask: Masks = None,
+    preset: str | None = None,
+    init: AnyImage | None = None,
+    progress: Report | None = None,
+    output: Literal["pil"] = "pil",
+    **settings: Any,
+) -> Image.Image: ...
+@overload
+def stylize(
+    content: AnyImage,
+    style: Styles | None = None,
+    *,
+    output: Literal["tensor"],
+    **others: Any,
+) -> Tensor: ...
+def stylize(
+    content: AnyImage,
+    style: Styles | None = None,
+    *,
+    regions: Mapping[str, AnyImage] | None = None,
+    content_mask: AnyImage | None = None,
+    style_mask: Masks = None,
+    preset: str | None = None,
+    init: AnyImage | None = None,
+    progress: Report | None = None,
+    output: Literal["pil", "tensor"] = "pil",
+    **settings: Any,
+) -> Image.Image | Tensor:
+    """Stylises one image, as `nst-batch run` does: coarse to fine, with any setting by name.
+
+    From the same files it makes the same pixels. An image in memory is decoded as its file would
+    be (EXIF orientation, colour profile, transparency), but a noise start comes from its pixels
+    instead of its file's bytes, and so is another. The network's weights stay in memory for the
+    next call. The caller's random state, gradients, autocast and default device are left alone.
+
+    Args:
+        content: the photograph: a path, a PIL image, or a tensor of (C, H, W) or (1, C, H, W) with
+            floats in [0, 1] or uint8, of 3 channels, 1 for gray or 4 with alpha.
+        style: the painting, likewise; or a list of several, in equal shares; or with their shares,
+            as a list of (painting, share) or a dict of paths.
+        regions: instead of `style`, the painting for each region of the content's mask, by its
+            colour: a grey level ("255"), a name ("white") or "#rrggbb".
+        content_mask: an image whose flat colours are the regions of the content.
+        style_mask: likewise for the style; for several styles a list, with None where one has no
+            mask.
+        preset: the name of a preset, over which the settings win; what it says about files counts
+            for `nst-batch` alone.
+        init: where to start: "content", "noise", "gray", "style", or an image.
+        progress: is called after every step with the number of steps made, that of all, and a
+            function that returns the loss terms by name, for which it waits for the device. An
+            exception that it raises ends the call.
+        output: "pil" for a PIL image of 8 bits a channel, "tensor" for float32 in [0, 1] on the
+            CPU, not rounded.
+        settings: any setting that decides pixels by its name in `nst-batch presets default`, such
+            as `size`, `steps`, `style_weight`, `precision`; and `accelerator`, `compile`,
+            `recompute`, `max_pixels`, `finish`, `dither`.
+
+    Returns:
+        The image, of mode RGB or (3, H, W); where the content has transparency of mode RGBA or
+        (4, H, W).
+
+    Raises:
+        UserError: an image that cannot be read, a setting that cannot be or does not apply, inputs
+            that contradict each other, or a loss that is no longer a finite number.
+        torch.OutOfMemoryError: a smaller `size` or `recompute=True` may do.
+    """
+    if output not in ("pil", "tensor"):
+        raise UserError(f"output should be 'pil' or 'tensor', not {output!r}.")
+    asked = read_settings(preset, settings, output)
+    device = choose_device(asked.accelerator)
+    if device.type == "cuda":  # the caller's, in a process with one of several
+        device = torch.device("cuda", torch.cuda.current_device())
+    with on_its_own(device), interruptible():
+        images = ImagesInMemory(asked.max_pixels)
+        chosen = resolve(with_start(asked, init, images), device)
+        pair = read_pair(content, style, regions, content_mask, style_mask, images)
+        made = make_one(pair, chosen, device, images, progress)
+        image, alpha = finish_image(made.image, made.alpha, pair.content.path, chosen, images)
+        if output == "pil":
+            return to_pillow(image, alpha, dither=chosen.dither)
+        return (image if alpha is None else torch.cat([image, alpha[0]])).float()
+
+
+def read_settings(
+    preset: str | None, settings: Mapping[str, Any], output: Literal["pil", "tensor"]
+) -> BatchSettings:
+    """Returns the settings of a call.
+
+    Raises:
+        UserError: no such preset or setting, one that says nothing of an image in memory, or a
+            value that cannot be.
+    """
+    apart = {
+        name
+        for name, field in BatchSettings.model_fields.items()
+        if knob_of(field).touches != "pixels" and name not in APPLY
+    }
+    for name in settings:
+        if name in apart:
+            raise UserError(
+                f"{name} is for `nst-batch`, which makes many images and writes files; stylize "
+                "makes one in memory: leave it out."
+            )
+    if output == "tensor" and settings.get("dither"):
+        raise UserError("dither is a way to round, and a tensor is not rounded: leave it out.")
+    known = read_preset(preset) if preset else {}
+    given = {
+        name: os.fspath(value) if isinstance(value, os.PathLike) else value
+        for name, value in settings.items()
+    }
+    return build(merge({k: v for k, v in known.items() if k not in apart}, given))
+
+
+def with_start(
+    settings: BatchSettings, init: AnyImage | None, images: ImagesInMemory
+) -> BatchSettings:
+    """Returns settings whose `init` is the start of a call: a name, or an image that can be read.
+
+    Raises:
+        UserError: it is neither.
+    """
+    if init is None:
+        return settings
+    if not isinstance(init, (str, os.PathLike)):
+        return settings.model_copy(update={"init": str(images.add(init, "init"))})
+    settings = settings.model_copy(update={"init": os.fspath(init)})
+    check_start(settings, images)
+    return settings
+
+
+def make_one(
+    pair: Pair,
+    settings: BatchSettings,
+    device: torch.device,
+    images: ImagesInMemory,
+    progress: Report | None,
+) -> Stylised:
+    """Makes the image of a pair.
+
+    Args:
+        pair: with images that can be read.
+        settings: with what each `auto` means on this device.
+        device: where it is made.
+        images: that the pair is made of.
+        progress: is told of every step.
+
+    Raises:
+        UserError: a painting too small for the network, or a loss that is no finite number.
+    """
+
+    def sha256(path: Path) -> str:
+        return images.sha256(path) or file_sha256(path)
+
+    identity = sha256(pair.content.path), style_sha256(pair.style, sha256)
+    batch = BatchRun([Job(pair, *identity, "")], settings, None)
+
+    def callbacks() -> list[L.Callback]:
+        def report(step: int, losses: Callable[[], dict[str, float]]) -> None:
+            if progress is not None:
+                progress(step, settings.total_steps, losses)
+
+        return [Progress(report, batch.progress().offset)]
+
+    weights = shared_weights(settings.weights, settings.network)
+    (made,) = make_batch(make_inputs(settings, weights, device, images), batch, callbacks)
+    if made.diverged_at:
+        raise UserError(f"{explain_divergence(made)}.")
+    return made
+
+
+def shared_weights(source: str, network: str) -> Weights:
+    """Returns a network's weights, which stay in memory (80 MB) until those of two others are
+    asked for; a file that has changed is read again."""
+    path = Path(source).expanduser()
+    now = (path.resolve(), path.stat().st_mtime_ns) if path.is_file() else ()
+    return _weights(source, network, now)
+
+
+@lru_cache(maxsize=2)
+def _weights(source: str, network: str, now: tuple[object, ...]) -> Weights:
+    return load_weights(source, network)

@@ -1,0 +1,103 @@
+"""Makes a batch at all its scales, in memory: for a worker, which writes, and for `stylize`."""
+
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from nst_lightning.callbacks.saved_state import SavedState
+from nst_lightning.imaging.image_reader import ImageReader
+from nst_lightning.imaging.resize import resize
+from nst_lightning.run.batch_run import BatchRun
+from nst_lightning.run.inputs import Inputs
+from nst_lightning.run.outcome import Stylised
+from nst_lightning.run.trainer import fit
+from nst_lightning.settings import BatchSettings, Scale
+from nst_lightning.store.job import Job
+from nst_lightning.transfer.module import StyleTransfer, build_network
+from nst_lightning.vgg.weights import Weights
+
+
+def make_inputs(
+    settings: BatchSettings,
+    weights: Weights,
+    device: torch.device,
+    images: ImageReader | None = None,
+) -> Inputs:
+    """Returns what batches are made from, with the network, on a device.
+
+    Args:
+        settings: with what each `auto` means on this device.
+        weights: of the network that they ask for.
+        device: that the batches are made on.
+        images: where images and masks come from; by default their files.
+    """
+    dtype = torch.float64 if settings.precision == "64-true" else torch.float32
+    network = build_network(settings, weights).to(device)
+    return Inputs(network, settings, device, dtype, images)
+
+
+def make_batch(
+    inputs: Inputs,
+    batch: BatchRun,
+    callbacks: Callable[[], list[L.Callback]],
+    state: SavedState | None = None,
+) -> list[Stylised]:
+    """Makes a batch at all its scales that are not finished, one fit each.
+
+    Args:
+        inputs: what its images are made from.
+        batch: how far it has come.
+        callbacks: returns those of a scale's fit, beside what `batch` records; the last one sees
+            each step when all others have.
+        state: within the first of these scales, to go on from, if there is one.
+
+    Returns:
+        What was made of each pair; an image that diverged says so.
+
+    Raises:
+        SIGTERMException: the process got that signal and Lightning noticed first.
+    """
+    image: Tensor | None = None
+    for scale in batch.remaining_scales():
+        model, alphas = make_model(inputs, batch.jobs, scale, image)
+        watching = [*batch.recorders(), *callbacks()]
+        fit(model, inputs.settings, inputs.device, watching, state)
+        state, image = None, model.optimised()
+        if not batch.finish_scale(model, scale):
+            break
+    return batch.results(model, alphas, inputs.device, inputs.dtype)
+
+
+def make_model(
+    inputs: Inputs, jobs: Sequence[Job], scale: Scale, image: Tensor | None
+) -> tuple[StyleTransfer, list[Tensor | None]]:
+    """Returns the module for one scale of a batch, and the contents' alpha.
+
+    Args:
+        inputs: what its images are made from.
+        jobs: of one shape.
+        scale: at which they are made.
+        image: what the scale before it drew.
+    """
+    settings = inputs.settings
+    contents = [inputs.content(job, scale) for job in jobs]
+    content = torch.cat([loaded.rgb for loaded in contents])
+    origin: Tensor | None = None
+    if image is None or settings.weighting == "start":
+        origin = torch.cat([inputs.start(job, scale) for job in jobs])
+    image = cast(Tensor, origin if image is None else image)
+    model = StyleTransfer(
+        content,
+        inputs.targets(jobs, scale),
+        settings.at(scale),
+        init=resize(image, *content.shape[-2:]),
+        origin=origin,
+        network=inputs.network,
+        steps=scale.steps,
+        recompute=settings.recompute,
+        compile=settings.compile,
+    )
+    return model.to(inputs.dtype), [loaded.alpha for loaded in contents]
