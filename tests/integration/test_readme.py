@@ -29,7 +29,7 @@ PHOTOS, PAINTINGS = ("photo.jpg", "tubingen.jpg"), ("painting.jpg", "scream.jpg"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with all images that README names: narrow ones, for the steps are a user's."""
+    """A working folder with all images that README names: narrow, for the steps are a user's."""
     for names, source in ((PHOTOS, "contents/coffee.jpg"), (PAINTINGS, "styles/woodcut.jpg")):
         for name in names:
             with Image.open(EXAMPLES / source) as image:
