@@ -101,24 +101,49 @@ class Bench:
         return {name: peak_flops(self.device, DTYPES[name]) for name in self.precisions}
 
     def images(self, size: int, batch: int = 1) -> tuple[Tensor, Tensor]:
-        """Returns content and style with a longest side of `size`."""
-        images = []
+        """Returns contents, (batch, 3, H, W), and the style with a longest side of `size`.
+
+        The contents of a batch differ: each after the first is turned further to the right.
+        """
+        small = []
         for image in (self.content, self.style):
             height, width = image.shape[-2:]
-            small = resize(image, *fit(height, width, size, upscale=True))
-            images.append(small.expand(batch, -1, -1, -1).to(self.device))
-        return images[0], images[1][:1]
+            small.append(resize(image, *fit(height, width, size, upscale=True)))
+        content, style = small
+        shifts = [k * content.shape[-1] // batch for k in range(batch)]
+        contents = torch.cat([content.roll(shift, -1) for shift in shifts])
+        return contents.to(self.device), style.to(self.device)
 
     def model(
-        self, size: int, batch: int = 1, scale: Scale | None = None, image: Tensor | None = None
+        self,
+        size: int,
+        batch: int = 1,
+        *,
+        settings: TransferSettings | None = None,
+        image: Tensor | None = None,
+        which: slice = slice(None),
+        compile: bool = False,
     ) -> StyleTransfer:
-        """Returns our module at one size."""
+        """Returns our module at one size.
+
+        Args:
+            size: the longest side.
+            batch: images.
+            settings: other ones.
+            image: the start, of any size.
+            which: of the batch's images, to have them without the others.
+            compile: use torch.compile.
+        """
         content, style = self.images(size, batch)
-        settings = self.settings if scale is None else self.settings.at(scale)
         init = None if image is None else resize(image, *content.shape[-2:])
-        return StyleTransfer(content, style, settings, network=self.network, init=init).to(
-            self.device
-        )
+        return StyleTransfer(
+            content[which],
+            style,
+            settings or self.settings,
+            network=self.network,
+            init=init,
+            compile=compile,
+        ).to(self.device)
 
     def steps(self, size: int, batch: int, rounds: int) -> Figures:
         """Times a step of each kind, alternating: the tutorial's, the bare network's, ours."""
@@ -194,7 +219,9 @@ class Bench:
         """Times one run from coarse to fine, in the last of the precisions."""
         image, seconds = None, 0.0
         for scale in scales:
-            ours = Ours(self.model(scale.longest, scale=scale, image=image), self.precisions[-1])
+            settings = self.settings.at(scale)
+            model = self.model(scale.longest, settings=settings, image=image)
+            ours = Ours(model, self.precisions[-1])
             seconds += sum(seconds_of(ours.step) for _ in range(scale.steps))
             image = ours.model.image.detach()
         terms = true_terms(self.model(scales[-1].longest, image=image))

@@ -1,0 +1,60 @@
+"""A step as a CUDA graph: all its kernels launched by one call."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from nst_lightning.benchmark.cases import Ours
+from nst_lightning.errors import UserError
+
+STEPS_BEFORE = 3
+"""Steps made one kernel at a time before the recording, as the optimiser's first differs."""
+
+
+def record_step(ours: Ours) -> Callable[[], Tensor]:
+    """Records an evaluation with the optimiser's step, after `STEPS_BEFORE` of them.
+
+    Returns:
+        What makes one step more; it returns the losses at its start, (B,).
+
+    Raises:
+        UserError: the model is not on CUDA.
+    """
+    if ours.model.image.device.type != "cuda":
+        raise UserError("CUDA graphs are of CUDA alone.")
+    aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        for _ in range(STEPS_BEFORE):
+            ours.step()
+    torch.cuda.current_stream().wait_stream(aside)
+    graph, step = torch.cuda.CUDAGraph(), step_in_place(ours)
+    with torch.cuda.graph(graph, stream=aside):
+        losses = step()
+
+    def replay() -> Tensor:
+        graph.replay()
+        return losses
+
+    return replay
+
+
+def step_in_place(ours: Ours) -> Callable[[], Tensor]:
+    """Returns a step that leaves what the optimiser remembers in the tensors where it lay before.
+
+    A graph reads and writes the same memory in each replay, while the optimiser puts new tensors in
+    the place of some of its old ones.
+    """
+    memory = ours.optimizer.state[ours.model.image]
+    places = dict(memory)
+
+    def step() -> Tensor:
+        losses = ours.step()
+        for name, place in places.items():
+            if memory[name] is not place:
+                place.copy_(memory[name])
+                memory[name] = place
+        return losses
+
+    return step
