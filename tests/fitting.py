@@ -9,14 +9,14 @@ from nst_lightning import StyleTransfer
 
 def fit(model: StyleTransfer, **trainer: Any) -> L.Trainer:
     """Makes all steps of a model; `trainer` holds further arguments of the Trainer."""
-    made = L.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        **trainer,
-    )
+    quiet: dict[str, Any] = {
+        "max_epochs": 1,
+        "accelerator": "cpu",
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    made = L.Trainer(**{**quiet, **trainer})
     made.fit(model)
     return made

@@ -35,17 +35,15 @@ class Ours:
         self.model = model
         self.dtype = DTYPES[precision]
         self.optimizer = model.configure_optimizers()
+        self.done = 0
 
     def step(self) -> Tensor:
         """Makes one evaluation and one step; returns the losses at its start, (B,)."""
-        image = self.model.image
-        self.optimizer.zero_grad()
+        self.done += 1
         low = self.dtype != torch.float32
-        with torch.autocast(image.device.type, self.dtype, enabled=low):
-            total = self.model.evaluate(image)["total"]
-        total.sum().backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
-        return total.detach()
+        with torch.autocast(self.model.image.device.type, self.dtype, enabled=low):
+            self.model.make_step(self.optimizer, self.done)
+        return self.model.losses["total"]
 
 
 @torch.no_grad()
@@ -136,7 +134,7 @@ class Bench:
         """
         content, style = self.images(size, batch)
         init = None if image is None else resize(image, *content.shape[-2:])
-        return StyleTransfer(
+        model = StyleTransfer.from_images(
             content[which],
             style,
             settings or self.settings,
@@ -144,6 +142,8 @@ class Bench:
             init=init,
             compile=compile,
         ).to(self.device)
+        model.prepare()
+        return model
 
     def steps(self, size: int, batch: int, rounds: int) -> Figures:
         """Times a step of each kind, alternating: the tutorial's, the bare network's, ours."""

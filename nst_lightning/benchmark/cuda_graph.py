@@ -1,6 +1,7 @@
 """A step as a CUDA graph: all its kernels launched by one call."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,20 +42,25 @@ def record_step(ours: Ours) -> Callable[[], Tensor]:
 
 
 def step_in_place(ours: Ours) -> Callable[[], Tensor]:
-    """Returns a step that leaves what the optimiser remembers in the tensors where it lay before.
+    """Returns a step that leaves what is remembered in the tensors where it lay before.
 
-    A graph reads and writes the same memory in each replay, while the optimiser puts new tensors in
-    the place of some of its old ones.
+    A graph reads and writes the same memory in each replay, while a step puts new tensors in the
+    place of some old ones.
     """
-    memory = ours.optimizer.state[ours.model.image]
-    places = dict(memory)
+    model, memory = ours.model, ours.optimizer.state[ours.model.image]
+    owners: list[tuple[dict[str, Any], list[str]]] = [
+        (memory, list(memory)),
+        (model._buffers, ["failed_at"]),
+        (vars(model), ["last_good"]),
+    ]
+    places = [(owner, name, owner[name]) for owner, names in owners for name in names]
 
     def step() -> Tensor:
         losses = ours.step()
-        for name, place in places.items():
-            if memory[name] is not place:
-                place.copy_(memory[name])
-                memory[name] = place
+        for owner, name, place in places:
+            if owner[name] is not place:
+                place.copy_(owner[name])
+                owner[name] = place
         return losses
 
     return step

@@ -3,8 +3,10 @@
 import math
 from collections.abc import Callable
 
-from torch import Tensor, nn
+import torch
+from torch import Tensor
 
+from nst_lightning.losses.layer_loss import LayerLoss
 from nst_lightning.losses.upcast import upcast
 
 Scale = Callable[[int, int, int], float]
@@ -29,7 +31,7 @@ SMALLEST = 1e-12
 """ΣP² is at least this, so that a content without any feature has a loss."""
 
 
-class ContentLoss(nn.Module):
+class ContentLoss(LayerLoss):
     """Squared distance between features and the content's, at one layer.
 
     Args:
@@ -55,13 +57,20 @@ class ContentLoss(nn.Module):
         """Computes the loss of features (B, C, h, w): (B,) in float32 (float64 for float64)."""
         return (upcast(features) - self.target).square().sum(dim=(1, 2, 3)) * self.scale
 
-    def accumulate_gradient(self, features: Tensor, gradient: Tensor, weight: Tensor) -> None:
-        """Adds weight·∂loss/∂features to the gradient, in place.
+    def evaluate(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Computes the loss, (B,), and its slope: what F − P is multiplied by in the gradient,
+        (B,)."""
+        value: Tensor = self(features)
+        return value, (2 * self.scale).expand_as(value)
 
-        Args:
-            features: (B, C, h, w).
-            gradient: (B, C, h, w), of any floating type.
-            weight: (B,).
-        """
-        factor = (2 * self.scale * weight)[:, None, None, None]
+    def accumulate_gradient(
+        self, features: Tensor, slope: Tensor, weight: Tensor, gradient: Tensor
+    ) -> None:
+        """Adds weight·∂loss/∂features to the gradient, in place; see `LayerLoss`."""
+        factor = (slope * weight)[:, None, None, None]
         gradient.add_((upcast(features) - self.target).mul_(factor).to(gradient.dtype))
+
+    def energy(self, channels: int) -> Tensor:
+        """Computes the loss for features of zero, (B,)."""
+        value: Tensor = self(torch.zeros_like(self.target))
+        return value

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from nst_lightning.losses.moments import moments
+from nst_lightning.losses.layer_loss import StatisticsLoss, add_by_position, by_position
+from nst_lightning.losses.moments import moments, shares_of_positions
 from nst_lightning.losses.style_kind import StyleKind, weighted_mean
 from nst_lightning.losses.upcast import upcast
 from nst_lightning.settings import TransferSettings
@@ -55,80 +56,74 @@ def gram(features: Tensor, normalisation: str, guide: Tensor | None = None) -> T
         return torch.bmm(f, f.transpose(1, 2)) / divisor
 
 
-class GramLoss(nn.Module):
+class GramLoss(StatisticsLoss):
     """Squared distance between Gram matrices, at one layer.
+
+    Its moments are Gram matrices less the style's, so that what is rounded in low precision is the
+    small difference.
 
     Args:
         target: the style's Gram matrix, (B, C, C) or (1, C, C), made with the same normalisation.
+        guide: (B, 1, h, w), what each position counts; by default all count alike.
         normalisation: a key of `NORMALISATIONS`.
         pixels: W·H of the image being optimised, which only `titu1994` wants to know.
     """
 
     target: Tensor
 
-    def __init__(self, target: Tensor, normalisation: str, pixels: int) -> None:
-        super().__init__()
+    def __init__(
+        self, target: Tensor, guide: Tensor | None = None, *, normalisation: str, pixels: int
+    ) -> None:
+        super().__init__(guide)
         self.register_buffer("target", target.detach(), persistent=False)
         self.normalisation = normalisation
         self.factor = NORMALISATIONS[normalisation][1](target.shape[-1], pixels)
 
-    def forward(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
-        """Computes the loss of features (B, C, h, w): (B,) in float32 (float64 for float64).
+    def moments(self, features: Tensor) -> Tensor:
+        """Computes Gram matrices minus the target's, (B, C, C), in float32 (float64 for
+        float64)."""
+        exact = features.dtype in (torch.float32, torch.float64)
+        if self.guide is None and (exact or not features.requires_grad):
+            share, f = self.share_of_position(features), by_position(features)
+            if exact:
+                return torch.baddbmm(self.target, f.mT, f, beta=-1, alpha=share)
+            if f.device.type == "cuda":
+                # Products summed in float32 have no backward in PyTorch.
+                return torch.bmm(f.mT, f, out_dtype=torch.float32) * share - self.target
+            if served_by_onednn(features):
+                # oneDNN sums products of bfloat16 in float32, but rounds the sum to bfloat16. Most
+                # of the target is therefore taken off within the product: what is rounded is no
+                # more the Gram matrix but the small difference, and what is left of the target
+                # follows.
+                most = self.target.to(f.dtype)
+                sums = torch.baddbmm(most.expand(len(f), -1, -1), f.mT, f, beta=-1, alpha=share)
+                return sums.float() - (self.target - most.float())
+        return gram(features, self.normalisation, self.guide) - self.target
 
-        With a guide (B, 1, h, w) only its region counts.
-        """
-        return self.value(gram(features, self.normalisation, guide) - self.target)
+    def distance(self, moments: Tensor) -> Tensor:
+        """Computes the loss, (B,), from Gram matrices minus the target's."""
+        return moments.square().mean(dim=(1, 2)) * self.factor
 
-    def difference(self, features: Tensor) -> Tensor:
-        """Returns Gram matrices minus the target's, (B, C, C), in float32 (float64 for float64)."""
-        divisor = self._divisor(features)
-        f = by_position(features)
-        if f.dtype in (torch.float32, torch.float64):
-            return torch.baddbmm(self.target, f.mT, f, beta=-1, alpha=1 / divisor)
-        if f.device.type == "cuda":
-            return torch.bmm(f.mT, f, out_dtype=torch.float32) / divisor - self.target
-        if served_by_onednn(features):
-            # oneDNN sums products of bfloat16 in float32, but rounds the sum to bfloat16. Most of
-            # the target is therefore taken off within the product: what is rounded is no more
-            # the Gram matrix but the small difference, and what is left of the target follows.
-            most = self.target.to(f.dtype)
-            sums = torch.baddbmm(most.expand(len(f), -1, -1), f.mT, f, beta=-1, alpha=1 / divisor)
-            return sums.float() - (self.target - most.float())
-        return gram(features, self.normalisation) - self.target
+    def value_and_slope(self, moments: Tensor) -> tuple[Tensor, Tensor]:
+        """Computes the loss, (B,), and its gradient to the moments: ∂/∂D factor·mean(D²) =
+        2·factor/N²·D."""
+        return self.distance(moments), moments * (2 * self.factor / moments.shape[-1] ** 2)
 
-    def value(self, difference: Tensor) -> Tensor:
-        """Computes the loss, (B,), from `difference`."""
-        return difference.square().mean(dim=(1, 2)) * self.factor
+    def share_of_position(self, features: Tensor) -> float:
+        """Returns what each position counts in the Gram matrix, apart from its guide."""
+        positions = features[0, 0].numel()
+        share = 1 / NORMALISATIONS[self.normalisation][0](features.shape[1], positions)
+        return share if self.guide is None else share * positions
 
     def accumulate_gradient(
-        self, features: Tensor, gradient: Tensor, weight: Tensor, difference: Tensor
+        self, features: Tensor, slope: Tensor, weight: Tensor, gradient: Tensor
     ) -> None:
-        """Adds weight·∂loss/∂features to the gradient, in place.
+        """Adds weight·∂loss/∂features to the gradient, in place; see `LayerLoss`.
 
-        With D the (symmetric) difference, d the divisor and N channels:
-        ∂/∂F factor·mean(D²) = 4·factor/(N²·d)·D·F.
-
-        Args:
-            features: (B, C, h, w).
-            gradient: (B, C, h, w) in channels_last, of the features' type.
-            weight: (B,).
-            difference: from the method of this name.
+        The slope S being symmetric, the gradient of tr(Sᵀ·F·Fᵀ) is 2·S·F.
         """
-        d = (weight * self.slope(features))[:, None, None] * difference
-        by_position(gradient).baddbmm_(by_position(features), d.to(gradient.dtype))
-
-    def slope(self, features: Tensor) -> float:
-        """Returns what D·F is multiplied by in the gradient (see `accumulate_gradient`)."""
-        return 4 * self.factor / (features.shape[1] ** 2 * self._divisor(features))
-
-    def _divisor(self, features: Tensor) -> float:
-        return NORMALISATIONS[self.normalisation][0](features.shape[1], features[0, 0].numel())
-
-
-def by_position(features: Tensor) -> Tensor:
-    """Views (B, C, h, w) in channels_last as (B, h·w, C)."""
-    batch, channels, height, width = features.shape
-    return features.permute(0, 2, 3, 1).view(batch, height * width, channels)
+        guided = features if self.guide is None else features * shares_of_positions(self.guide)
+        add_by_position(gradient, guided, (2 * weight)[:, None, None] * slope)
 
 
 def make_style_kind(settings: TransferSettings, pixels: int) -> StyleKind:

@@ -1,8 +1,9 @@
 """Style loss: how far the mean and the deviation of each channel are from the style's."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from nst_lightning.losses.layer_loss import StatisticsLoss
 from nst_lightning.losses.moments import shares_of_positions
 from nst_lightning.losses.style_kind import StyleKind, weighted_mean
 from nst_lightning.losses.upcast import upcast
@@ -33,29 +34,44 @@ def mean_and_deviation(described: Tensor) -> tuple[Tensor, Tensor]:
     return mean, ((squares - mean.square()).clamp(min=0) + EPSILON).sqrt()
 
 
-class MeanVarianceLoss(nn.Module):
+class MeanVarianceLoss(StatisticsLoss):
     """The statistics that batch normalisation knows: (1/C)·Σ((μ − μ*)² + (σ − σ*)²).
 
     Li, Wang, Liu & Hou 2017, "Demystifying Neural Style Transfer", section 4.2.
 
     Args:
         target: from `describe`, (B, 2, C) or (1, 2, C).
+        guide: (B, 1, h, w), what each position counts; by default all count alike.
     """
 
     target: Tensor
 
-    def __init__(self, target: Tensor) -> None:
-        super().__init__()
+    def __init__(self, target: Tensor, guide: Tensor | None = None) -> None:
+        super().__init__(guide)
         self.register_buffer("target", target.detach(), persistent=False)
 
-    def forward(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
-        """Computes the loss of features (B, C, h, w): (B,) in float32 (float64 for float64)."""
-        image = mean_and_deviation(describe(features, guide))
-        style = mean_and_deviation(self.target)
-        return sum(
-            ((a - b).square().mean(dim=1) for a, b in zip(image, style, strict=True)),
-            image[0].new_zeros(len(image[0])),
-        )
+    def moments(self, features: Tensor) -> Tensor:
+        """Computes the mean and the mean of squares of each channel, (B, 2, C)."""
+        return describe(features, self.guide)
+
+    def distance(self, moments: Tensor) -> Tensor:
+        """Computes the loss, (B,), from the moments."""
+        pairs = zip(mean_and_deviation(moments), mean_and_deviation(self.target), strict=True)
+        mean, deviation = ((a - b).square().mean(dim=1) for a, b in pairs)
+        return mean + deviation
+
+    def accumulate_gradient(
+        self, features: Tensor, slope: Tensor, weight: Tensor, gradient: Tensor
+    ) -> None:
+        """Adds weight·∂loss/∂features to the gradient, in place; see `LayerLoss`.
+
+        With a and b the slopes of mean and mean of squares it is a + 2·b·F.
+        """
+        a, b = (weight[:, None, None] * slope)[..., None, None].unbind(dim=1)
+        own = a + 2 * b * upcast(features)
+        if self.guide is not None:
+            own = own * shares_of_positions(self.guide)
+        gradient.add_(own.to(gradient.dtype))
 
 
 def make_style_kind(settings: TransferSettings, pixels: int) -> StyleKind:

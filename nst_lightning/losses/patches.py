@@ -6,8 +6,9 @@ Synthesis" (CNN-MRF).
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from nst_lightning.losses.layer_loss import StyleLoss
 from nst_lightning.losses.moments import shares_of_positions
 from nst_lightning.losses.style_kind import StyleKind
 from nst_lightning.losses.upcast import upcast
@@ -71,21 +72,22 @@ def match_shapes(described: list[Tensor]) -> list[Tensor]:
     return [one[:, positions % one.shape[1]] for one in described]
 
 
-class PatchLoss(nn.Module):
+class PatchLoss(StyleLoss):
     """Mean squared distance of each patch to the style's patch of the highest normalised
     cross-correlation.
 
     Args:
         target: from `describe`, (B, P, 9·C) or (1, P, 9·C).
+        guide: (B, 1, h, w), what each position counts; by default all count alike.
     """
 
     target: Tensor
 
-    def __init__(self, target: Tensor) -> None:
-        super().__init__()
+    def __init__(self, target: Tensor, guide: Tensor | None = None) -> None:
+        super().__init__(guide)
         self.register_buffer("target", target.detach(), persistent=False)
 
-    def forward(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
+    def forward(self, features: Tensor) -> Tensor:
         """Computes the loss of features (B, C, h, w): (B,) in float32 (float64 for float64)."""
         patches = unfold(upcast(features))
         with torch.no_grad():
@@ -94,9 +96,9 @@ class PatchLoss(nn.Module):
                 [most_similar(image, style) for image, style in zip(patches, target, strict=True)]
             )
         distances = (patches - nearest).square().mean(dim=1)
-        if guide is None:
+        if self.guide is None:
             return distances.mean(dim=1)
-        middle = guide[..., 1:-1, 1:-1]
+        middle = self.guide[..., 1:-1, 1:-1]
         return (distances * shares_of_positions(middle).flatten(1)).sum(dim=1)
 
 

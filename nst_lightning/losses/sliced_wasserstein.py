@@ -7,8 +7,9 @@ import functools
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from nst_lightning.losses.layer_loss import StyleLoss
 from nst_lightning.losses.moments import shares_of_positions
 from nst_lightning.losses.style_kind import StyleKind, weighted_mean
 from nst_lightning.losses.upcast import upcast
@@ -95,32 +96,33 @@ def match_shapes(described: list[Tensor]) -> list[Tensor]:
     return [resample(one, max(each.shape[2] for each in described)) for one in described]
 
 
-class SlicedWassersteinLoss(nn.Module):
+class SlicedWassersteinLoss(StyleLoss):
     """The mean over directions of the squared Wasserstein-2 distance along each.
 
     Args:
         target: from `describe`, (B, C, n) or (1, C, n).
+        guide: (B, 1, h, w), what each position counts; by default all count alike.
     """
 
     target: Tensor
 
-    def __init__(self, target: Tensor) -> None:
-        super().__init__()
+    def __init__(self, target: Tensor, guide: Tensor | None = None) -> None:
+        super().__init__(guide)
         self.register_buffer("target", target.detach(), persistent=False)
 
-    def forward(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
+    def forward(self, features: Tensor) -> Tensor:
         """Computes the loss of features (B, C, h, w): (B,) in float32 (float64 for float64)."""
         values, order = project(features).sort(dim=2)
-        if guide is None:
+        if self.guide is None:
             target = resample(self.target, values.shape[2])
             return (values - target).square().mean(dim=(1, 2))
-        at = middles(guide, order) * self.target.shape[2] - 0.5
+        at = middles(self.guide, order) * self.target.shape[2] - 0.5
         at = at.clamp(0, self.target.shape[2] - 1)
         below = at.floor().long()
         target = self.target.expand(len(values), -1, -1)
         above = (below + 1).clamp(max=target.shape[2] - 1)
         quantiles = torch.lerp(target.gather(2, below), target.gather(2, above), at - below)
-        squares = (values - quantiles).square() * sorted_shares(guide, order)
+        squares = (values - quantiles).square() * sorted_shares(self.guide, order)
         return squares.sum(dim=2).mean(dim=1)
 
 

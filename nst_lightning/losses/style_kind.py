@@ -2,9 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from nst_lightning.losses.layer_loss import StyleLoss
+
+
+class MakeStyleLoss(Protocol):
+    """Makes the loss of a description and a guide (B, 1, h, w), by default none."""
+
+    def __call__(self, target: Tensor, guide: Tensor | None = None) -> StyleLoss:
+        """Makes the loss."""
 
 
 @dataclass(frozen=True)
@@ -17,8 +27,8 @@ class StyleKind:
     blend: Callable[[list[Tensor], list[float]], Tensor]
     """Turns descriptions of several styles and their shares, which sum to 1, into that of the
     blend."""
-    loss: Callable[[Tensor], nn.Module]
-    """Makes the loss of a description; it computes the distance of features from it."""
+    loss: MakeStyleLoss
+    """Makes the loss that computes the distance of features from a description."""
     match_shapes: Callable[[list[Tensor]], list[Tensor]] = list
     """Brings descriptions of several styles to one shape, so that they can stand in one batch."""
 

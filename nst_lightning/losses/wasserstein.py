@@ -1,10 +1,12 @@
 """Wasserstein-2 distance between the Gaussians that have the features' moments."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from nst_lightning.losses.moments import covariance, moments
+from nst_lightning.losses.layer_loss import StatisticsLoss, by_position
+from nst_lightning.losses.moments import covariance, moments, shares_of_positions
 from nst_lightning.losses.style_kind import StyleKind, weighted_mean
+from nst_lightning.losses.upcast import upcast
 from nst_lightning.settings import TransferSettings
 
 EPSILON = 1e-4
@@ -38,11 +40,33 @@ def wasserstein2(
     """
     between = other_root @ covariance @ other_root
     values = torch.linalg.eigvalsh((between + between.mT) / 2)
-    # Where an eigenvalue is 0 the root has no slope, and where rounding makes it negative no value.
-    smallest = torch.finfo(values.dtype).eps * values.detach().amax(dim=-1, keepdim=True)
-    overlap = torch.maximum(values, smallest.clamp(min=torch.finfo(values.dtype).tiny)).sqrt()
+    overlap = torch.maximum(values, smallest_of(values)).sqrt()
     traces = covariance.diagonal(dim1=1, dim2=2).sum(dim=1) + other_root.square().sum(dim=(1, 2))
     return (mean - other_mean).square().sum(dim=1), traces - 2 * overlap.sum(dim=1)
+
+
+def root_of_product(between: Tensor) -> tuple[Tensor, Tensor]:
+    """Computes the trace of the root of M = Σ*^½ΣΣ*^½ and the inverse root, of which half is the
+    trace's gradient to M.
+
+    Args:
+        between: M, (B, C, C), symmetric but for rounding.
+
+    Returns:
+        (B,) and (B, C, C).
+    """
+    values, vectors = torch.linalg.eigh((between + between.mT) / 2)
+    smallest = smallest_of(values)
+    roots = torch.maximum(values, smallest).sqrt()
+    slopes = torch.where(values > smallest, 1 / roots, 0.0)
+    return roots.sum(dim=1), (vectors * slopes[:, None, :]) @ vectors.mT
+
+
+def smallest_of(values: Tensor) -> Tensor:
+    """Returns what eigenvalues (B, C) are at least: where one is 0 its root has no slope, and where
+    rounding makes it negative no value."""
+    smallest = torch.finfo(values.dtype).eps * values.detach().amax(dim=-1, keepdim=True)
+    return smallest.clamp(min=torch.finfo(values.dtype).tiny)
 
 
 def exact(x: Tensor) -> Tensor:
@@ -60,31 +84,69 @@ def describe(features: Tensor, guide: Tensor | None = None) -> Tensor:
     return torch.cat([mean[:, :, None], second], dim=2)
 
 
-class WassersteinLoss(nn.Module):
+class WassersteinLoss(StatisticsLoss):
     """The squared Wasserstein-2 distance to the style's Gaussian, divided by the C channels.
 
     crowsonkb/style-transfer-pytorch, StyleLossW2: mean(Δμ²) + mean(diag(Σ + Σ* − 2(…)^½)).
 
     Args:
         target: from `describe`, (B, C, 1 + C) or (1, C, 1 + C).
+        guide: (B, 1, h, w), what each position counts; by default all count alike.
     """
 
     mean: Tensor
     root: Tensor
 
-    def __init__(self, target: Tensor) -> None:
-        super().__init__()
+    def __init__(self, target: Tensor, guide: Tensor | None = None) -> None:
+        super().__init__(guide)
         mean, second = target.detach()[:, :, 0], target.detach()[:, :, 1:]
         self.register_buffer("mean", mean, persistent=False)
         root = symmetric_root(regular_covariance(exact(mean), exact(second)))
         self.register_buffer("root", root.to(mean), persistent=False)
 
-    def forward(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
-        """Computes the loss of features (B, C, h, w): (B,) in float32 (float64 for float64)."""
-        mean, second = moments(features, guide)
-        covariance = regular_covariance(exact(mean), exact(second))
-        parts = wasserstein2(exact(mean), covariance, exact(self.mean), exact(self.root))
-        return ((parts[0] + parts[1]) / features.shape[1]).to(mean)
+    def moments(self, features: Tensor) -> Tensor:
+        """Computes mean and raw second moment, side by side: (B, C, 1 + C)."""
+        return describe(features, self.guide)
+
+    def distance(self, moments: Tensor) -> Tensor:
+        """Computes the loss, (B,), from the moments."""
+        mean, second = exact(moments[:, :, 0]), exact(moments[:, :, 1:])
+        covariance = regular_covariance(mean, second)
+        parts = wasserstein2(mean, covariance, exact(self.mean), exact(self.root))
+        return ((parts[0] + parts[1]) / moments.shape[1]).to(moments)
+
+    def value_and_slope(self, moments: Tensor) -> tuple[Tensor, Tensor]:
+        """Computes the loss, (B,), and its gradient to the moments, (B, C, 1 + C).
+
+        With T = ∂/∂Σ = I − Σ*^½(Σ*^½ΣΣ*^½)^-½Σ*^½, the second moment has T and the mean
+        2(μ − μ*) − 2Tμ, for Σ holds −μμᵀ.
+        """
+        mean, second = exact(moments[:, :, 0]), exact(moments[:, :, 1:])
+        other, root = exact(self.mean), exact(self.root)
+        covariance = regular_covariance(mean, second)
+        overlap, inverse = root_of_product(root @ covariance @ root)
+        traces = covariance.diagonal(dim1=1, dim2=2).sum(dim=1) + root.square().sum(dim=(1, 2))
+        value = (mean - other).square().sum(dim=1) + traces - 2 * overlap
+        to_second = -root @ inverse @ root
+        to_second.diagonal(dim1=1, dim2=2).add_(1)
+        to_mean = 2 * (mean - other)[:, :, None] - 2 * to_second @ mean[:, :, None]
+        slope = torch.cat([to_mean, to_second], dim=2)
+        return (value / moments.shape[1]).to(moments), (slope / moments.shape[1]).to(moments)
+
+    def accumulate_gradient(
+        self, features: Tensor, slope: Tensor, weight: Tensor, gradient: Tensor
+    ) -> None:
+        """Adds weight·∂loss/∂features to the gradient, in place; see `LayerLoss`.
+
+        With a and S the slopes of mean and second moment it is a + 2·S·F, in float32: S is large
+        in the directions in which the features are small, where rounding would be seen.
+        """
+        slope = weight[:, None, None] * slope
+        a, s = slope[:, None, :, 0], 2 * slope[:, :, 1:]
+        own = torch.baddbmm(a, by_position(upcast(features)), s).mT.reshape(features.shape)
+        if self.guide is not None:
+            own = own * shares_of_positions(self.guide)
+        gradient.add_(own.to(gradient.dtype))
 
 
 def regular_covariance(mean: Tensor, second: Tensor) -> Tensor:

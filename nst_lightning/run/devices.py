@@ -29,7 +29,7 @@ def choose_device(accelerator: str) -> torch.device:
     if accelerator == "cpu" or (accelerator == "auto" and not cuda and not mps):
         return torch.device("cpu")
     if cuda and accelerator in ("auto", "gpu"):
-        return torch.device("cuda")
+        return torch.device("cuda", 0)
     if mps and accelerator in ("auto", "gpu", "mps"):
         return torch.device("mps")
     raise UserError(f"this machine has no accelerator {accelerator!r}: choose auto or cpu.")

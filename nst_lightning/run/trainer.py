@@ -3,6 +3,8 @@
 import logging
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import lightning as L
@@ -25,8 +27,6 @@ def make_trainer(
         callbacks: of the fit.
         state: what the fit goes on from, if anything.
     """
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
     return L.Trainer(
         accelerator=settings.accelerator,
         devices=1,
@@ -54,7 +54,22 @@ def fit(
     Raises:
         SIGTERMException: the process got that signal and Lightning noticed first.
     """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning")
+    with quiet():
         trainer = make_trainer(settings, callbacks, state)
         trainer.fit(model, ckpt_path="saved state" if state else None)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps what Lightning says of a fit from the screen: the display says what there is to say."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -20,12 +20,13 @@ from nst_lightning.imaging.resize import resize
 from nst_lightning.imaging.writing import write_image
 from nst_lightning.run.batch_run import BatchRun, batch_name
 from nst_lightning.run.checkpoints import Checkpoints
+from nst_lightning.run.devices import choose_device
 from nst_lightning.run.display import Display, Losses
 from nst_lightning.run.inputs import Inputs
 from nst_lightning.run.outcome import Failure, Outcome, Stylised, explain, is_out_of_memory
 from nst_lightning.run.result_writer import ResultWriter
 from nst_lightning.run.task import CaseSettings, RunOptions
-from nst_lightning.run.trainer import fit, make_trainer
+from nst_lightning.run.trainer import fit
 from nst_lightning.settings import Scale
 from nst_lightning.stop import StopFlag
 from nst_lightning.store.job import Job
@@ -62,7 +63,7 @@ class Worker:
         self.display = display
         self.stop = stop
         self.checkpoints = Checkpoints(options.out)
-        self.device = make_trainer(self.settings).strategy.root_device
+        self.device = choose_device(self.settings.accelerator)
         self.dtype = torch.float64 if self.settings.precision == "64-true" else torch.float32
         self.network = build_network(self.settings, weights).to(self.device)
         self.inputs = Inputs(self.network, self.settings, self.device, self.dtype)
@@ -181,12 +182,11 @@ class Worker:
         image = cast(Tensor, origin if image is None else image)
         model = StyleTransfer(
             content,
-            content,
+            self.inputs.targets(jobs, scale),
             self.settings.at(scale),
             init=resize(image, *content.shape[-2:]),
             origin=origin,
             network=self.network,
-            targets=self.inputs.targets(jobs, scale),
             steps=scale.steps,
             recompute=self.settings.recompute,
             compile=self.settings.compile,

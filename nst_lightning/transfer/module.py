@@ -1,11 +1,13 @@
 """Style transfer as a LightningModule whose only parameter is the image."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import lightning as L
 import torch
+from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor, nn
 
 from nst_lightning.errors import UserError
@@ -23,10 +25,14 @@ from nst_lightning.transfer.objective import (
     compute_losses,
     value_and_gradient,
 )
+from nst_lightning.transfer.originals import Originals
 from nst_lightning.transfer.start import starting_image
 from nst_lightning.transfer.targets import Style, Targets, make_targets
 from nst_lightning.vgg.network import VGG
 from nst_lightning.vgg.weights import Weights, load_weights
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 def build_network(settings: TransferSettings, weights: Weights | None = None) -> VGG:
@@ -45,6 +51,9 @@ STALLED = 1e-3
 CHANGING = ("image", "failed_at", "stopped_at", "average", "averaged")
 """The tensors of the module that a checkpoint keeps."""
 
+REMEMBERED = ("losses", "earlier", "last_good")
+"""What the module remembers of the steps before, which a checkpoint keeps too."""
+
 
 class StyleTransfer(L.LightningModule):
     """Draws B images at once, each to its content and style, at one size.
@@ -56,24 +65,28 @@ class StyleTransfer(L.LightningModule):
     `settings.stop_below`, `stopped_at` does so for images that no longer improve. Should a loss
     stand still in low precision, the network goes over to float32 from step `float32_from` on.
 
+    A logger gets the batch's means of `loss`, `content`, `style` and `tv`, and the hyperparameters:
+    the settings and the network's name and checksum.
+
     Args:
         content: (B, 3, H, W) in [0, 1], sRGB.
-        style: (B, 3, h, w) or (1, 3, h, w) in [0, 1]; its size is free (`settings.style_scale` is
-            relative to it). Or several, with their shares and regions.
+        targets: what the images are drawn to; or the styles to make it from, on the Trainer's
+            device when a fit begins, or before where the losses are asked for.
         settings: what to optimise; the number of steps is that of the last scale.
         mask: the regions of the content, drawn to the styles that serve them; a region without
-            style stays as it is.
+            style stays as it is. Finished targets have theirs.
         init: the start, (B, 3, H, W) in [0, 1]; by default what `settings.init` says (noise,
-            content, gray or style).
+            content, gray or style), which needs styles.
         origin: where the losses are 1 with `settings.weighting` start; by default the start.
-        network: the extractor, to share one among several transfers; by default made from settings.
-        targets: to share what was computed before; by default computed from content and style.
+        network: the extractor, to share one among several transfers (`build_network`); by default
+            made from settings.
         steps: another number of steps.
         recompute: less memory for more time, see `VGG.forward_pass`.
         compile: use torch.compile.
 
     Raises:
-        UserError: unknown layers, missing weights, an image too small for the network.
+        UserError: missing weights, an image too small for the network.
+        ValueError: finished targets without a start.
     """
 
     failed_at: Tensor
@@ -87,14 +100,13 @@ class StyleTransfer(L.LightningModule):
     def __init__(
         self,
         content: Tensor,
-        style: Tensor | Sequence[Style],
+        targets: Targets | Sequence[Style],
         settings: TransferSettings | None = None,
         *,
         mask: Mask | None = None,
         init: Tensor | None = None,
         origin: Tensor | None = None,
         network: VGG | None = None,
-        targets: Targets | None = None,
         steps: int | None = None,
         recompute: bool = False,
         compile: bool = False,
@@ -102,55 +114,181 @@ class StyleTransfer(L.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.strict_loading = False  # a checkpoint holds the images, not the network
-        self.settings = settings or TransferSettings()
-        self.steps = steps or self.settings.scales[-1].steps
-        self.network = network or build_network(self.settings)
-        styles = [Style(style)] if isinstance(style, Tensor) else list(style)
-        transferred = content_colours(content, self.settings.preserve_color)
-        if targets is None:
-            targets = make_targets(self.network, content, styles, mask, self.settings)
-        self.loss = TransferLoss(targets, self.settings, (content.shape[-2], content.shape[-1]))
-        if init is None:
-            first = max(styles, key=lambda one: one.share).image
-            init = starting_image(transferred, first, self.settings)
-        start = init
-        if self.settings.bounds:
-            start = start.clamp(0, 1)
-        self.image = nn.Parameter(start.clone(memory_format=torch.contiguous_format))
-        keeps_colours = self.settings.preserve_color == "luminance"
-        self.register_buffer("colours", content if keeps_colours else None, persistent=False)
-        self.register_buffer("kept", targets.kept, persistent=False)
-        keeps = targets.kept is not None
-        self.register_buffer("transferred", transferred if keeps else None, persistent=False)
-        averages = self.settings.average > 0
-        self.register_buffer("average", start.clone() if averages else None)
-        self.register_buffer("averaged", torch.ones(len(start)).long() if averages else None)
-        if self.settings.weighting != "absolute":
-            self._set_units(start if origin is None else origin)
+        self.settings = s = settings or TransferSettings()
+        self.steps = steps or s.scales[-1].steps
+        self.network = network or build_network(s)
         self.recompute = recompute
         self.value_and_gradient = (
             torch.compile(value_and_gradient, dynamic=False) if compile else value_and_gradient
         )
+        self.save_hyperparameters(
+            {
+                "settings": s.model_dump(mode="json", include=set(TransferSettings.model_fields)),
+                "network": self.network.identity,
+                "steps": self.steps,
+                "recompute": recompute,
+                "compile": compile,
+            }
+        )
+        if init is None:
+            if isinstance(targets, Targets):
+                raise ValueError("finished targets need a start: pass init.")
+            first = max(targets, key=lambda one: one.share).image
+            init = starting_image(content_colours(content, s.preserve_color), first, s)
+        start = init.clamp(0, 1) if s.bounds else init
+        self.image = nn.Parameter(start.clone(memory_format=torch.contiguous_format))
+        self.register_buffer("average", start.clone() if s.average > 0 else None)
+        counts = torch.ones(len(start), dtype=torch.long)
+        self.register_buffer("averaged", counts if s.average > 0 else None)
         for name in ("failed_at", "stopped_at"):
             self.register_buffer(name, torch.zeros(len(start), dtype=torch.long))
         self.float32_from: int | None = None
-        self.earlier: Tensor | None = None
         self.losses: dict[str, Tensor] = {}
         """The weighted terms at the last evaluation, (B,) each, on the device."""
+        self.earlier: Tensor | None = None
+        """The total at the last look at how the losses get on, (B,)."""
+        self.last_good: Tensor | None = None
+        """The images at the last evaluation that was finite, (B, 3, H, W)."""
+        for name in ("colours", "kept", "transferred"):
+            self.register_buffer(name, None, persistent=False)
+        if s.preserve_color == "luminance":
+            self.colours = content
+        if s.weighting == "start" and origin is None:
+            origin = start.clone()
+        self.objective: TransferLoss | None = None
+        self.originals: Originals | None = None
+        if isinstance(targets, Targets):
+            self._take(targets, content, origin)
+        else:
+            self.originals = Originals(content, targets, mask, origin)
+
+    @classmethod
+    def from_images(
+        cls,
+        content: Tensor,
+        style: Tensor | Sequence[Style],
+        settings: TransferSettings | None = None,
+        **options: Any,
+    ) -> "Self":
+        """Makes the module for contents and their style.
+
+        Args:
+            content: (B, 3, H, W) in [0, 1], sRGB.
+            style: (B, 3, h, w) or (1, 3, h, w) in [0, 1]; its size is free (`settings.style_scale`
+                is relative to it). Or several, with their shares and regions.
+            settings: what to optimise.
+            options: the class's other arguments.
+
+        Raises:
+            UserError: missing weights, an image too small for the network.
+        """
+        styles = [Style(style)] if isinstance(style, Tensor) else style
+        return cls(content, styles, settings, **options)
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls, checkpoint_path: Any, map_location: Any = None, **arguments: Any
+    ) -> "Self":
+        """Makes the module of a checkpoint, with its images as they were saved.
+
+        `Trainer.fit(model, ckpt_path=…)` then goes on from there, bit for bit.
+
+        Args:
+            checkpoint_path: a file that a Trainer wrote.
+            map_location: where its tensors go, as for `torch.load`.
+            arguments: the class's own, instead of what the checkpoint says: `network`, to share
+                one; `content` and `targets` where the checkpoint was saved with finished ones.
+
+        Raises:
+            UserError: the checkpoint holds no originals and none are given, or its weights are not
+                those that the settings lead to here.
+        """
+        checkpoint = torch.load(checkpoint_path, map_location, weights_only=True)
+        known = checkpoint["hyper_parameters"]
+        if "originals" in checkpoint:
+            originals = Originals.from_data(checkpoint["originals"])
+            arguments = {
+                "content": originals.content,
+                "targets": originals.styles,
+                "mask": originals.mask,
+                "origin": originals.origin,
+                **arguments,
+            }
+        elif not {"content", "targets"} <= arguments.keys():
+            raise UserError(
+                f"{checkpoint_path}: was saved with finished targets, which it does not hold; pass "
+                "content and targets."
+            )
+        settings = TransferSettings.model_validate(known["settings"])
+        own = {name: known[name] for name in ("steps", "recompute", "compile")}
+        image = checkpoint["state_dict"]["image"]
+        model = cls(**{"settings": settings, "init": image, **own, **arguments})
+        if model.network.identity["checksum"] != known["network"]["checksum"]:
+            raise UserError(
+                f"{checkpoint_path}: was made with other weights of {known['network']['weights']} "
+                f"(checksum {known['network']['checksum']}); pass the network that has them."
+            )
+        model.on_load_checkpoint(checkpoint)
+        model.load_state_dict(checkpoint["state_dict"], strict=False)
+        return model
+
+    @property
+    def loss(self) -> TransferLoss:
+        """Returns the loss terms, whose targets are made where they are not yet."""
+        if self.objective is None:
+            self.prepare()
+        return cast(TransferLoss, self.objective)
 
     @torch.no_grad()
-    def _set_units(self, origin: Tensor) -> None:
-        """Measures the losses in what they are worth at the start, or in their targets' energy."""
-        if self.settings.weighting == "energy":
-            self.loss.set_units(None)
+    def prepare(self) -> None:
+        """Makes the targets on the device of the image and in its precision, if there are none
+        yet; a fit begins with it.
+
+        Raises:
+            UserError: an image too small for the network, regions without a style.
+        """
+        if self.objective is not None:
             return
-        target = next(self.loss.buffers())
-        image = self.composed(origin).to(target)
-        network = self.network.to(target.device, target.dtype)
-        self.loss.set_units(compute_losses(network, self.loss, image, target.dtype).losses)
+        made_from = cast(Originals, self.originals)
+        content = made_from.content.to(self.image)
+        styles = [replace(style, image=style.image.to(content)) for style in made_from.styles]
+        network = self.network.to(content.device, content.dtype)
+        targets = make_targets(network, content, styles, made_from.mask, self.settings)
+        self._take(targets, content, made_from.origin)
+
+    def _take(self, targets: Targets, content: Tensor, origin: Tensor | None) -> None:
+        """Takes finished targets, and measures the losses in what they are worth at the origin, or
+        in their targets' energy."""
+        s, (height, width) = self.settings, content.shape[-2:]
+        loss = self.objective = TransferLoss(targets, s, (height, width))
+        if targets.kept is not None:
+            self.kept = targets.kept.to(self.image)
+            self.transferred = content_colours(content, s.preserve_color).to(self.image)
+        if s.weighting == "energy":
+            loss.set_units(None)
+        elif s.weighting == "start":
+            target = next(loss.buffers())
+            image = self.composed(cast(Tensor, origin)).to(target)
+            network = self.network.to(target.device, target.dtype)
+            loss.set_units(compute_losses(network, loss, image, target.dtype).losses)
+
+    def on_fit_start(self) -> None:
+        """Makes the targets where they are not given.
+
+        Raises:
+            UserError: as `prepare`; or a precision that would round the image itself.
+        """
+        if self.image.dtype not in (torch.float32, torch.float64):
+            raise UserError(
+                "this precision rounds the image itself, so that small steps are lost: choose "
+                "bf16-mixed, 16-mixed, 32-true or 64-true."
+            )
+        self.prepare()
 
     def composed(self, image: Tensor) -> Tensor:
         """Puts the content into images (B, 3, H, W) where no style is wanted."""
+        if self.objective is None and self.originals and self.originals.mask:
+            self.prepare()  # it knows which regions have a style
         if self.kept is None or self.transferred is None:
             return image
         return torch.lerp(image, self.transferred.to(image), self.kept.to(image))
@@ -187,7 +325,7 @@ class StyleTransfer(L.LightningModule):
             running = running & ~done
             if not running.any():
                 return -1  # ends the epoch, and with it the fit
-        low = "16" in str(self.trainer.precision)
+        low = isinstance(self.trainer.precision_plugin, MixedPrecision)
         if low and self.float32_from is None and (running & (gain < STALLED)).any():
             self.float32_from = batch_idx + 1
         return None
@@ -196,14 +334,36 @@ class StyleTransfer(L.LightningModule):
         return (self.failed_at == 0) & (self.stopped_at == 0)
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        """Makes one evaluation and one step."""
-        optimizer = cast(Any, self.optimizers())
+        """Makes one evaluation and one step, and logs the losses."""
+        self.make_step(cast(Any, self.optimizers()), batch_idx + 1, self.manual_backward)
+        if self.trainer.loggers:
+            means = torch.stack(list(self.losses.values())).mean(dim=1).unbind()
+            logged = dict(zip(self.losses, means, strict=True))
+            self.log_dict({"loss": logged.pop("total"), **logged}, batch_size=len(self.image))
+        if batch_idx % WINDOW == 0 and self.trainer.progress_bar_callback is not None:
+            # A bar reads what it shows at every step, and would wait for the device each time.
+            shown = self.losses["total"].mean().cpu()
+            self.log("total", shown, prog_bar=True, logger=False, batch_size=len(self.image))
+
+    def make_step(
+        self,
+        optimizer: torch.optim.Optimizer,
+        step: int,
+        backward: Callable[[Tensor], Any] = Tensor.backward,
+    ) -> None:
+        """Makes one evaluation and one step of the optimiser, without waiting for the device.
+
+        Args:
+            optimizer: from `configure_optimizers`.
+            step: its number, from 1.
+            backward: computes the gradients of a loss, as `Tensor.backward` does.
+        """
         optimizer.zero_grad()
         losses = self.evaluate(self.composed(self.image))
-        self.manual_backward(losses["total"].sum())
+        backward(losses["total"].sum())
         self.losses = {name: value.detach() for name, value in losses.items()}
         self.earlier = self.losses["total"] if self.earlier is None else self.earlier
-        before = self._stop_failed()
+        before = self._stop_failed(step)
         optimizer.step()
         with torch.no_grad():
             if self.settings.bounds and self.settings.optimizer == "adam":
@@ -211,9 +371,6 @@ class StyleTransfer(L.LightningModule):
             self.image.copy_(torch.where(per_image(self._running()), self.image, before))
             self._average()
         self.last_good = before
-        # What is shown in a progress bar waits for the device in every step, bar or no bar.
-        shown = self.trainer.progress_bar_callback is not None
-        self.log("loss", self.losses["total"].mean(), prog_bar=shown, batch_size=len(before))
 
     def _average(self) -> None:
         """Takes the image after a step into the average.
@@ -229,8 +386,8 @@ class StyleTransfer(L.LightningModule):
         grown = torch.lerp(self.average, self.image, per_image(share))
         self.average.copy_(torch.where(per_image(running), grown, self.average))
 
-    def _stop_failed(self) -> Tensor:
-        """Stops images whose loss or gradient just left the finite numbers.
+    def _stop_failed(self, step: int) -> Tensor:
+        """Stops images whose loss or gradient left the finite numbers at this step.
 
         Returns:
             The last good state of every image.
@@ -238,11 +395,12 @@ class StyleTransfer(L.LightningModule):
         gradient = cast(Tensor, self.image.grad)
         finite = self.losses["total"].isfinite() & gradient.isfinite().flatten(1).all(dim=1)
         failing = ~finite & (self.failed_at == 0)
-        self.failed_at = torch.where(failing, self.trainer.global_step + 1, self.failed_at)
+        self.failed_at = torch.where(failing, step, self.failed_at)
         gradient.copy_(torch.where(per_image(self._running()), gradient, 0.0))
         now = self.image.detach().clone()
-        earlier = getattr(self, "last_good", now)
-        return torch.where(per_image(failing), earlier, now)
+        if self.last_good is None:
+            return now
+        return torch.where(per_image(failing), self.last_good, now)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Makes batched L-BFGS, or Adam, for the image."""
@@ -264,27 +422,35 @@ class StyleTransfer(L.LightningModule):
         return range(self.steps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps what changes; the frozen network and the targets are made anew from settings."""
+        """Keeps what changes, and what the targets are made from; the frozen network is made anew
+        from settings."""
         state = checkpoint["state_dict"]
         changing = {name: state[name] for name in CHANGING if name in state}
         checkpoint["state_dict"] = changing
-        checkpoint["images"] = {
-            "losses": self.losses, "earlier": self.earlier, "last_good": self.last_good,
-        }  # fmt: skip
+        checkpoint["images"] = {name: getattr(self, name) for name in REMEMBERED}
         checkpoint["float32_from"] = self.float32_from
-        checkpoint["random"] = torch.get_rng_state()
+        if self.originals is not None:
+            checkpoint["originals"] = self.originals.data()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restores what makes the fit go on as if there had been no interruption."""
-        images = checkpoint["images"]
-        self.losses = images["losses"]
-        self.earlier, self.last_good = images["earlier"], images["last_good"]
+        """Restores what makes the fit go on as if there had been no interruption.
+
+        Raises:
+            UserError: the checkpoint's images have another shape.
+        """
+        saved, own = checkpoint["state_dict"]["image"].shape, self.image.shape
+        if saved != own:
+            raise UserError(
+                f"the checkpoint's images have the shape {tuple(saved)}, those of this model "
+                f"{tuple(own)}; make the model with StyleTransfer.load_from_checkpoint."
+            )
+        for name in REMEMBERED:
+            setattr(self, name, checkpoint["images"][name])
         self.float32_from = checkpoint["float32_from"]
-        torch.set_rng_state(checkpoint["random"])
 
     def on_train_start(self) -> None:
         """Brings what a checkpoint held to the device, where the Trainer has brought the rest."""
-        if self.earlier is not None:
+        if self.earlier is not None and self.last_good is not None:
             self.losses = {name: value.to(self.device) for name, value in self.losses.items()}
             self.earlier = self.earlier.to(self.device)
             self.last_good = self.last_good.to(self.device)

@@ -2,12 +2,12 @@
 
 The network is frozen and its losses are known, so that the gradient takes one forward pass and one
 backward pass (`VGG.forward_pass`, `VGG.backward_pass`) that adds each layer's own gradient where it
-comes to the layer. Against autograd this saves the copies of features that the losses would keep,
-one of two products per Gram matrix, and all additions of gradients that meet at a layer. Losses
-other than content and Gram have their gradient to the features from autograd, layer by layer.
+comes to the layer (`LayerLoss`). Against autograd this saves the copies of features that the
+losses would keep, one of two products per Gram matrix, and all additions of gradients that meet at
+a layer.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -15,11 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from nst_lightning.losses.content import ContentLoss
-from nst_lightning.losses.gram import GramLoss
+from nst_lightning.losses.layer_loss import LayerLoss
+from nst_lightning.losses.normalized_gradient import NormalizedGradient
 from nst_lightning.losses.regions import RegionalLoss, guides_at_layer
 from nst_lightning.losses.style import style_kind
+from nst_lightning.losses.style_kind import StyleKind
 from nst_lightning.losses.total_variation import TotalVariationLoss
-from nst_lightning.losses.upcast import upcast
 from nst_lightning.settings import TransferSettings
 from nst_lightning.settings.layers import channels, poolings_before
 from nst_lightning.transfer.targets import Targets
@@ -42,26 +43,27 @@ class TransferLoss(nn.Module):
         self, targets: Targets, settings: TransferSettings, shape: tuple[int, int]
     ) -> None:
         super().__init__()
+        self.settings = settings
         pixels = shape[0] * shape[1]
         kind = style_kind(settings, pixels)
+        wrap: Callable[[LayerLoss], LayerLoss] = (
+            NormalizedGradient if settings.normalize_gradients else lambda loss: loss
+        )
         self.content = nn.ModuleDict(
             {
-                layer: ContentLoss(target, settings.content_loss, pixels)
+                layer: wrap(ContentLoss(target, settings.content_loss, pixels))
                 for layer, target in targets.content.items()
             }
         )
         self.style = nn.ModuleDict()
         for layer, regions in targets.style.items():
-            losses = [kind.loss(target) for target in regions]
-            if targets.guides is None:
-                self.style[layer] = losses[0]
-            else:
-                guides = guides_at_layer(targets.guides.to(regions[0]), *shape_at(layer, shape))
-                self.style[layer] = RegionalLoss(losses, guides)
+            guides = targets.guides
+            if guides is not None:
+                guides = guides_at_layer(guides.to(regions[0]), *shape_at(layer, shape))
+            self.style[layer] = wrap(style_loss(kind, regions, guides))
         self.tv = TotalVariationLoss(
             settings.tv, settings.pixel_range, mean=settings.tv_reduction == "mean"
         )
-        self.settings = settings
 
     def forward(self, image: Tensor, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Computes the weighted terms of images (B, 3, H, W) from their features, for autograd.
@@ -73,10 +75,10 @@ class TransferLoss(nn.Module):
             image, {term: loss(features[term[1]]) for term, loss in self.layer_losses()}
         )
 
-    def layer_losses(self) -> Iterator[tuple[Term, nn.Module]]:
+    def layer_losses(self) -> Iterator[tuple[Term, LayerLoss]]:
         """Yields each term of a layer with its loss."""
         for name, losses in (("content", self.content), ("style", self.style)):
-            yield from (((name, layer), loss) for layer, loss in losses.items())
+            yield from (((name, layer), cast(LayerLoss, loss)) for layer, loss in losses.items())
 
     def terms(self, image: Tensor, losses: Mapping[Term, Tensor]) -> dict[str, Tensor]:
         """Computes the weighted terms from the losses of each layer, (B,) each; see `forward`."""
@@ -98,6 +100,7 @@ class TransferLoss(nn.Module):
         unit: Tensor | None = getattr(self, unit_name(term), None)
         return weight if unit is None else weight / unit
 
+    @torch.no_grad()
     def set_units(self, start: Mapping[Term, Tensor] | None) -> None:
         """Divides each layer's loss from now on by its value at the start, or by its energy where
         that is next to 0 or no start is given.
@@ -106,11 +109,29 @@ class TransferLoss(nn.Module):
             start: the loss of each layer at the start, (B,).
         """
         for term, loss in self.layer_losses():
-            unit = energy(loss, term[1])
+            unit = loss.energy(channels(term[1]))
             if start is not None:
                 unit = torch.where(start[term] > AT_TARGET * unit, start[term], unit)
             unit = torch.where(unit > 0, unit, 1.0)
             self.register_buffer(unit_name(term), unit, persistent=False)
+
+
+AT_TARGET = 1e-3
+"""A start whose loss is less than this share of the energy is at the target but for rounding."""
+
+
+def style_loss(kind: StyleKind, regions: Sequence[Tensor], guides: Tensor | None) -> LayerLoss:
+    """Makes the loss of a style layer.
+
+    Args:
+        kind: from `style_kind`.
+        regions: what is kept of the style in each region; of all of it without guides.
+        guides: (B, R, h, w) at the layer, or None.
+    """
+    if guides is None:
+        return kind.loss(regions[0], None)
+    each = zip(regions, guides.chunk(len(regions), dim=1), strict=True)
+    return RegionalLoss([kind.loss(kept, guide) for kept, guide in each], guides)
 
 
 def unit_name(term: Term) -> str:
@@ -124,20 +145,6 @@ def shape_at(layer: str, shape: tuple[int, int]) -> tuple[int, int]:
     return shape[0] >> halvings, shape[1] >> halvings
 
 
-AT_TARGET = 1e-3
-"""A start whose loss is less than this share of the energy is at the target but for rounding."""
-
-
-@torch.no_grad()
-def energy(loss: nn.Module, layer: str) -> Tensor:
-    """Computes a layer's loss for features of zero, (B,)."""
-    if isinstance(loss, RegionalLoss):
-        return loss.sum_over_regions([energy(one, layer) for one in loss.losses])
-    target = next(loss.buffers())
-    side = target.shape[-2:] if isinstance(loss, ContentLoss) else (3, 3)
-    return cast(Tensor, loss(target.new_zeros(len(target), channels(layer), *side)))
-
-
 @dataclass
 class ComputedLosses:
     """The losses of images after the forward pass, with what the backward pass needs."""
@@ -148,12 +155,10 @@ class ComputedLosses:
     """What `VGG.backward_pass` takes."""
     losses: dict[Term, Tensor]
     """The loss of each layer, not weighted, (B,)."""
-    differences: dict[str, Tensor] = field(default_factory=dict)
-    """Gram matrices minus the style's, by layer."""
-    gradients: dict[Term, Tensor] = field(default_factory=dict)
-    """Gradients to the features, (B, C, h, w), not weighted: those without a formula of ours."""
+    slopes: dict[Term, Tensor] = field(default_factory=dict)
+    """What the gradient of each layer's loss is made of; see `LayerLoss.evaluate`."""
     peaks: list[Tensor] = field(default_factory=list)
-    """In float16, the largest factor of each style layer's gradient, (B,)."""
+    """In float16, the largest weighted slope of each layer, (B,)."""
 
 
 @torch.no_grad()
@@ -177,46 +182,23 @@ def compute_losses(
         gradients: keep what `value_and_gradient` needs.
     """
     computed = ComputedLosses({}, [], {})
-    normalize = loss.settings.normalize_gradients
 
     def receive(name: str, features: Tensor) -> None:
         for term, one in loss.layer_losses():
             if term[1] != name:
                 continue
-            peak: Tensor | None = None
-            if isinstance(one, GramLoss) and not normalize:
-                computed.differences[name] = one.difference(features)
-                computed.losses[term] = one.value(computed.differences[name])
-                peak = computed.differences[name].abs().amax(dim=(1, 2)) * one.slope(features)
-            elif not gradients or (isinstance(one, ContentLoss) and not normalize):
+            if not gradients:
                 computed.losses[term] = one(features)
-            else:
-                computed.losses[term], gradient = by_autograd(one, features)
-                if normalize:
-                    size = gradient.abs().sum(dim=(1, 2, 3), keepdim=True)
-                    gradient = gradient / (size + SMALLEST)
-                computed.gradients[term] = gradient
-                peak = gradient.abs().amax(dim=(1, 2, 3))
-            if dtype == torch.float16 and peak is not None:
-                computed.peaks.append(peak * loss.weight(term))
+                continue
+            computed.losses[term], slope = one.evaluate(features)
+            computed.slopes[term] = slope
+            if dtype == torch.float16:
+                steepest = slope.reshape(len(slope), -1).abs().amax(dim=1)
+                computed.peaks.append(steepest * loss.weight(term))
 
     computed.blocks = network.forward_pass(image, dtype, receive, recompute=recompute)
     computed.terms = loss.terms(image, computed.losses)
     return computed
-
-
-SMALLEST = 1e-8
-"""Added to what gradients are divided by (jcjohnson/neural-style)."""
-
-
-def by_autograd(loss: Callable[[Tensor], Tensor], features: Tensor) -> tuple[Tensor, Tensor]:
-    """Computes a layer's loss, (B,), and its gradient to the features, (B, C, h, w), in float32 at
-    least."""
-    with torch.enable_grad():
-        leaf = upcast(features).detach().requires_grad_(True)
-        value = loss(leaf)
-        (gradient,) = torch.autograd.grad(value.sum(), leaf)
-    return value.detach(), gradient
 
 
 @torch.no_grad()
@@ -241,16 +223,9 @@ def value_and_gradient(
 
     def accumulate(name: str, features: Tensor, gradient: Tensor) -> None:
         for term, one in loss.layer_losses():
-            if term[1] != name:
-                continue
-            weight = scale * loss.weight(term)
-            if term in computed.gradients:
-                own = computed.gradients.pop(term)
-                gradient.add_(own.mul_(weight[:, None, None, None]).to(gradient.dtype))
-            elif isinstance(one, GramLoss):
-                one.accumulate_gradient(features, gradient, weight, computed.differences[name])
-            else:
-                cast(ContentLoss, one).accumulate_gradient(features, gradient, weight)
+            if term[1] == name:
+                weight = scale * loss.weight(term)
+                one.accumulate_gradient(features, computed.slopes.pop(term), weight, gradient)
 
     gradient = network.backward_pass(computed.blocks, accumulate) / scale[:, None, None, None]
     if s.tv_weight > 0:
@@ -265,13 +240,13 @@ def gradient_scale(computed: ComputedLosses) -> Tensor:
     """Computes what each image's gradient is multiplied by inside the network, (B,).
 
     float16 reaches from 6e-8 to 65,504, and the gradient of a large image lies below; the steepest
-    style layer's factor is brought to 1/64, which leaves room above for the backward pass. Other
-    precisions have float32's range and need no scale.
+    slope is brought to 1/128, which leaves room above for the backward pass. Other precisions have
+    float32's range and need no scale.
     """
     if not computed.peaks:
         return torch.ones_like(computed.terms["total"])
     smallest = torch.finfo(torch.float32).tiny
-    return 1 / 64 / torch.stack(computed.peaks).amax(dim=0).clamp(min=smallest)
+    return 1 / 128 / torch.stack(computed.peaks).amax(dim=0).clamp(min=smallest)
 
 
 class TotalWithGradient(torch.autograd.Function):

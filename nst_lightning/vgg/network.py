@@ -54,6 +54,10 @@ class VGG(nn.Module):
         self, weights: Weights, layers: Iterable[str], network: str = "vgg19", pooling: str = "max"
     ) -> None:
         super().__init__()
+        self.identity = {
+            "name": network, "weights": weights.source, "checksum": weights.checksum,
+        }  # fmt: skip
+        """The name, and where the weights came from."""
         self.taps = frozenset(canonical(name, network) for name in layers)
         if not self.taps:
             raise UserError("name at least one content or style layer with a weight above 0.")

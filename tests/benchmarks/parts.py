@@ -24,7 +24,7 @@ def main(size: int = 512, batch: int = 1) -> None:
     device = choose_device("auto")
     dtype = DTYPES[resolve(build({}), device).precision]
     content, style = (torch.rand(batch, 3, size, size, device=device) for _ in range(2))
-    model = StyleTransfer(content, style, TransferSettings()).to(device)
+    model = StyleTransfer.from_images(content, style, TransferSettings()).to(device)
     optimizer = model.configure_optimizers()
 
     def evaluate() -> None:

@@ -93,7 +93,7 @@ def test_the_first_ten_losses_are_those_of_a_literal_loop(name: str):
     own = {"weights": "normalized", "first_step": "torch", "bounds": False, "init": "content"}
     settings = build({**yaml.safe_load(text), **own})
     network = build_network(settings).double()
-    model = StyleTransfer(content, style, settings, network=network, steps=10)
+    model = StyleTransfer.from_images(content, style, settings, network=network, steps=10)
     history = History()
     fit(model, precision="64-true", callbacks=[history])
     ours = [row["total"] for row in history.of(0)]

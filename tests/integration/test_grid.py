@@ -204,7 +204,7 @@ def test_the_losses_are_those_of_the_saved_image(
     made = nst("run", contents / "cat.png", styles / "brush.jpg", "-o", out, *asked, "--json")
     losses = json.loads(made.stdout)["losses"]
     settings = TransferSettings(size=64, steps=5, tv_weight=0.1)
-    model = StyleTransfer(
+    model = StyleTransfer.from_images(
         load_image(contents / "cat.png", 64), load_image(styles / "brush.jpg", 64), settings
     )
     for name, value in model.evaluate(load_image(out)).items():

@@ -119,7 +119,7 @@ def test_the_final_loss_is_at_most_that_of_the_tutorial():
         style_weight=1e6,
         lbfgs_memory=100,
     )
-    model = StyleTransfer(content, style, settings)
+    model = StyleTransfer.from_images(content, style, settings)
     fit(model)
     with torch.no_grad():
         theirs = float(objective(image.clamp(0, 1)))

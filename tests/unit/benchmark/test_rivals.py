@@ -16,7 +16,7 @@ def test_the_tutorials_loop_has_the_same_loss():
     content, style = (torch.rand(1, 3, 40, 48, generator=generator) for _ in range(2))
     weights = load_weights("random")
     loop = TutorialLoop(weights, SETTINGS, content, style)
-    model = StyleTransfer(content, style, SETTINGS)
+    model = StyleTransfer.from_images(content, style, SETTINGS)
     for _ in range(3):
         ours = model.evaluate(loop.image.detach().clamp(0, 1))["total"]
         assert float(loop.step()) == pytest.approx(float(ours), rel=1e-4)

@@ -17,7 +17,7 @@ def fit_random(steps: int, callbacks: list[L.Callback], batch: int = 2) -> Style
     settings = TransferSettings(
         steps=steps, weights="random", content_layers="relu2_1", style_layers="relu1_1"
     )
-    model = StyleTransfer(content, style, settings)
+    model = StyleTransfer.from_images(content, style, settings)
     fit(model, callbacks=callbacks)
     return model
 

@@ -59,7 +59,7 @@ def test_gram(name: str, style_shape: tuple[int, int]):
             expected.append(((g - wanted) ** 2).sum() / (4 * 3**2 * 77**2))
         else:
             expected.append(np.mean((g / (n * m) - wanted / (n * m_style)) ** 2))
-    loss = GramLoss(gram(a, name), name, 77)(f)
+    loss = GramLoss(gram(a, name), normalisation=name, pixels=77)(f)
     assert loss.tolist() == pytest.approx(expected, rel=1e-12)
 
 

@@ -10,8 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from nst_lightning.losses.content import ContentLoss
 from nst_lightning.losses.gram import GramLoss, gram
+from nst_lightning.losses.layer_loss import LayerLoss
 from nst_lightning.losses.mean_variance import EPSILON as VARIANCE_EPSILON
+from nst_lightning.losses.normalized_gradient import NormalizedGradient
 from nst_lightning.losses.patches import PatchLoss
 from nst_lightning.losses.patches import describe as patches
 from nst_lightning.losses.regions import RegionalLoss
@@ -138,11 +141,11 @@ def test_a_guide_of_ones_is_no_guide(name: str):
     which = kind(name)
     plain = which.loss(which.describe(a, None))
     described = which.describe(a, torch.ones(1, 1, 5, 7, dtype=torch.float64))
-    guided = which.loss(described)
     expected = plain(f).tolist()
-    assert guided(f).tolist() == pytest.approx(expected, rel=1e-9)
+    assert which.loss(described)(f).tolist() == pytest.approx(expected, rel=1e-9)
     ones = torch.ones(2, 1, 6, 5, dtype=torch.float64)
-    assert guided(f, ones).tolist() == pytest.approx(expected, rel=1e-9)
+    guided = which.loss(described, ones)
+    assert guided(f).tolist() == pytest.approx(expected, rel=1e-9)
     assert RegionalLoss([guided], ones)(f).tolist() == pytest.approx(expected, rel=1e-9)
 
 
@@ -154,9 +157,10 @@ def test_a_guide_leaves_only_its_region(name: str):
     guide[..., :4] = 0.3  # how much it is does not matter where it is the same everywhere
     which = kind(name)
     half = which.loss(which.describe(a[..., :4], None))(f[..., :4])
-    guided = which.loss(which.describe(a, guide))
-    assert guided(f, guide).tolist() == pytest.approx(half.tolist(), rel=1e-9)
-    assert guided(f, guide).tolist() != pytest.approx(guided(f).tolist(), rel=1e-2)
+    described = which.describe(a, guide)
+    guided = which.loss(described, guide)(f)
+    assert guided.tolist() == pytest.approx(half.tolist(), rel=1e-9)
+    assert guided.tolist() != pytest.approx(which.loss(described)(f).tolist(), rel=1e-2)
 
 
 def test_weighted_quantiles():
@@ -165,12 +169,13 @@ def test_weighted_quantiles():
     guide = 1 + (f[:, :1] > 0).double()
     twice = torch.repeat_interleave(f, guide.flatten().long(), dim=3)
     which = kind("sliced-wasserstein")
-    loss = which.loss(which.describe(a, None))
-    assert loss(f, guide).item() == pytest.approx(loss(twice).item(), rel=0.02)
+    wanted = which.describe(a, None)
+    loss, guided = which.loss(wanted), which.loss(wanted, guide)
+    assert guided(f).item() == pytest.approx(loss(twice).item(), rel=0.02)
     assert loss(f).item() < 0.5 * loss(twice).item()
     wanted = which.describe(twice, None)
     assert which.loss(which.describe(f, guide))(twice).item() == pytest.approx(0, abs=1e-3)
-    assert which.loss(wanted)(f, guide).item() == pytest.approx(0, abs=1e-3)
+    assert which.loss(wanted, guide)(f).item() == pytest.approx(0, abs=1e-3)
 
 
 def test_patches_come_from_their_region():
@@ -214,7 +219,7 @@ def test_gram_targets_are_blended():
     which = kind("gram")
     described = [which.describe(one, None) for one in (a, b)]
     mixed = 0.7 * gram(a, "positions") + 0.3 * gram(b, "positions")
-    expected = GramLoss(mixed, "positions", 77)(f)
+    expected = GramLoss(mixed, normalisation="positions", pixels=77)(f)
     assert torch.allclose(which.loss(which.blend(described, [0.7, 0.3]))(f), expected, rtol=1e-12)
 
 
@@ -229,6 +234,37 @@ def test_styles_of_different_sizes_stand_in_one_batch(name: str):
         tolerance = 0.1 if name == "sliced-wasserstein" else 1e-9
         alone = which.loss(one)(f[i : i + 1]).item()
         assert together[i].item() == pytest.approx(alone, rel=tolerance)
+
+
+@pytest.mark.parametrize("guided", [False, True])
+@pytest.mark.parametrize("name", [*NAMES, "regions", "content", "normalized"])
+def test_its_own_gradient_is_autograds(name: str, guided: bool):
+    f, a = features(33, 2, 4, 6, 5), features(34, 1, 4, 7, 6) * 2
+    f = f.contiguous(memory_format=torch.channels_last)
+    guide = features(35, 2, 1, 6, 5).sigmoid() if guided else None
+    which = kind(name if name in NAMES else "wasserstein")
+    described = which.describe(a, None)
+    loss: LayerLoss = which.loss(described, guide)
+    if name == "regions":
+        guides = features(36, 2, 2, 6, 5).sigmoid()
+        loss = RegionalLoss([which.loss(described, one) for one in guides.split(1, 1)], guides)
+    elif name == "content":
+        loss = ContentLoss(features(37, 2, 4, 6, 5), "paper", 77)
+    leaf = f.clone().requires_grad_(True)
+    value = loss(leaf)
+    (slope,) = torch.autograd.grad(value.sum(), leaf)
+    if name == "normalized":
+        loss = NormalizedGradient(loss)
+        slope = slope / slope.abs().sum(dim=(1, 2, 3), keepdim=True)
+    weight = torch.tensor([0.5, 3.0]).double()
+    before = features(38, 2, 4, 6, 5).contiguous(memory_format=torch.channels_last)
+    gradient = before.clone()
+    found, kept = loss.evaluate(f)
+    loss.accumulate_gradient(f, kept, weight, gradient)
+    assert not found.requires_grad
+    assert found.tolist() == pytest.approx(value.tolist(), rel=1e-9)
+    own = (gradient - before) / weight[:, None, None, None]
+    assert torch.allclose(own, slope, rtol=1e-6, atol=1e-7 * float(slope.abs().max()))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -249,6 +285,7 @@ def test_regions_count_by_their_area():
     guides = torch.zeros(1, 2, 6, 8, dtype=torch.float64)
     guides[:, 0, :, :2], guides[:, 1, :, 2:] = 1, 1
     which = kind("gram")
-    losses = [which.loss(which.describe(a, guides[:, r : r + 1])) for r in range(2)]
-    expected = 0.25 * losses[0](f, guides[:, :1]) + 0.75 * losses[1](f, guides[:, 1:])
+    each = guides.split(1, dim=1)
+    losses = [which.loss(which.describe(a, guide), guide) for guide in each]
+    expected = 0.25 * losses[0](f) + 0.75 * losses[1](f)
     assert RegionalLoss(losses, guides)(f).item() == pytest.approx(expected.item(), rel=1e-12)

@@ -64,7 +64,10 @@ def real_objective() -> tuple[Objective, Tensor]:
     images = torch.rand(3, 3, 40, 36, generator=generator, dtype=torch.float64)
     images = torch.nn.functional.avg_pool2d(images, 3, 1, 1)
     features = network(images)
-    style = {n: GramLoss(gram(f[:1], "positions"), "positions", 1) for n, f in features.items()}
+    style = {
+        n: GramLoss(gram(f[:1], "positions"), normalisation="positions", pixels=1)
+        for n, f in features.items()
+    }
     content = ContentLoss(features["relu3_1"][1:2], "mse", 40 * 36)
 
     def objective(x: Tensor) -> Tensor:

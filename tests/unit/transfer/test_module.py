@@ -31,7 +31,7 @@ def image(seed: int, batch: int = 1, side: int = 24) -> Tensor:
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
 def test_a_step_is_one_evaluation(optimizer: str, monkeypatch: pytest.MonkeyPatch):
     settings = TransferSettings(steps=7, optimizer=optimizer, **SMALL)
-    model = StyleTransfer(image(0), image(1), settings)
+    model = StyleTransfer.from_images(image(0), image(1), settings)
     calls: list[int] = []
     forward_pass = model.network.forward_pass
     before = float(model.evaluate(model.image)["total"].detach())
@@ -43,7 +43,6 @@ def test_a_step_is_one_evaluation(optimizer: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(model.network, "forward_pass", counted)
     trainer = fit(model)
     assert len(calls) == trainer.global_step == 7
-    assert float(trainer.callback_metrics["loss"]) > 0
     after = float(model.evaluate(model.image)["total"].detach())
     assert after < 0.8 * before
     assert 0 <= float(model.image.min()) <= float(model.image.max()) <= 1
@@ -52,11 +51,11 @@ def test_a_step_is_one_evaluation(optimizer: str, monkeypatch: pytest.MonkeyPatc
 def test_a_batch_is_its_images_alone():
     settings = TransferSettings(steps=10, **SMALL)
     contents, styles = image(0, 3), image(1, 3)
-    model = StyleTransfer(contents, styles, settings)
+    model = StyleTransfer.from_images(contents, styles, settings)
     fit(model, precision="64-true")
     together = model.image.detach()
     for b in range(3):
-        alone = StyleTransfer(contents[b : b + 1], styles[b : b + 1], settings)
+        alone = StyleTransfer.from_images(contents[b : b + 1], styles[b : b + 1], settings)
         fit(alone, precision="64-true")
         assert torch.allclose(alone.image.detach()[0], together[b], atol=1e-6)
 
@@ -74,15 +73,15 @@ def test_a_broken_image_keeps_its_last_good_state(optimizer: str):
             return losses
 
     contents, styles = image(0, 2), image(1, 2)
-    model = BreaksAtStep4(contents, styles, settings)
+    model = BreaksAtStep4.from_images(contents, styles, settings)
     fit(model)
     assert model.failed_at.tolist() == [0, 4]
 
-    healthy = StyleTransfer(contents, styles, settings)
+    healthy = StyleTransfer.from_images(contents, styles, settings)
     fit(healthy)
     assert torch.allclose(model.image[0], healthy.image[0], atol=1e-5)
     # Its loss was finite for the last time at step 3, on the image after two steps.
-    short = StyleTransfer(contents, styles, settings, steps=2)
+    short = StyleTransfer.from_images(contents, styles, settings, steps=2)
     fit(short)
     assert torch.allclose(model.image[1], short.image[1], atol=1e-5)
     assert not torch.allclose(short.image[1], healthy.image[1], atol=1e-5)
@@ -98,7 +97,7 @@ def test_thousands_of_steps_never_blow_up():
         first_step="torch",
         steps=3000,
     )
-    model = StyleTransfer(image(0, side=16), image(1, side=16), settings)
+    model = StyleTransfer.from_images(image(0, side=16), image(1, side=16), settings)
     seen = []
 
     class Watch(L.Callback):
@@ -116,7 +115,7 @@ def test_low_precision_does_not_stall():
     settings = TransferSettings(steps=25, **SMALL)
     losses = {}
     for precision in ("32-true", "bf16-mixed"):
-        model = StyleTransfer(image(0), image(1), settings)
+        model = StyleTransfer.from_images(image(0), image(1), settings)
         start = float(model.evaluate(model.image)["total"].detach())
         fit(model, precision=precision)
         losses[precision] = float(model.evaluate(model.image)["total"].detach())
@@ -142,14 +141,16 @@ def test_starts(tmp_path: Path):
 
 
 def test_the_style_may_have_any_size():
-    model = StyleTransfer(image(0), image(1, side=61), TransferSettings(steps=2, **SMALL))
+    model = StyleTransfer.from_images(
+        image(0), image(1, side=61), TransferSettings(steps=2, **SMALL)
+    )
     assert model.evaluate(model.image)["style"].shape == (1,)
 
 
 def test_terms_are_weighted_and_sum_up():
     def terms(**weights: float) -> dict[str, float]:
         settings = TransferSettings(**SMALL, **weights)
-        model = StyleTransfer(image(0), image(1), settings, init=image(2))
+        model = StyleTransfer.from_images(image(0), image(1), settings, init=image(2))
         return {k: float(v.detach()) for k, v in model.evaluate(model.image).items()}
 
     one = terms(content_weight=1, style_weight=1, tv_weight=1)
@@ -168,7 +169,7 @@ def test_unknown_layers_are_refused():
 
 
 def test_saving(tmp_path: Path):
-    model = StyleTransfer(image(0), image(1), TransferSettings(steps=1, **SMALL))
+    model = StyleTransfer.from_images(image(0), image(1), TransferSettings(steps=1, **SMALL))
     model.save(tmp_path / "x.png")
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
 
@@ -197,7 +198,7 @@ def test_no_step_waits_for_the_device_or_loops_over_images(precision: str):
     seen = {}
     for batch in (1, 8):
         settings = TransferSettings(steps=9, tv_weight=1, **SMALL)
-        model = StyleTransfer(image(0, batch), image(1, batch), settings)
+        model = StyleTransfer.from_images(image(0, batch), image(1, batch), settings)
         profiled = Profiled()
         fit(model, precision=precision, callbacks=[profiled])
         seen[batch] = profiled.seen
@@ -212,23 +213,23 @@ def test_images_stop_one_by_one_when_they_no_longer_improve():
     contents, styles = image(0, 2), image(1, 2)
     styles[1] = contents[1]  # nearly there from the start
     contents[1] = styles[1] * 0.98
-    model = StyleTransfer(contents, styles, settings)
+    model = StyleTransfer.from_images(contents, styles, settings)
     trainer = fit(model)
     assert (model.stopped_at > 0).all()
     assert (model.stopped_at % WINDOW == 0).all()
     assert trainer.global_step == model.stopped_at.max() < 400
     for b in range(2):
-        alone = StyleTransfer(contents[b : b + 1], styles[b : b + 1], settings)
+        alone = StyleTransfer.from_images(contents[b : b + 1], styles[b : b + 1], settings)
         fit(alone)
         assert abs(int(alone.stopped_at) - int(model.stopped_at[b])) <= WINDOW
-    free = StyleTransfer(contents, styles, TransferSettings(steps=45, **SMALL))
+    free = StyleTransfer.from_images(contents, styles, TransferSettings(steps=45, **SMALL))
     assert fit(free).global_step == 45
 
 
 def test_low_precision_that_stands_still_gives_way_to_float32():
     def run(**changes: Any) -> StyleTransfer:
         settings = TransferSettings(steps=45, **{**SMALL, **changes})
-        model = StyleTransfer(image(0), image(1), settings)
+        model = StyleTransfer.from_images(image(0), image(1), settings)
         fit(model, precision="bf16-mixed")
         return model
 
@@ -244,7 +245,7 @@ def test_a_compiled_step_is_the_same_step():
     settings = settings.model_copy(update={"content_weight": 0.0})
     images = []
     for compiled in (False, True):
-        model = StyleTransfer(image(0), image(1), settings, compile=compiled)
+        model = StyleTransfer.from_images(image(0), image(1), settings, compile=compiled)
         fit(model)
         images.append(model.image.detach())
     assert (images[0] - images[1]).abs().max() < 1e-4
@@ -253,7 +254,7 @@ def test_a_compiled_step_is_the_same_step():
 @pytest.mark.parametrize(("name", "form"), [("a.png", "PNG"), ("a.jpg", "JPEG"), ("a.webp", "WEBP"),
                                             ("a.TIF", "TIFF")])  # fmt: skip
 def test_the_name_says_the_format(tmp_path: Path, name: str, form: str):
-    model = StyleTransfer(image(0), image(1), TransferSettings(steps=1, **SMALL))
+    model = StyleTransfer.from_images(image(0), image(1), TransferSettings(steps=1, **SMALL))
     model.save(tmp_path / name)
     with Image.open(tmp_path / name) as saved:
         assert (saved.format, saved.size) == (form, (28, 24))
@@ -261,7 +262,7 @@ def test_the_name_says_the_format(tmp_path: Path, name: str, form: str):
 
 
 def test_what_cannot_be_saved(tmp_path: Path):
-    model = StyleTransfer(image(0), image(1), TransferSettings(steps=1, **SMALL))
+    model = StyleTransfer.from_images(image(0), image(1), TransferSettings(steps=1, **SMALL))
     with pytest.raises(UserError, match="ends in"):
         model.save(tmp_path / "a.gif")
     with pytest.raises(ValueError, match="8 bits"):

@@ -24,7 +24,7 @@ def module(dtype: torch.dtype = torch.float64, **changes: Any) -> StyleTransfer:
     settings = TransferSettings(**{**fixed, "style_weight": 1e3, **changes})
     network = build_network(settings).to(dtype)
     content, style = images(1, 2, 3, 37, 45, dtype=dtype), images(2, 1, 3, 30, 52, dtype=dtype)
-    return StyleTransfer(content, style, settings, network=network).to(dtype)
+    return StyleTransfer.from_images(content, style, settings, network=network).to(dtype)
 
 
 def by_autograd(model: StyleTransfer, image: Tensor) -> tuple[dict[str, Tensor], Tensor]:
@@ -117,7 +117,9 @@ def test_with_regions_it_is_autograds(style_loss: str):
     styles = [Style(images(4, 1, 3, 30, 52), region="#ff0000"), Style(images(5, 1, 3, 40, 40))]
     mask = Mask(("#00ff00", "#ff0000"), inside)
     content = images(1, 2, 3, 37, 45)
-    model = StyleTransfer(content, styles, settings, mask=mask, network=network).double()
+    model = StyleTransfer.from_images(
+        content, styles, settings, mask=mask, network=network
+    ).double()
     image = images(3, 2, 3, 37, 45)
     expected, slope = by_autograd(model, image)
     terms, gradient = value_and_gradient(model.network, model.loss, image, torch.float64)

@@ -35,7 +35,7 @@ def fitted(model: StyleTransfer) -> StyleTransfer:
 
 def model(styles: Tensor | list[Style], mask: Mask | None = None, **changes: Any) -> StyleTransfer:
     settings = TransferSettings(**{"steps": 6, **SMALL, **changes})
-    return StyleTransfer(image(0), styles, settings, mask=mask)
+    return StyleTransfer.from_images(image(0), styles, settings, mask=mask)
 
 
 def losses(made: StyleTransfer, image: Tensor) -> list[float]:
@@ -97,7 +97,7 @@ def test_regions_of_a_style_are_matched_by_colour():
 
 def test_no_region_with_a_style():
     with pytest.raises(UserError, match="none of the content's regions"):
-        model([Style(image(1), region="#123456")], halves(24, 28))
+        model([Style(image(1), region="#123456")], halves(24, 28)).prepare()
 
 
 def test_shares_of_a_blend():
@@ -147,7 +147,7 @@ def test_a_batch_is_its_images_alone(name: str):
     ]
     single = [make_targets(network, image(5 + i), styles[i], masks[i], settings) for i in range(3)]
     contents = torch.cat([image(5 + i) for i in range(3)])
-    together = StyleTransfer(
+    together = StyleTransfer.from_images(
         contents, contents, settings, network=network, targets=stack_targets(single, kind)
     )
     start = image(9, batch=3)
@@ -155,7 +155,7 @@ def test_a_batch_is_its_images_alone(name: str):
         found = together.evaluate(start)["total"]
         drawn = together.composed(start)
     for i in range(3):
-        alone = StyleTransfer(
+        alone = StyleTransfer.from_images(
             contents[i : i + 1], contents[:1], settings, network=network, targets=single[i]
         )
         expected = losses(alone, start[i : i + 1])[-1]

@@ -1,0 +1,35 @@
+"""A loss whose gradient has a size of its own, whatever the loss."""
+
+from torch import Tensor
+
+from nst_lightning.losses.layer_loss import LayerLoss
+
+SMALLEST = 1e-8
+"""Added to what gradients are divided by (jcjohnson/neural-style)."""
+
+
+class NormalizedGradient(LayerLoss):
+    """Another loss, with each image's gradient to the features divided by the sum of its absolute
+    values (jcjohnson/neural-style, `-normalize_gradients`).
+
+    Args:
+        loss: that loss.
+    """
+
+    def __init__(self, loss: LayerLoss) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Computes the loss itself of features (B, C, h, w), (B,)."""
+        value: Tensor = self.loss(features)
+        return value
+
+    def evaluate(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Computes the loss, (B,), and the gradient of a size of 1, (B, C, h, w)."""
+        value, slope = super().evaluate(features)
+        return value, slope / (slope.abs().sum(dim=(1, 2, 3), keepdim=True) + SMALLEST)
+
+    def energy(self, channels: int) -> Tensor:
+        """Computes the loss for features of zero, (B,)."""
+        return self.loss.energy(channels)
