@@ -7,23 +7,17 @@ import torch
 from torch import Tensor
 
 from nst_lightning.benchmark.cases import Ours
-from nst_lightning.errors import UserError
 
 STEPS_BEFORE = 3
 """Steps made one kernel at a time before the recording, as the optimiser's first differs."""
 
 
 def record_step(ours: Ours) -> Callable[[], Tensor]:
-    """Records an evaluation with the optimiser's step, after `STEPS_BEFORE` of them.
+    """Records an evaluation with the optimiser's step, on CUDA, after `STEPS_BEFORE` of them.
 
     Returns:
         What makes one step more; it returns the losses at its start, (B,).
-
-    Raises:
-        UserError: the model is not on CUDA.
     """
-    if ours.model.image.device.type != "cuda":
-        raise UserError("CUDA graphs are of CUDA alone.")
     aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     aside.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(aside):

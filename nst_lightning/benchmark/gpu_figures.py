@@ -18,6 +18,7 @@ from nst_lightning.benchmark.machine import measure_peak
 from nst_lightning.benchmark.modes import active, check_mode, dtype_of, setting_of
 from nst_lightning.benchmark.rivals import AutogradGradient, TutorialLoop, bare_network
 from nst_lightning.benchmark.timing import median_ratio, paired, peak_flops, seconds_of
+from nst_lightning.errors import UserError
 from nst_lightning.run.copying import to_device, to_host
 from nst_lightning.run.cost import step_bytes, step_flops
 from nst_lightning.run.devices import batch_size, resolve
@@ -149,6 +150,8 @@ def time_tutorial(subject: Subject, size: int) -> Figures:
 def time_variant(subject: Subject, size: int, batch: int, what: str) -> Figures:
     """Times a step made in another way against the plain one, and compares what both draw."""
     bench, mode = subject.bench, subject.asked.modes[0]
+    if what == GRAPH and bench.device.type != "cuda":
+        raise UserError("CUDA graphs are of CUDA alone.")
     with subject.mode(mode) as precision:
         plain = Ours(bench.model(size, batch), precision)
         other = Ours(bench.model(size, batch, compile=what == COMPILE), precision)

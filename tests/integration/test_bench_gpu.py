@@ -1,0 +1,48 @@
+"""`nst-batch bench-gpu`, small and on the CPU."""
+
+import json
+from pathlib import Path
+
+from .conftest import EXAMPLES, Nst
+
+PAIR = (EXAMPLES / "contents" / "chelsea.jpg", EXAMPLES / "styles" / "brush_flow.jpg")
+
+BUT_COMPILED = "steps,tutorial,grid,large,losses,company,auto,memory,copies"
+"""All but `variants`, where torch.compile alone takes a minute."""
+
+
+def test_every_part(nst: Nst, tmp_path: Path):
+    out, page = tmp_path / "figures.json", tmp_path / "page.md"
+    page.write_text("<!-- gpu table -->\nnothing\n<!-- end of gpu table -->\n")
+    run = nst(
+        "bench-gpu", *PAIR, "--into", page, "-o", out, "--only", BUT_COMPILED,
+        "--weights", "random", "--accelerator", "cpu",
+        "--sizes", "32", "--batches", "1,2", "--precisions", "32-true,TF32", "--rounds", 1,
+        "--large", "48", "--pairs", 4, "--grid", "32:2", "--exact", "32:2",
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    parts = json.loads(out.read_text())["parts"]
+    for name, rows in parts.items():
+        for row in rows:
+            if row.get("mode") == "TF32":
+                assert row["problem"] == "TF32 is a precision of CUDA alone."
+            else:
+                assert "problem" not in row, (name, row)
+    assert [row["batch"] for row in parts["steps"]] == [1, 1, 2, 2]
+    (grid,) = parts["grid"]
+    assert grid["seconds_in_steps"] > 0
+    assert 0 < grid["seconds_in_batches"] < grid["seconds"]
+    assert parts["losses"][-1]["mode"] == "32-true, moved"
+    assert {row["batch"] for row in parts["auto"]} == {1}
+    text = page.read_text()
+    assert "nothing" not in text
+    assert "| an image of 2048 px in 16 GiB | not measured |  |" in text
+
+
+def test_a_page_without_a_place_for_the_table(nst: Nst, tmp_path: Path):
+    page = tmp_path / "page.md"
+    page.write_text("no place\n")
+    run = nst("bench-gpu", *PAIR, "--into", page, "-o", tmp_path / "figures.json")
+    assert run.returncode == 2
+    assert "should have a line <!-- gpu table -->" in run.stderr
+    assert page.read_text() == "no place\n"
