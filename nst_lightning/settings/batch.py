@@ -11,7 +11,6 @@ from pydantic import BeforeValidator, Field, model_validator
 from nst_lightning.errors import UserError
 from nst_lightning.formats import LOSSY, MAX_PIXELS, RESULT_FORMATS, FilmFormat, ResultFormat
 from nst_lightning.settings.knob import OUTPUT, RUNNING, Knob, parse_number, parse_numbers
-from nst_lightning.settings.text import validated
 from nst_lightning.settings.transfer import TransferSettings
 
 
@@ -147,4 +146,7 @@ def build(data: Mapping[str, Any], source: str = "") -> BatchSettings:
     Raises:
         UserError: one sentence that names the setting, what is wrong and what is allowed.
     """
-    return validated(BatchSettings, data, source)
+    try:
+        return BatchSettings.model_validate(data)
+    except UserError as error:
+        raise UserError(f"{source}: {error}" if source else str(error)) from None
