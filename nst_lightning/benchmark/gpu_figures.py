@@ -235,7 +235,8 @@ def grid_share(subject: Subject, size: int, pairs: int, steps: int) -> Figures:
     alone = 0.0
     for images, times in ((batch, pairs // batch), (pairs % batch, 1)):
         if images:
-            alone += times * steps * seconds_a_step(bench, size, images, precision)
+            ours = Ours(bench.model(size, images), precision)
+            alone += times * steps * seconds_a_step(ours, min(steps, 20), subject.asked.rounds)
     if bench.device.type == "cuda":
         torch.cuda.empty_cache()  # the command below is another process
     found = time_grid(bench, settings, Scale(size=size, steps=steps), pairs, subject.ends)
@@ -247,16 +248,15 @@ def grid_share(subject: Subject, size: int, pairs: int, steps: int) -> Figures:
     }  # fmt: skip
 
 
-def seconds_a_step(bench: Bench, size: int, batch: int, precision: str) -> float:
+def seconds_a_step(ours: Ours, steps: int, rounds: int) -> float:
     """Returns what a step takes where several follow one another without a wait."""
-    ours, many = Ours(bench.model(size, batch), precision), 20
 
-    def steps() -> None:
-        for _ in range(many):
+    def several() -> None:
+        for _ in range(steps):
             ours.step()
 
-    steps()
-    return median(seconds_of(steps) for _ in range(3)) / many
+    several()
+    return median(seconds_of(several) for _ in range(rounds)) / steps
 
 
 def compare_losses(subject: Subject, size: int, steps: int, mode: str) -> Figures:

@@ -13,7 +13,12 @@ from nst_lightning import StyleTransfer, TransferSettings
 from nst_lightning.benchmark.cases import Ours
 from nst_lightning.benchmark.cuda_graph import STEPS_BEFORE, record_step, step_in_place
 
-SETTINGS = TransferSettings(weights="random")
+SETTINGS = TransferSettings(
+    weights="random",
+    content_layers={"relu2_1": 1.0},
+    style_layers={"relu1_1": 1.0, "relu2_1": 1.0},
+    lbfgs_memory=4,
+)
 
 
 class FakeGraph(TorchDispatchMode):
@@ -88,8 +93,8 @@ def test_a_replayed_step_goes_on_as_the_step_does(graphs: list[FakeGraph]):
     eager, recorded = make_ours(), make_ours()
     replay = record_step(recorded)
     first = replay().clone()
-    run(replay, 13)  # over a full memory of ten pairs
-    run(eager.step, STEPS_BEFORE + 1 + 14)
+    run(replay, 6)  # over a full memory
+    run(eager.step, STEPS_BEFORE + 1 + 7)
     assert len(graphs) == 1
     assert torch.equal(recorded.model.image, eager.model.image)
     assert torch.equal(replay(), eager.step())

@@ -31,7 +31,12 @@ from nst_lightning.transfer.module import build_network
 from nst_lightning.transfer.objective import value_and_gradient
 from nst_lightning.vgg.weights import load_weights
 
-SETTINGS = build({"weights": "random", "accelerator": "cpu", "scales": 1})
+SETTINGS = build(
+    {
+        "weights": "random", "accelerator": "cpu", "scales": 1,
+        "content_layers": {"relu2_1": 1.0}, "style_layers": {"relu1_1": 1.0, "relu2_1": 1.0},
+    }
+)  # fmt: skip
 ASKED = Asked(
     sizes=[512, 256, 1024],
     batches=[1, 2, 32],
