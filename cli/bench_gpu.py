@@ -39,7 +39,7 @@ def bench_gpu(
     ] = "256:60",
     minutes: Annotated[
         float, typer.Option(min=0, help="After these, what is left is not measured.")
-    ] = 9,
+    ] = 8,
     accelerator: Accelerator = "auto",
     weights: Weights = "normalized",
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the figures go.")] = Path(

@@ -14,6 +14,7 @@ from nst_lightning.benchmark.gpu_table import (
     format_table,
     write_between_markers,
 )
+from nst_lightning.cli.bench_gpu import bench_gpu
 from nst_lightning.errors import UserError
 
 STEP = {"size": 512, "batch": 16, "mode": "bf16-mixed", "seconds": {"ours": 0.016}}
@@ -88,6 +89,19 @@ def test_a_page_without_markers(tmp_path: Path, text: str):
     path.write_text(text)
     with pytest.raises(UserError, match="should have a line"):
         check_markers(path)
+
+
+def test_nothing_is_measured_for_such_a_page(tmp_path: Path):
+    path = tmp_path / "page.md"
+    path.write_text("no place\n")
+    with pytest.raises(UserError, match="should have a line"):
+        bench_gpu(tmp_path / "content.png", tmp_path / "style.png", into=path)
+    assert path.read_text() == "no place\n"
+
+
+def test_a_part_that_there_is_not(tmp_path: Path):
+    with pytest.raises(UserError, match="part 'girds' should be one of steps, tutorial, grid"):
+        bench_gpu(tmp_path / "content.png", tmp_path / "style.png", only="girds")
 
 
 def test_no_page(tmp_path: Path):
