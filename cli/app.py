@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from .bench import bench
+from .bench_gpu import bench_gpu
 from .doctor import doctor
 from .evaluate import evaluate
 from .folder import archive, clean
@@ -57,6 +58,7 @@ app.command(cls=PageCommand)(clean)
 app.command(cls=PageCommand)(report)
 app.command(cls=PageCommand)(evaluate)
 app.command(cls=PageCommand)(bench)
+app.command("bench-gpu", cls=PageCommand)(bench_gpu)
 app.command(cls=PageCommand)(presets)
 app.command(cls=PageCommand)(doctor)
 app.command(cls=PageCommand)(status)

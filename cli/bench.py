@@ -1,6 +1,7 @@
 """`nst-batch bench`: how fast this machine is, against the PyTorch tutorial's loop."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,18 +39,19 @@ def bench(
     All of them take turns, and medians and ratios are printed. Keep the machine free of other work.
     """
     settings = build({"weights": weights, "accelerator": accelerator, "scales": 1})
+    from nst_lightning.files import write_text
+    from nst_lightning.run.devices import DTYPES
+
     asked = {
         "sizes": parse_numbers(sizes),
         "batches": parse_numbers(batches),
-        "precisions": precisions.split(","),
+        "precisions": parse_names("precision", precisions, DTYPES),
         "rounds": rounds,
         "until": [parse_passes(part)[0] for part in until.split(",") if part],
         "scales": [parse_passes(part) for part in scales.split(";") if part],
         "memory": parse_numbers(memory),
     }
     figures = measure(settings, content, style, asked)
-    from nst_lightning.files import write_text
-
     write_text(out, json.dumps(figures, indent=1) + "\n")
     if as_json:
         typer.echo(json.dumps(figures))
@@ -70,6 +72,19 @@ def parse_numbers(text: str) -> list[int]:
     return [int(part) for part in parts]
 
 
+def parse_names(what: str, text: str, known: Iterable[str]) -> list[str]:
+    """Reads names such as `32-true,bf16-mixed`.
+
+    Raises:
+        UserError: one of them is not known.
+    """
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    wrong = [name for name in names if name not in known]
+    if wrong or not names:
+        raise UserError(f"{what} {(wrong or [text])[0]!r} should be one of {', '.join(known)}.")
+    return names
+
+
 def parse_passes(text: str) -> list[Scale]:
     """Reads scales such as `256:150,512:60`."""
     return build({"scales": parse_scales(text)}).scales
@@ -81,12 +96,8 @@ def measure(
     """Returns all figures, ready for JSON."""
     from nst_lightning.benchmark.cases import Bench
     from nst_lightning.benchmark.machine import describe_machine, measure_memory
-    from nst_lightning.run.devices import DTYPES
     from nst_lightning.run.memory import keep_freed_memory
 
-    wrong = [name for name in asked["precisions"] if name not in DTYPES]
-    if wrong:
-        raise UserError(f"precision {wrong[0]!r} should be one of {', '.join(DTYPES)}.")
     keep_freed_memory()
     bench = Bench.load(settings, content, style, asked["precisions"])
 

@@ -35,17 +35,15 @@ class Ours:
         self.model = model
         self.dtype = DTYPES[precision]
         self.optimizer = model.configure_optimizers()
+        self.done = 0
 
     def step(self) -> Tensor:
         """Makes one evaluation and one step; returns the losses at its start, (B,)."""
-        image = self.model.image
-        self.optimizer.zero_grad()
+        self.done += 1
         low = self.dtype != torch.float32
-        with torch.autocast(image.device.type, self.dtype, enabled=low):
-            total = self.model.evaluate(image)["total"]
-        total.sum().backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
-        return total.detach()
+        with torch.autocast(self.model.image.device.type, self.dtype, enabled=low):
+            self.model.make_step(self.optimizer, self.done)
+        return self.model.losses["total"]
 
 
 @torch.no_grad()
@@ -101,24 +99,51 @@ class Bench:
         return {name: peak_flops(self.device, DTYPES[name]) for name in self.precisions}
 
     def images(self, size: int, batch: int = 1) -> tuple[Tensor, Tensor]:
-        """Returns content and style with a longest side of `size`."""
-        images = []
+        """Returns contents, (batch, 3, H, W), and the style with a longest side of `size`.
+
+        The contents of a batch differ: each after the first is turned further to the right.
+        """
+        small = []
         for image in (self.content, self.style):
             height, width = image.shape[-2:]
-            small = resize(image, *fit(height, width, size, upscale=True))
-            images.append(small.expand(batch, -1, -1, -1).to(self.device))
-        return images[0], images[1][:1]
+            small.append(resize(image, *fit(height, width, size, upscale=True)))
+        content, style = small
+        shifts = [k * content.shape[-1] // batch for k in range(batch)]
+        contents = torch.cat([content.roll(shift, -1) for shift in shifts])
+        return contents.to(self.device), style.to(self.device)
 
     def model(
-        self, size: int, batch: int = 1, scale: Scale | None = None, image: Tensor | None = None
+        self,
+        size: int,
+        batch: int = 1,
+        *,
+        settings: TransferSettings | None = None,
+        image: Tensor | None = None,
+        which: slice = slice(None),
+        compile: bool = False,
     ) -> StyleTransfer:
-        """Returns our module at one size."""
+        """Returns our module at one size.
+
+        Args:
+            size: the longest side.
+            batch: images.
+            settings: other ones.
+            image: the start, of any size.
+            which: of the batch's images, to have them without the others.
+            compile: use torch.compile.
+        """
         content, style = self.images(size, batch)
-        settings = self.settings if scale is None else self.settings.at(scale)
         init = None if image is None else resize(image, *content.shape[-2:])
-        return StyleTransfer.from_images(
-            content, style, settings, network=self.network, init=init
+        model = StyleTransfer.from_images(
+            content[which],
+            style,
+            settings or self.settings,
+            network=self.network,
+            init=init,
+            compile=compile,
         ).to(self.device)
+        model.prepare()
+        return model
 
     def steps(self, size: int, batch: int, rounds: int) -> Figures:
         """Times a step of each kind, alternating: the tutorial's, the bare network's, ours."""
@@ -194,7 +219,9 @@ class Bench:
         """Times one run from coarse to fine, in the last of the precisions."""
         image, seconds = None, 0.0
         for scale in scales:
-            ours = Ours(self.model(scale.longest, scale=scale, image=image), self.precisions[-1])
+            settings = self.settings.at(scale)
+            model = self.model(scale.longest, settings=settings, image=image)
+            ours = Ours(model, self.precisions[-1])
             seconds += sum(seconds_of(ours.step) for _ in range(scale.steps))
             image = ours.model.image.detach()
         terms = true_terms(self.model(scales[-1].longest, image=image))

@@ -5,6 +5,7 @@ import os
 import platform
 import resource
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -47,13 +48,37 @@ def _three_steps(
 ) -> float:
     if size**2 <= LARGEST_KEPT:
         keep_freed_memory()
-    bench = Bench.load(settings, content, style, [precision])
-    ours = Ours(bench.model(size), precision)
+    return measure_peak(Bench.load(settings, content, style, [precision]), size, 1, precision).all
+
+
+@dataclass(frozen=True)
+class Peak:
+    """Bytes at the peak of a few steps; on the CPU both are those of the whole process so far."""
+
+    step: float
+    """Of the steps alone: the tensors of the batch."""
+    all: float
+    """All that the process took from the device, network and making of targets included."""
+
+
+def measure_peak(bench: Bench, size: int, batch: int, precision: str) -> Peak:
+    """Measures the memory of three steps of a batch, in this process."""
+    if bench.device.type != "cuda":
+        ours = Ours(bench.model(size, batch), precision)
+        for _ in range(3):
+            ours.step()
+        return Peak(peak_of_process(), peak_of_process())
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    ours = Ours(bench.model(size, batch), precision)
+    first = torch.cuda.max_memory_reserved()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
     for _ in range(3):
         ours.step()
-    if bench.device.type == "cuda":
-        return float(torch.cuda.max_memory_allocated(bench.device))
-    return peak_of_process()
+    step = torch.cuda.max_memory_allocated() - before
+    return Peak(step, max(first, torch.cuda.max_memory_reserved()))
 
 
 def peak_of_process() -> float:

@@ -1,10 +1,12 @@
-"""What the benchmark compares with: the PyTorch tutorial's loop, and the network with no loss.
+"""What the benchmark compares with: the PyTorch tutorial's loop, the network with no loss, and our
+own losses by autograd.
 
-Written as their users have them: float32 in the default layout through autograd, nothing shared
-with the code that is compared.
+The loop is written as its users have it: float32 in the default layout through autograd, nothing
+shared with the code that is compared.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +14,8 @@ from torch import Tensor, nn
 
 from nst_lightning.settings import TransferSettings
 from nst_lightning.settings.layers import layers_to
+from nst_lightning.transfer.objective import TransferLoss
+from nst_lightning.vgg.network import VGG
 from nst_lightning.vgg.weights import Weights
 
 Step = Callable[[], Tensor]
@@ -118,6 +122,27 @@ class Normalization(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Normalises (B, 3, H, W)."""
         return (image - self.mean) / self.std
+
+
+class AutogradGradient:
+    """`value_and_gradient` by autograd, through the same network and the same losses.
+
+    Args:
+        network: an extractor of its own, in the precision that it is to run in.
+    """
+
+    def __init__(self, network: VGG) -> None:
+        self.network = network
+
+    def __call__(
+        self, network: VGG, loss: TransferLoss, image: Tensor, dtype: torch.dtype, **_: Any
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Returns the terms of images and the gradient of their total, (B, 3, H, W)."""
+        with torch.enable_grad():
+            leaf = image.detach().requires_grad_(True)
+            terms = loss(leaf, self.network(leaf.to(dtype)))
+            (gradient,) = torch.autograd.grad(terms["total"].sum(), leaf)
+        return {name: value.detach() for name, value in terms.items()}, gradient
 
 
 def bare_network(

@@ -1,6 +1,7 @@
 """Paired timing: calls take turns in one process; medians and ratios of what they took."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -11,6 +12,9 @@ from nst_lightning.run.cost import flops_per_second
 
 WARM_UP = 3
 """Rounds before the first that counts."""
+
+LONG_PRODUCT = 0.5
+"""Seconds of a matrix product beyond which no larger one is tried."""
 
 
 def seconds_of(call: Callable[[], Any]) -> float:
@@ -39,8 +43,14 @@ def median_ratio(a: Sequence[float], b: Sequence[float]) -> float:
 def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
     """Returns the operations per second of a large matrix product or of a convolution, whichever
     are more: on some processors the library for products is the slower one."""
-    n = 8192 if device.type == "cuda" else 2048
-    a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
-    product = Timer("a @ b", globals={"a": a, "b": b}, num_threads=torch.get_num_threads())
-    by_product = 2 * n**3 / min(product.blocked_autorange(min_run_time=0.2).times)
+    largest = 8192 if device.type == "cuda" else 2048
+    for n in (512, 1024, 2048, 4096, 8192):
+        a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
+        product = partial(torch.matmul, a, b)
+        product()
+        # Where a type is only emulated, a large product would take minutes.
+        if n == largest or seconds_of(product) > LONG_PRODUCT:
+            break
+    timed = Timer("product()", globals={"product": product}, num_threads=torch.get_num_threads())
+    by_product = 2 * n**3 / min(timed.blocked_autorange(min_run_time=0.2).times)
     return max(by_product, flops_per_second(device, dtype))

@@ -16,6 +16,7 @@ from nst_lightning.imaging.reading import LoadedImage
 from nst_lightning.imaging.resize import resize
 from nst_lightning.losses.style import style_kind
 from nst_lightning.losses.style_kind import StyleKind
+from nst_lightning.run.copying import to_device
 from nst_lightning.run.tensor_cache import TensorCache
 from nst_lightning.settings import BatchSettings, Scale
 from nst_lightning.settings.sizes import fit
@@ -106,7 +107,7 @@ class Inputs:
         def make() -> tuple[LoadedImage, dict[str, Tensor]]:
             loaded = self._read(job.pair.content.path, self._content_size(job, scale))
             image = content_colours(loaded.rgb, self.settings.preserve_color)
-            image = image.to(self.device, self.dtype)
+            image = to_device(image, self.device, self.dtype)
             return loaded, content_targets(self._network(), image, self.settings)
 
         key = ("content", job.pair.content.path, self._content_size(job, scale))
@@ -135,7 +136,8 @@ class Inputs:
         """Returns what the style loss keeps of a style at one size, or of one of its regions."""
 
         def make() -> StyleDescription:
-            image = self._style_image(job, part.path, scale, size).to(self.device, self.dtype)
+            image = self._style_image(job, part.path, scale, size)
+            image = to_device(image, self.device, self.dtype)
             if min(image.shape[-2:]) < self.network.minimum_side:
                 raise UserError(
                     f"{part.path}: at {image.shape[-1]}×{image.shape[-2]} pixels the painting is "
