@@ -59,6 +59,9 @@ WRITTEN_BY_REPORTS = (GALLERY_RESULTS, GALLERY_LARGE, GALLERY_THUMBNAILS, GALLER
 HISTORY = "history.csv"
 CURVES = "curves.png"
 LAST_GOOD = "last-good.png"
+LOGGER_TABLE = "metrics.csv"
+LOGGER_HYPERPARAMS = "hparams.yaml"
+"""These two, and event files, are what Lightning's loggers write."""
 
 # Names that are made from inputs.
 LONGEST_NAME = 255 - len("curves-.png")
@@ -145,15 +148,23 @@ _REPORT = re.compile(
     rf"{_SHEET.pattern}|(figure|curves)(-.+)?\.png|"
     + _any_of(RESULTS_TABLE, SEEDS_TABLE, EVALUATION_TABLE, PAGE)
 )
+_EVENT_FILE = re.compile(r"events\.out\.tfevents\..+")
 _EXTRA = re.compile(
-    r"step-\d{4,}\.png|"
-    + _any_of(HISTORY, CURVES, LAST_GOOD, *map(film_name, get_args(FilmFormat)))
+    rf"step-\d{{4,}}\.png|{_EVENT_FILE.pattern}|"
+    + _any_of(HISTORY, CURVES, LAST_GOOD, LOGGER_TABLE, LOGGER_HYPERPARAMS)
+    + "|"
+    + _any_of(*map(film_name, get_args(FilmFormat)))
 )
 
 
 def is_report(name: str) -> bool:
     """Whether a file of an output folder, or of a content's folder in it, has a report's name."""
     return _REPORT.fullmatch(name) is not None
+
+
+def is_event_file(name: str) -> bool:
+    """Whether a file has the name of an event file of TensorBoard."""
+    return _EVENT_FILE.fullmatch(name) is not None
 
 
 def is_extra(name: str) -> bool:

@@ -86,8 +86,9 @@ def colour_histogram(images: Tensor) -> Tensor:
     """
     level = (images * BINS).long().clamp(0, BINS - 1).flatten(2)
     index = (level[:, 0] * BINS + level[:, 1]) * BINS + level[:, 2]
-    counts = [torch.bincount(row, minlength=BINS**3) for row in index]
-    return torch.stack(counts) / index.shape[1]
+    # torch.bincount would wait for the device.
+    counts = index.new_zeros(len(index), BINS**3).scatter_add_(1, index, torch.ones_like(index))
+    return counts / index.shape[1]
 
 
 def histogram_distance(shares: Tensor, style: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """One batch while it is made: how far it has come, what is recorded of it, what becomes of it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import lightning as L
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from nst_lightning.callbacks.film import Film, frame_steps
 from nst_lightning.callbacks.history import History
+from nst_lightning.callbacks.image_loggers import ImageLoggers
 from nst_lightning.callbacks.saved_state import BatchProgress, SavedState
 from nst_lightning.imaging.levels import to_levels
 from nst_lightning.run.outcome import Stylised
@@ -26,16 +27,23 @@ class BatchRun:
         jobs: of one shape.
         settings: with what each `auto` means on this device.
         state: in which the batch was left by an earlier run, if it was begun.
+        make_loggers: returns the loggers of the images, where any are asked for; gets what returns
+            the steps of the finished scales.
     """
 
     def __init__(
-        self, jobs: Sequence[Job], settings: BatchSettings, state: SavedState | None
+        self,
+        jobs: Sequence[Job],
+        settings: BatchSettings,
+        state: SavedState | None,
+        make_loggers: Callable[[Callable[[], int]], ImageLoggers],
     ) -> None:
         self.jobs = jobs
         self.settings = settings
         self.history = History()
         steps = frame_steps(settings.total_steps, settings.save_every, settings.save_first)
         self.film = Film(steps)
+        self.loggers = [] if settings.logger == "none" else [make_loggers(self.offset)]
         self._progress = BatchProgress(torch.zeros(len(jobs)).long())
         if state:
             self._progress = BatchProgress(**state["run"])
@@ -47,6 +55,10 @@ class BatchRun:
         """Returns how far the batch has come by now."""
         return replace(self._progress, seconds=time.monotonic() - self.started)
 
+    def offset(self) -> int:
+        """Returns the steps of the finished scales."""
+        return self._progress.offset
+
     def remaining_scales(self) -> list[Scale]:
         """Returns the scales that are not finished."""
         return self.settings.scales[self._progress.scale :]
@@ -54,7 +66,13 @@ class BatchRun:
     def recorders(self) -> list[L.Callback]:
         """Returns the callbacks that record what the settings ask for, the same for every scale."""
         history = [self.history] if self.settings.curves else []
-        return [*history, *([self.film] if self.settings.animate != "none" else [])]
+        film = [self.film] if self.settings.animate != "none" else []
+        return [*history, *film, *self.loggers]
+
+    def close(self) -> None:
+        """Closes what is open still where the batch could not be finished."""
+        for loggers in self.loggers:
+            loggers.close()
 
     def finish_scale(self, model: StyleTransfer, scale: Scale) -> bool:
         """Takes note of a scale that is over.
@@ -102,6 +120,8 @@ class BatchRun:
         image = (levels / (2**settings.bit_depth - 1)).to(device)
         saved = content_colours(image, settings.preserve_color)
         losses = {name: v.tolist() for name, v in model.to(device).evaluate(saved).items()}
+        for loggers in self.loggers:
+            loggers.finish(losses)
         progress = self.progress()
         weights = {name: weight for name, weight in settings.term_weights.items() if weight > 0}
         return [

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     import torch
 
 
+BY_MOMENTS = ("gram", "mean-variance", "wasserstein")
+"""The style losses of statistics, which keep no gradient to the features."""
+
+
 def step_flops(settings: TransferSettings, height: int, width: int) -> float:
     """Returns the floating-point operations of one step on one image.
 
@@ -41,7 +45,7 @@ def step_bytes(settings: BatchSettings, height: int, width: int) -> float:
     size = {"64-true": 8, "32-true": 4}.get(settings.precision, 2)
     layers = [*settings.active_content_layers, *settings.active_style_layers]
     # Their gradients to the features wait in float32 for the way back.
-    by_autograd = settings.style_loss != "gram" or settings.normalize_gradients
+    by_autograd = settings.style_loss not in BY_MOMENTS or settings.normalize_gradients
     apart = settings.active_style_layers if by_autograd else {}
     pixels = height * width
     kept, widest, block, largest_block = 0.0, 0.0, 0.0, 0.0

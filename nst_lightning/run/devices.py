@@ -1,6 +1,10 @@
 """Chooses devices, and what every `auto` means on them."""
 
+import os
 from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from multiprocessing import get_context
 
 import torch
 
@@ -8,6 +12,7 @@ from nst_lightning.errors import UserError
 from nst_lightning.grid.pairs import Pair
 from nst_lightning.grid.sources import shape_at
 from nst_lightning.run.cost import step_bytes
+from nst_lightning.run.visible_gpus import VARIABLE, visible_gpus
 from nst_lightning.settings import BatchSettings
 
 DTYPES = {
@@ -32,7 +37,9 @@ def choose_device(accelerator: str) -> torch.device:
         return torch.device("cuda", 0)
     if mps and accelerator in ("auto", "gpu", "mps"):
         return torch.device("mps")
-    raise UserError(f"this machine has no accelerator {accelerator!r}: choose auto or cpu.")
+    shown = os.environ.get(VARIABLE)
+    hidden = "" if shown is None or accelerator == "mps" else f" that {VARIABLE}={shown!r} shows"
+    raise UserError(f"this machine has no accelerator {accelerator!r}{hidden}: choose auto or cpu.")
 
 
 def choose_devices(settings: BatchSettings) -> list[int]:
@@ -43,11 +50,14 @@ def choose_devices(settings: BatchSettings) -> list[int]:
     """
     kind, asked = choose_device(settings.accelerator).type, settings.devices
     if kind == "cuda":
-        there = torch.cuda.device_count()
+        there = count_gpus()
         many = there if asked == "auto" else asked
         chosen = many if isinstance(many, list) else list(range(many))
-        if max(chosen) >= there or len(set(chosen)) < len(chosen):
-            raise UserError(f"devices {asked}: this machine has {there} GPUs, counted from 0.")
+        if not set(chosen) <= set(range(there)):
+            one = "is 1 GPU" if there == 1 else f"are {there} GPUs"
+            raise UserError(f"devices {asked}: there {one} to choose from, counted from 0.")
+        if len(set(chosen)) < len(chosen):
+            raise UserError(f"devices {asked}: name each GPU once.")
         return chosen
     if isinstance(asked, list):
         raise UserError(
@@ -56,6 +66,13 @@ def choose_devices(settings: BatchSettings) -> list[int]:
     if kind == "mps" and asked not in ("auto", 1):
         raise UserError("devices: mps is one device.")
     return list(range(1 if asked == "auto" else asked))
+
+
+def count_gpus() -> int:
+    """Returns how many GPUs there are for workers: as many as this process sees, or, of a GPU's
+    MIG instances, of which CUDA shows a process no more than the first, as many as are named."""
+    named = [name for name in visible_gpus(os.environ) or [] if name.startswith("MIG-")]
+    return max(torch.cuda.device_count(), len(named))
 
 
 def resolve(settings: BatchSettings, device: torch.device) -> BatchSettings:
@@ -110,8 +127,30 @@ def batch_size(settings: BatchSettings, device: torch.device, height: int, width
     if device.type == "mps":
         free = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
     else:
-        free = torch.cuda.mem_get_info(device)[0]
+        free = free_bytes(tuple(choose_devices(settings)))
     return max(1, min(LARGEST_BATCH, int(FILL * free / step_bytes(settings, height, width))))
+
+
+def free_bytes(devices: tuple[int, ...]) -> int:
+    """Returns the free memory of the fullest of these GPUs.
+
+    To look takes some of a GPU's memory, and all of a GPU that admits one process at a time; where
+    worker processes do the work, another process therefore looks, and ends.
+    """
+    return least_free_bytes(devices) if devices == (0,) else _free_bytes_elsewhere(devices)
+
+
+@cache
+def _free_bytes_elsewhere(devices: tuple[int, ...]) -> int:
+    with ProcessPoolExecutor(1, get_context("spawn")) as other:
+        return other.submit(least_free_bytes, devices).result()
+
+
+def least_free_bytes(devices: tuple[int, ...]) -> int:
+    """Returns the free memory of the fullest of these GPUs, as far as this process sees them; of
+    MIG instances that it does not see, the first one speaks for all."""
+    seen = [index for index in devices if index < torch.cuda.device_count()] or [0]
+    return min(torch.cuda.mem_get_info(index)[0] for index in seen)
 
 
 def largest_batch_bytes(

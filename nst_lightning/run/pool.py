@@ -24,6 +24,7 @@ from nst_lightning.run.pool_worker import (
     work_for_parent,
 )
 from nst_lightning.run.task import RunOptions, Task
+from nst_lightning.run.visible_gpus import VARIABLE, visible_gpus
 from nst_lightning.stop import StopFlag
 from nst_lightning.store.job import Job
 from nst_lightning.store.records import Record, make_record
@@ -207,11 +208,10 @@ def environments(kind: str, devices: Sequence[int], threads: int) -> list[dict[s
     Args:
         kind: `cuda` or `cpu`.
         devices: indices of GPUs as this process sees them; on the CPU, one entry per worker.
-        threads: the number that PyTorch uses here, which CPU workers share.
+        threads: the number that PyTorch uses here, which the workers share.
     """
-    if kind == "cuda":
-        shown = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-        names = shown.split(",") if shown else [str(k) for k in range(max(devices) + 1)]
-        return [{"CUDA_VISIBLE_DEVICES": names[k]} for k in devices]
-    each = max(1, threads // len(devices))
-    return [{"OMP_NUM_THREADS": str(each)} for _ in devices]
+    each = {"OMP_NUM_THREADS": str(max(1, threads // len(devices)))}
+    if kind != "cuda":
+        return [each for _ in devices]
+    names = visible_gpus(os.environ) or [str(k) for k in range(max(devices) + 1)]
+    return [each | {VARIABLE: names[k]} for k in devices]

@@ -11,6 +11,7 @@ from nst_lightning.grid.pairs import Case
 from nst_lightning.grid.sources import shapes
 from nst_lightning.imaging.reading import read_image
 from nst_lightning.run.devices import choose_device, resolve
+from nst_lightning.run.logger_files import check_logger
 from nst_lightning.run.result_file import too_large
 from nst_lightning.run.task import CaseSettings
 from nst_lightning.settings import BatchSettings
@@ -57,6 +58,7 @@ def prepare_cases(
     load = cache(load_weights)
     for case in cases:
         check_start(case.settings)
+        check_logger(case.settings)
         weights = load(case.settings.weights, case.settings.network)
         resolved = resolve(case.settings, choose_device(case.settings.accelerator))
         todo: list[Job] = []

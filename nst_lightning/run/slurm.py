@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from nst_lightning.layout import TASKS
+from nst_lightning.run.visible_gpus import VARIABLE, visible_gpus
 
 MAX_RESTARTS = 100
 """A job that was restarted so often asks for no further requeue."""
@@ -82,7 +83,7 @@ def take_place(environment: MutableMapping[str, str]) -> Place:
         job=f"{array}_{values['SLURM_ARRAY_TASK_ID']}" if array else values["SLURM_JOB_ID"],
         restarts=int(values.get("SLURM_RESTART_COUNT", 0)),
         node=values.get("SLURMD_NODENAME", ""),
-        gpus=environment.get("CUDA_VISIBLE_DEVICES", ""),
+        gpus=environment.get(VARIABLE, ""),
     )
 
 
@@ -97,16 +98,19 @@ def tasks_per_node(text: str) -> list[int]:
 def keep_own_devices(environment: MutableMapping[str, str], local: int, here: int) -> None:
     """Keeps those of the node's GPUs that are the `local`-th of `here` tasks'.
 
-    Tasks that were given GPUs of their own (--gpus-per-task) keep what they see.
+    Tasks that were given GPUs of their own (--gpus-per-task, --tres-per-task) keep what they see,
+    and so do those that see none.
     """
-    if here == 1 or "SLURM_GPUS_PER_TASK" in environment:
+    of_its_own = "SLURM_GPUS_PER_TASK" in environment
+    if here == 1 or of_its_own or "gpu" in environment.get("SLURM_TRES_PER_TASK", ""):
         return
-    shown = environment.get("CUDA_VISIBLE_DEVICES")
-    there = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
-    gpus = shown.split(",") if shown else [str(index) for index in range(there)]
+    gpus = visible_gpus(environment)
+    if gpus is None:
+        there = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
+        gpus = [str(index) for index in range(there)]
     if gpus:
         own = gpus[local::here] or [gpus[local % len(gpus)]]
-        environment["CUDA_VISIBLE_DEVICES"] = ",".join(own)
+        environment[VARIABLE] = ",".join(own)
 
 
 def ask(*words: str) -> str:

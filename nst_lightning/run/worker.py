@@ -3,6 +3,8 @@
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -23,6 +25,7 @@ from nst_lightning.run.checkpoints import Checkpoints
 from nst_lightning.run.devices import choose_device
 from nst_lightning.run.display import Display, Losses
 from nst_lightning.run.inputs import Inputs
+from nst_lightning.run.logger_files import make_image_loggers
 from nst_lightning.run.outcome import Failure, Outcome, Stylised, explain, is_out_of_memory
 from nst_lightning.run.result_writer import ResultWriter
 from nst_lightning.run.task import CaseSettings, RunOptions
@@ -35,7 +38,8 @@ from nst_lightning.transfer.module import StyleTransfer, build_network
 from nst_lightning.vgg.weights import Weights
 
 LONGEST_QUEUE = 64
-"""Snapshots that may wait to be written, so that a slow disk does not fill the memory."""
+"""Snapshots, and entries of loggers, that may wait to be written, so that a slow disk does not fill
+the memory."""
 
 
 class Worker:
@@ -119,6 +123,10 @@ class Worker:
             except OSError as error:
                 raise OutputError.at(path, error) from None
 
+        self._write_later(write)
+
+    def _write_later(self, write: Callable[[], None]) -> None:
+        """Has something written while the optimisation goes on, in the order of the calls."""
         if len(self.writing) > LONGEST_QUEUE:
             self._finish_writing()
         self.writing.append(self.writer.submit(write))
@@ -153,18 +161,22 @@ class Worker:
 
     def _make(self, jobs: Sequence[Job], state: SavedState | None) -> list[Stylised]:
         """Makes a batch at all its scales, from the state on in which it was left, if any."""
-        batch = BatchRun(jobs, self.settings, state)
-        if state:
-            step = batch.progress().resumed[-1]
-            self.display.note(f"{batch_name(jobs)}: goes on after step {step}")
-        image: Tensor | None = None
-        for scale in batch.remaining_scales():
-            model, alphas = self._model(jobs, scale, image)
-            self._fit(model, batch, state)
-            state, image = None, model.optimised()
-            if not batch.finish_scale(model, scale):
-                break
-        return batch.results(model, alphas, self.device, self.dtype)
+        make_loggers = partial(
+            make_image_loggers, jobs, self.settings, self.out,
+            submit=self._write_later, note=self.display.note,
+        )  # fmt: skip
+        with closing(BatchRun(jobs, self.settings, state, make_loggers)) as batch:
+            if state:
+                step = batch.progress().resumed[-1]
+                self.display.note(f"{batch_name(jobs)}: goes on after step {step}")
+            image: Tensor | None = None
+            for scale in batch.remaining_scales():
+                model, alphas = self._model(jobs, scale, image)
+                self._fit(model, batch, state)
+                state, image = None, model.optimised()
+                if not batch.finish_scale(model, scale):
+                    break
+            return batch.results(model, alphas, self.device, self.dtype)
 
     def _model(
         self, jobs: Sequence[Job], scale: Scale, image: Tensor | None

@@ -11,7 +11,6 @@ from pydantic import BeforeValidator, Field, model_validator
 from nst_lightning.errors import UserError
 from nst_lightning.formats import LOSSY, MAX_PIXELS, RESULT_FORMATS, FilmFormat, ResultFormat
 from nst_lightning.settings.knob import OUTPUT, RUNNING, Knob, parse_number, parse_numbers
-from nst_lightning.settings.text import validated
 from nst_lightning.settings.transfer import TransferSettings
 
 
@@ -83,8 +82,13 @@ class BatchSettings(TransferSettings):
     animate: Annotated[Literal["none", FilmFormat], Knob("running", OUTPUT)] = "none"
     """Film of the optimisation beside each result, its frames those of the snapshots asked for."""
 
+    logger: Annotated[Literal["none", "csv", "tensorboard"], Knob("running", OUTPUT)] = "none"
+    """Log the losses every --log-every steps, and the settings, beside each result: a table, or a
+    run in TensorBoard with the snapshots asked for."""
+
     log_every: Annotated[int, Field(ge=1), Knob("running", RUNNING)] = 10
-    """Where plain lines are printed: one with the losses every N steps."""
+    """Steps between two entries of the logger, and between two lines with the losses where plain
+    lines are printed."""
 
     recursive: Annotated[bool, Knob("running", RUNNING)] = False
     """Look for images in sub-folders too, and keep the sub-folders in the output."""
@@ -147,4 +151,7 @@ def build(data: Mapping[str, Any], source: str = "") -> BatchSettings:
     Raises:
         UserError: one sentence that names the setting, what is wrong and what is allowed.
     """
-    return validated(BatchSettings, data, source)
+    try:
+        return BatchSettings.model_validate(data)
+    except UserError as error:
+        raise UserError(f"{source}: {error}" if source else str(error)) from None

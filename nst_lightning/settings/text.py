@@ -6,28 +6,13 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from nst_lightning.errors import UserError
-from nst_lightning.settings.sizes import SHORT_FORM, Scale, is_number_of_scales, parse_scales
-
-M = TypeVar("M", bound=BaseModel)
-
-
-def validated(model: type[M], data: Mapping[str, Any], source: str = "") -> M:
-    """Returns settings of one of the models; see `build`.
-
-    Raises:
-        UserError: one sentence that names the setting, what is wrong and what is allowed.
-    """
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        prefix = f"{source}: " if source else ""
-        raise UserError(prefix + explain(error, [*model.model_fields, *SHORT_FORM])) from None
+from nst_lightning.settings.sizes import Scale, is_number_of_scales, parse_scales
 
 
 def explain(error: ValidationError, known: Iterable[str]) -> str:

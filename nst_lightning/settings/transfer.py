@@ -3,7 +3,14 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from nst_lightning.errors import UserError
 from nst_lightning.settings.knob import (
@@ -28,7 +35,7 @@ from nst_lightning.settings.sizes import (
     is_number_of_scales,
     parse_scales,
 )
-from nst_lightning.settings.text import merge, validated
+from nst_lightning.settings.text import explain, merge
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -64,6 +71,9 @@ class TransferSettings(Model):
     """What decides the pixels of a result (with the inputs, the weights' checksum and precision).
 
     `size` and `steps` are the short form of a single entry in `scales`.
+
+    Raises:
+        UserError: one sentence that names the setting, what is wrong and what is allowed.
     """
 
     usual_scales: ClassVar[int | str] = 1
@@ -236,7 +246,23 @@ class TransferSettings(Model):
         """
         known = {*cls.model_fields, *SHORT_FORM}
         preset = {key: value for key, value in read_preset(name).items() if key in known}
-        return validated(cls, merge(preset, settings))
+        return cls.model_validate(merge(preset, settings))
+
+    if TYPE_CHECKING:  # so that type checkers know the short form
+
+        def __init__(
+            self, *, size: int | str = ..., steps: int | str = ..., **settings: Any
+        ) -> None: ...
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _explained(cls, data: Any, validate: ModelWrapValidatorHandler["Self"]) -> "Self":
+        """Raises what is wrong as one sentence for the user."""
+        try:
+            return validate(data)
+        except ValidationError as error:
+            known = [*cls.model_fields, *SHORT_FORM]
+            raise UserError(explain(error, known)) from None
 
     @model_validator(mode="before")
     @classmethod

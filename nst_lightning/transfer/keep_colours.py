@@ -74,23 +74,26 @@ def match_histogram(source: Tensor, target: Tensor) -> Tensor:
     Returns:
         (3, h, w).
     """
-    matched = [
-        _match_channel(channel, other)
-        for channel, other in zip(source.flatten(1), target.flatten(1), strict=True)
-    ]
-    return torch.stack(matched).to(source.dtype).reshape(source.shape)
+    values, order = source.flatten(1).sort(dim=1)
+    ordered = target.flatten(1).sort(dim=1).values.to(EXACT)
+    n, m = values.shape[1], ordered.shape[1]
+    first, end = first_of_equals(values), n - first_of_equals(values.flip(1)).flip(1)
+    share = (first + end).to(EXACT) / (2 * n)  # in (0, 1): the middle of its equals
+    at = (share * m - 0.5).clamp(0, m - 1)
+    below = at.long()
+    above = (below + 1).clamp(max=m - 1)
+    matched = torch.lerp(ordered.gather(1, below), ordered.gather(1, above), at - below)
+    matched = matched.to(source.dtype)
+    return torch.empty_like(matched).scatter_(1, order, matched).reshape(source.shape)
 
 
-def _match_channel(source: Tensor, target: Tensor) -> Tensor:
-    """Matches the values (n,) of one channel to those of another, (m,)."""
-    _, where, counts = torch.unique(source, return_inverse=True, return_counts=True)
-    after = counts.cumsum(0).to(EXACT)
-    share = ((after - counts / 2) / len(source))[where]  # in (0, 1): the middle of its equals
-    ordered = target.sort().values.to(EXACT)
-    at = (share * len(ordered) - 0.5).clamp(0, len(ordered) - 1)
-    below = at.floor().long()
-    above = (below + 1).clamp(max=len(ordered) - 1)
-    return torch.lerp(ordered[below], ordered[above], at - below)
+def first_of_equals(ordered: Tensor) -> Tensor:
+    """Returns for each value of sorted rows (R, n) the index, (R, n), of the first that equals it.
+
+    `torch.unique` would wait for the device.
+    """
+    index = torch.arange(ordered.shape[1], device=ordered.device)
+    return torch.where(ordered != ordered.roll(1, dims=1), index, 0).cummax(dim=1).values
 
 
 def content_colours(content: Tensor, preserve_color: PreserveColor) -> Tensor:

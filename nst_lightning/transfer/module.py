@@ -268,7 +268,7 @@ class StyleTransfer(L.LightningModule):
             loss.set_units(None)
         elif s.weighting == "start":
             target = next(loss.buffers())
-            image = self.composed(cast(Tensor, origin)).to(target)
+            image = self.composed(cast(Tensor, origin).to(target))
             network = self.network.to(target.device, target.dtype)
             loss.set_units(compute_losses(network, loss, image, target.dtype).losses)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
 from nst_lightning.errors import UserError
 from nst_lightning.settings.layers import canonical, layers_to, poolings_before
@@ -68,9 +69,11 @@ class VGG(nn.Module):
         for name in self.sequence:
             if name.startswith("conv"):
                 weight = weights.tensors[f"{name}.weight"]
-                conv = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1)
+                # Without random values, which would be drawn from the user's random state.
+                channels = weight.shape[1], weight.shape[0]
+                conv = skip_init(nn.Conv2d, *channels, 3, padding=1)  # type: ignore[no-untyped-call]
                 conv.weight.data = weight.clone(memory_format=torch.channels_last)
-                conv.bias.data = weights.tensors[f"{name}.bias"].clone()  # type: ignore[union-attr]
+                conv.bias.data = weights.tensors[f"{name}.bias"].clone()
                 self.convs[name] = conv
         self.prepared: dict[tuple[torch.device, torch.dtype], dict[str, FrozenConvolution]] = {}
         self.register_buffer("mean", weights.tensors["input.mean"].view(1, 3, 1, 1).clone())

@@ -81,9 +81,17 @@ def test_pages_of_the_contact_sheet_are_counted_from_one() -> None:
 def test_what_belongs_to_one_result_is_known_by_its_name() -> None:
     names = [snapshot_name(7), snapshot_name(12345), *map(film_name, ("gif", "mp4", "webp"))]
     assert names[:2] == ["step-0007.png", "step-12345.png"]
+    names += ["metrics.csv", "hparams.yaml", "events.out.tfevents.1760000000.node-1.42.0"]
     for name in (*names, "history.csv", "curves.png", "last-good.png"):
         assert is_extra(name)
-    for other in ("step-7.png", "step-x.png", "progress.avi", "notes.txt", ".step-0001.png"):
+    for other in (
+        "events.out",
+        "step-7.png",
+        "step-x.png",
+        "progress.avi",
+        "notes.txt",
+        ".step-0001.png",
+    ):
         assert not is_extra(other)
 
 

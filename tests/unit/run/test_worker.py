@@ -210,7 +210,9 @@ class StopAfter(Silent):
             self.flag.raised(signal.SIGTERM)
 
 
-RECORDINGS = {"curves": True, "animate": "gif", "save_every": 2}
+RECORDINGS = {
+    "curves": True, "animate": "gif", "save_every": 2, "logger": "csv", "log_every": 3,
+}  # fmt: skip
 TWO_SCALES = [{"size": 24, "steps": 6}, {"size": 32, "steps": 8}]
 
 

@@ -82,6 +82,19 @@ def test_equal_values_stay_equal():
     assert (matched[:, 0, 1] > matched[:, 0, 0]).all()
 
 
+def test_equal_values_have_the_middle_of_their_ranks():
+    """Levels of a file, of which most occur more than once."""
+    source, target = ((one * 31).round() / 31 for one in (image(3, 40, 25), image(4, 50, 60)))
+    matched = pixels(match_histogram(source, target))
+    for channel in range(3):
+        _, where, counts = np.unique(
+            pixels(source)[channel], return_inverse=True, return_counts=True
+        )
+        middle = (counts.cumsum() - counts / 2) / 1000
+        quantiles = np.quantile(pixels(target)[channel], middle, method="hazen")
+        assert matched[channel] == pytest.approx(quantiles[where], abs=1e-6)
+
+
 def test_luma_takes_mean_and_deviation():
     matched = match_luma(image(1, 30, 30), image(2, 20, 40, spread=0.05))
     wanted = np.array(LUMA) @ pixels(image(2, 20, 40, spread=0.05))

@@ -149,7 +149,7 @@ def test_the_style_may_have_any_size():
 
 
 def test_terms_are_weighted_and_sum_up():
-    def terms(**weights: float) -> dict[str, float]:
+    def terms(**weights: Any) -> dict[str, float]:
         settings = TransferSettings(**SMALL, **weights)
         model = StyleTransfer.from_images(image(0), image(1), settings, init=image(2))
         return {k: float(v.detach()) for k, v in model.evaluate(model.image).items()}

@@ -96,6 +96,20 @@ def test_float16_neither_overflows_nor_vanishes():
         assert distance(gradient, slope) < 0.1
 
 
+def test_float16_scales_each_image_by_itself():
+    model = module(torch.float32, weighting="start", content_weight=0.0)
+    # One image's slopes are some 1e-10 of the other's: no one scale would keep both.
+    model.loss.set_units(
+        {term: torch.tensor([1e20, 1e10]) for term, _ in model.loss.layer_losses()}
+    )
+    image = images(3, 2, 3, 37, 45, dtype=torch.float32)
+    _, slope = by_autograd(model, image)
+    _, gradient = value_and_gradient(model.network, model.loss, image, torch.float16)
+    assert 0 < float(slope[0].norm()) < 1e-8 * float(slope[1].norm())
+    for b in range(2):
+        assert distance(gradient[b], slope[b]) < 0.1
+
+
 def test_float16_with_gradients_of_autograd():
     for weight in (1e-9, 1e9):
         fixed = {"style_loss": "mean-variance", "content_weight": 0.0}

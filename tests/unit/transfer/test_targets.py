@@ -147,21 +147,19 @@ def test_a_batch_is_its_images_alone(name: str):
     ]
     single = [make_targets(network, image(5 + i), styles[i], masks[i], settings) for i in range(3)]
     contents = torch.cat([image(5 + i) for i in range(3)])
-    together = StyleTransfer.from_images(
-        contents, contents, settings, network=network, targets=stack_targets(single, kind)
-    )
     start = image(9, batch=3)
+    targets = stack_targets(single, kind)
+    together = StyleTransfer(contents, targets, settings, init=start, network=network)
     with torch.no_grad():
         found = together.evaluate(start)["total"]
         drawn = together.composed(start)
     for i in range(3):
-        alone = StyleTransfer.from_images(
-            contents[i : i + 1], contents[:1], settings, network=network, targets=single[i]
-        )
-        expected = losses(alone, start[i : i + 1])[-1]
+        own = start[i : i + 1]
+        alone = StyleTransfer(contents[i : i + 1], single[i], settings, init=own, network=network)
+        expected = losses(alone, own)[-1]
         # Quantiles of a smaller style are interpolated in a batch with a larger one.
         assert float(found[i]) == pytest.approx(expected, rel=0.02 if "sliced" in name else 1e-4)
-        assert torch.equal(drawn[i], alone.composed(start[i : i + 1])[0])
+        assert torch.equal(drawn[i], alone.composed(own)[0])
 
 
 def test_the_average_is_that_of_a_literal_loop():
