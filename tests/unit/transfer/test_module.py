@@ -208,7 +208,7 @@ def test_no_step_waits_for_the_device_or_loops_over_images(precision: str, style
     seen = {}
     layers = "relu3_1,relu4_1" if style_loss == "patches" else SMALL["style_layers"]
     for batch in (1, 8):
-        changes = {"style_loss": style_loss, "style_layers": layers, "tv_weight": 1}
+        changes: dict[str, Any] = {"style_loss": style_loss, "style_layers": layers, "tv_weight": 1}
         settings = TransferSettings(steps=9, **{**SMALL, **changes})
         model = StyleTransfer.from_images(image(0, batch), image(1, batch), settings)
         profiled = Profiled()
