@@ -29,40 +29,45 @@ def describe(features: Tensor, guide: Tensor | None = None) -> Tensor:
     """Cuts features into overlapping patches.
 
     Args:
-        features: (1, C, h, w), h and w at least 3.
+        features: (B, C, h, w), h and w at least 3.
         guide: (1, 1, h, w) in [0, 1], the region from which patches are taken; by default all.
 
     Returns:
-        (1, P, 9·C), P at most `MOST`.
+        (B, P, 9·C), P at most `MOST`.
     """
-    patches = unfold(upcast(features))[0].T
+    patches = unfold(upcast(features)).mT
     if guide is not None:
-        middle = F.unfold(guide, SIDE)[0, SIDE * SIDE // 2]
-        inside = middle >= min(INSIDE, float(middle.max()))
-        patches = patches[inside]
-    return keep_evenly(patches, MOST)[None]
+        middle = guide[0, 0, 1:-1, 1:-1].flatten()
+        patches = patches[:, middle >= min(INSIDE, float(middle.max()))]
+    return keep_evenly(patches, MOST).contiguous()
 
 
 def unfold(features: Tensor) -> Tensor:
-    """Turns (B, C, h, w) into the patch around each inner position, (B, 9·C, (h−2)·(w−2))."""
-    return F.unfold(features, SIDE)
+    """Copies the patch around each inner position of (B, C, h, w): (B, 9·C, (h−2)·(w−2)).
+
+    `F.unfold` gives the same, but starts a kernel for each image on a GPU.
+    """
+    windows = features.unfold(2, SIDE, 1).unfold(3, SIDE, 1).permute(0, 1, 4, 5, 2, 3)
+    return windows.clone(memory_format=torch.contiguous_format).flatten(4).flatten(1, 3)
 
 
-def keep_evenly(rows: Tensor, most: int) -> Tensor:
-    """Returns at most so many of the rows, evenly spaced."""
-    if len(rows) <= most:
-        return rows
-    return rows[torch.linspace(0, len(rows) - 1, most).round().long().to(rows.device)]
+def keep_evenly(patches: Tensor, most: int) -> Tensor:
+    """Returns at most so many of the patches (B, P, 9·C), evenly spaced."""
+    count = patches.shape[1]
+    if count <= most:
+        return patches
+    kept = torch.linspace(0, count - 1, most).round().long()
+    return patches[:, kept.to(patches.device)]
 
 
 def blend(described: list[Tensor], shares: list[float]) -> Tensor:
-    """Joins as many of each style's patches (1, P, 9·C) as its share (they sum to 1) allows."""
+    """Joins as many of each style's patches (B, P, 9·C) as its share (they sum to 1) allows."""
     largest = max(shares)
     kept = [
-        keep_evenly(one[0], max(1, round(one.shape[1] * share / largest)))
+        keep_evenly(one, max(1, round(one.shape[1] * share / largest)))
         for one, share in zip(described, shares, strict=True)
     ]
-    return torch.cat(kept)[None]
+    return torch.cat(kept, dim=1)
 
 
 def match_shapes(described: list[Tensor]) -> list[Tensor]:
@@ -70,6 +75,11 @@ def match_shapes(described: list[Tensor]) -> list[Tensor]:
     most = max(one.shape[1] for one in described)
     positions = torch.arange(most, device=described[0].device)
     return [one[:, positions % one.shape[1]] for one in described]
+
+
+LARGEST = 1 << 25
+"""The most similarities at a time, 128 MiB in float32: of all pairs of patches they would be 260 MB
+for each image of 512 px at relu3_1."""
 
 
 class PatchLoss(StyleLoss):
@@ -90,22 +100,44 @@ class PatchLoss(StyleLoss):
     def forward(self, features: Tensor) -> Tensor:
         """Computes the loss of features (B, C, h, w): (B,) in float32 (float64 for float64)."""
         patches = unfold(upcast(features))
-        with torch.no_grad():
-            target = self.target.expand(len(patches), -1, -1)
-            nearest = torch.stack(
-                [most_similar(image, style) for image, style in zip(patches, target, strict=True)]
-            )
-        distances = (patches - nearest).square().mean(dim=1)
+        return self.mean_square(patches - most_similar(patches.detach(), self.target))
+
+    def evaluate(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Computes the loss, (B,), and its gradient to the features, (B, C, h, w), in half of the
+        memory that autograd takes."""
+        patches = unfold(upcast(features))
+        differences = patches.sub_(most_similar(patches, self.target))
+        value = self.mean_square(differences)
+        slopes = differences.mul_(2 / differences.shape[1] * self.shares(differences)[:, None])
+        return value, F.fold(slopes, features.shape[2:], SIDE)
+
+    def mean_square(self, differences: Tensor) -> Tensor:
+        """Computes the loss, (B,), from the differences of patches, (B, 9·C, n)."""
+        return (differences.square().mean(dim=1) * self.shares(differences)).sum(dim=1)
+
+    def shares(self, patches: Tensor) -> Tensor:
+        """Returns what each of the patches (B, 9·C, n) counts, (B, n) or (1, n)."""
         if self.guide is None:
-            return distances.mean(dim=1)
-        middle = self.guide[..., 1:-1, 1:-1]
-        return (distances * shares_of_positions(middle).flatten(1)).sum(dim=1)
+            return patches.new_full((1, patches.shape[2]), 1 / patches.shape[2])
+        return shares_of_positions(self.guide[..., 1:-1, 1:-1]).flatten(1)
 
 
 def most_similar(patches: Tensor, style: Tensor) -> Tensor:
-    """Finds the style's patch (P, 9·C) of the highest normalised cross-correlation with each of the
-    patches (9·C, n): (9·C, n)."""
-    return style[(F.normalize(style, dim=1) @ patches).argmax(dim=0)].T
+    """Finds the style's patch of the highest normalised cross-correlation with each patch.
+
+    Args:
+        patches: (B, 9·C, n).
+        style: (B, P, 9·C) or (1, P, 9·C).
+
+    Returns:
+        (B, 9·C, n).
+    """
+    unit = F.normalize(style, dim=2)
+    at_once = max(1, LARGEST // (len(patches) * style.shape[1]))
+    parts = torch.split(patches, at_once, dim=2)
+    nearest = [(unit @ part).argmax(dim=1) for part in parts]
+    images = torch.arange(len(style), device=style.device)[:, None]
+    return style[images, torch.cat(nearest, dim=1)].mT
 
 
 def make_style_kind(settings: TransferSettings, pixels: int) -> StyleKind:

@@ -127,6 +127,21 @@ def test_of_many_patches_evenly_spaced_ones_are_kept(monkeypatch: pytest.MonkeyP
     assert torch.equal(patches(a)[0], everything[[0, 2, 4, 6, 8]])
 
 
+def test_similarities_are_computed_in_parts(monkeypatch: pytest.MonkeyPatch):
+    f, a = features(39, 2, 3, 6, 7), features(40, 1, 3, 5, 5)
+    patched = PatchLoss(patches(a))
+    whole = patched(f)
+    monkeypatch.setattr("nst_lightning.losses.patches.LARGEST", 2 * 9 * 3)  # 3 of 20 positions
+    assert torch.allclose(patched(f), whole, rtol=1e-12)
+
+
+def test_a_patch_as_large_as_the_features_leaves_them_as_they_are():
+    f = features(41, 1, 3, 3, 3)
+    before = f.clone()
+    PatchLoss(patches(features(42, 1, 3, 4, 4))).evaluate(f)
+    assert torch.equal(f, before)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_style_is_at_no_distance_from_itself(name: str):
     f = features(7, 2, 4, 6, 5)
@@ -234,6 +249,21 @@ def test_styles_of_different_sizes_stand_in_one_batch(name: str):
         tolerance = 0.1 if name == "sliced-wasserstein" else 1e-9
         alone = which.loss(one)(f[i : i + 1]).item()
         assert together[i].item() == pytest.approx(alone, rel=tolerance)
+
+
+@pytest.mark.parametrize("guided", [False, True])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_batch_is_its_images_alone(name: str, guided: bool):
+    f, a = features(43, 3, 4, 6, 5), features(44, 3, 4, 7, 6) * 2
+    guide = features(45, 3, 1, 6, 5).sigmoid() if guided else None
+    which = kind(name)
+    value, slope = which.loss(which.describe(a, None), guide).evaluate(f)
+    for b in range(3):
+        one = slice(b, b + 1)
+        loss = which.loss(which.describe(a[one], None), None if guide is None else guide[one])
+        alone, its_slope = loss.evaluate(f[one])
+        assert torch.allclose(value[one], alone, rtol=1e-9)
+        assert torch.allclose(slope[one], its_slope, rtol=1e-7, atol=1e-12)
 
 
 @pytest.mark.parametrize("guided", [False, True])
