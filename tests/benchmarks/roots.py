@@ -57,7 +57,7 @@ def newton_schulz(
         iterations: as many as it takes.
         dtype: what it computes in.
         stretched: lift small eigenvalues by 6.75 in an iteration instead of 2.25 (Chen & Chow
-            2014); none is below `EPSILON`² but by rounding.
+            2014); none is below `EPSILON`² but by rounding, and what that makes negative diverges.
     """
     matrix = between.to(dtype)
     size = torch.linalg.matrix_norm(matrix)[:, None, None]
