@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nst_lightning.imaging.reading import load_image as load_image
     from nst_lightning.settings import TransferSettings as TransferSettings
     from nst_lightning.transfer.module import StyleTransfer as StyleTransfer
+    from nst_lightning.transfer.module import build_network as build_network
     from nst_lightning.transfer.targets import Style as Style
 
 _CLONE = Path(__file__).resolve().parent.parent
@@ -29,6 +30,7 @@ _EXPORTS = {
     "StyleTransfer": "nst_lightning.transfer.module",
     "TransferSettings": "nst_lightning.settings",
     "UserError": "nst_lightning.errors",
+    "build_network": "nst_lightning.transfer.module",
     "load_image": "nst_lightning.imaging.reading",
     "read_mask": "nst_lightning.imaging.mask",
     "stylize": "nst_lightning.api",
@@ -39,6 +41,7 @@ __all__ = [
     "TransferSettings",
     "UserError",
     "__version__",
+    "build_network",
     "load_image",
     "read_mask",
     "stylize",

@@ -1,6 +1,6 @@
 """Reads contents, styles and masks once, brings them to size, and makes targets and starts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor, Future
 from functools import partial
 from pathlib import Path
@@ -25,13 +25,12 @@ from nst_lightning.store.job import Job
 from nst_lightning.transfer.keep_colours import content_colours, style_colours
 from nst_lightning.transfer.start import starting_image
 from nst_lightning.transfer.targets import (
-    Part,
     StyleDescription,
     Targets,
     assemble_targets,
     content_targets,
     describe_style,
-    make_part,
+    make_parts,
     stack_targets,
 )
 from nst_lightning.vgg.network import VGG
@@ -119,15 +118,14 @@ class Inputs:
         path = job.pair.content.mask
         mask = None if path is None else self._mask(path, loaded.rgb.shape)
 
-        sizes = self.settings.style_scale
-
-        def part(one: StylePart, size: float) -> Part:
+        def look(
+            one: StylePart, size: float
+        ) -> tuple[Collection[str] | None, Callable[[str], StyleDescription]]:
             # Masks of styles say something only about regions of the content.
             own = self.images.colours(one.mask) if mask and one.mask else None
-            describe = partial(self._describe, job, one, scale, size, kind)
-            return make_part(one.share / len(sizes), one.region, own, describe)
+            return own, partial(self._describe, job, one, scale, size, kind)
 
-        parts = [part(one, size) for one in job.pair.style.parts for size in sizes]
+        parts = make_parts(job.pair.style.parts, self.settings.style_scale, look)
         return assemble_targets(features, mask, parts, kind)
 
     def _describe(

@@ -1,6 +1,6 @@
 """Style transfer as a LightningModule whose only parameter is the image."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -85,8 +85,8 @@ class StyleTransfer(L.LightningModule):
         compile: use torch.compile.
 
     Raises:
-        UserError: missing weights, an image too small for the network.
-        ValueError: finished targets without a start.
+        UserError: missing weights, an image too small for the network, finished targets without
+            a start.
     """
 
     failed_at: Tensor
@@ -132,7 +132,7 @@ class StyleTransfer(L.LightningModule):
         )
         if init is None:
             if isinstance(targets, Targets):
-                raise ValueError("finished targets need a start: pass init.")
+                raise UserError("finished targets need a start: pass init.")
             first = max(targets, key=lambda one: one.share).image
             init = starting_image(content_colours(content, s.preserve_color), first, s)
         start = init.clamp(0, 1) if s.bounds else init
@@ -417,9 +417,9 @@ class StyleTransfer(L.LightningModule):
             bounds=(0.0, 1.0) if s.bounds else None,
         )
 
-    def train_dataloader(self) -> Iterable[int]:
+    def train_dataloader(self) -> "Steps":
         """Yields one item a step, so that `max_epochs=1` runs all steps and no more."""
-        return range(self.steps)
+        return Steps(self.steps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps what changes, and what the targets are made from; the frozen network is made anew
@@ -476,8 +476,7 @@ class StyleTransfer(L.LightningModule):
             quality: 1 to 100, of a lossy format.
 
         Raises:
-            UserError: the name ends in something else.
-            ValueError: bits that the format does not have.
+            UserError: the name ends in something else, or the format does not have these bits.
             OSError: it cannot be written; what was there before is still there.
         """
         path = Path(path)
@@ -485,8 +484,32 @@ class StyleTransfer(L.LightningModule):
         if format is None:
             known = [suffix for one in RESULT_FORMATS.values() for suffix in one.suffixes]
             raise UserError(f"{path}: name a file that ends in {', '.join(known)}.")
+        if bits not in RESULT_FORMATS[format].bits:
+            has = " or ".join(map(str, RESULT_FORMATS[format].bits))
+            raise UserError(f"{path}: {format} has {has} bits a channel, not {bits}.")
         metadata, image = Metadata(profile=srgb_profile()), self.result()[index]
         write_image(path, image, None, metadata, format=format, bits=bits, quality=quality)
+
+
+class Steps:
+    """As many items as there are steps. A fit that goes on from a checkpoint may begin with any of
+    them, for they are all alike, and so there is no state to keep: Lightning asks for one."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.count))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns nothing."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes nothing."""
 
 
 def per_image(flags: Tensor) -> Tensor:

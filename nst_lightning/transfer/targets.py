@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -110,24 +111,47 @@ class Part:
     """Computes what the style loss keeps of it for a region, or of all of it for an empty text."""
 
 
-def make_part(
-    share: float,
-    region: str,
-    colours: Collection[str] | None,
-    describe: Callable[[str], StyleDescription],
-) -> Part:
-    """Makes a part of a style, the whole of which serves the region that is named, or every region
-    where it has none of its own.
+class StyleUse(Protocol):
+    """How a style is used: `Style` and the grid's `StylePart` say so."""
+
+    @property
+    def share(self) -> float:
+        """Returns its part of a blend, in proportion to the others'."""
+
+    @property
+    def region(self) -> str:
+        """Returns the only region that it serves, or an empty text."""
+
+
+S = TypeVar("S", bound=StyleUse)
+
+
+def make_parts(
+    styles: Sequence[S],
+    sizes: Sequence[float],
+    look: Callable[[S, float], tuple[Collection[str] | None, Callable[[str], StyleDescription]]],
+) -> list[Part]:
+    """Makes the parts of a target: every style at every size, all sizes in equal shares.
+
+    The whole of a style serves the region that is named for it, or every region where it has none
+    of its own.
 
     Args:
-        share: its share of the blend.
-        region: the only one that it serves, or an empty text.
-        colours: those of its own regions, if it has a mask.
-        describe: as in `Part`.
+        styles: at least one.
+        sizes: of strokes (`style_scale`).
+        look: returns the colours of a style's own regions, if it has a mask, and how it is
+            described at that size (see `Part`).
     """
-    if region or colours is None:
-        return Part(share, [region] if region else None, lambda _: describe(""))
-    return Part(share, colours, describe)
+
+    def part(style: S, size: float) -> Part:
+        share = style.share / len(sizes)
+        colours, describe = look(style, size)
+        if style.region or colours is None:
+            serves = [style.region] if style.region else None
+            return Part(share, serves, lambda _: describe(""))
+        return Part(share, colours, describe)
+
+    return [part(style, size) for style in styles for size in sizes]
 
 
 def assemble_targets(
@@ -184,7 +208,9 @@ def make_targets(
     height, width = content.shape[-2:]
     kind = style_kind(settings, height * width)
 
-    def part(style: Style, scale: float) -> Part:
+    def look(
+        style: Style, scale: float
+    ) -> tuple[Collection[str] | None, Callable[[str], StyleDescription]]:
         own = (height, width) if settings.style_fit == "content" else style.image.shape[-2:]
         shape = [max(1, round(side * scale)) for side in own]
         image = style.image
@@ -196,13 +222,11 @@ def make_targets(
             guide = style.mask.at(*shape).of(region) if style.mask and region else None
             return describe_style(network, image, settings, kind, guide)
 
-        share = style.share / len(settings.style_scale)
-        colours = style.mask.colours if style.mask else None
-        return make_part(share, style.region, colours, describe)
+        return style.mask.colours if style.mask else None, describe
 
     transferred = content_colours(content, settings.preserve_color)
     features = content_targets(network, transferred, settings)
-    parts = [part(style, scale) for style in styles for scale in settings.style_scale]
+    parts = make_parts(styles, settings.style_scale, look)
     return assemble_targets(features, mask and mask.at(height, width), parts, kind)
 
 

@@ -12,9 +12,9 @@ PADDING = STRIDE = DILATION = [1, 1]
 class FrozenConvolution:
     """3×3 convolution with padding 1 whose weights never change, with its backward pass.
 
-    On a CPU that oneDNN serves, the weights are brought into oneDNN's own layout once for each shape
-    of features instead of in every call, and the ReLU is fused (measured at 128 px: 14 % of a step;
-    the same numbers).
+    On a CPU that oneDNN serves, the weights are brought into oneDNN's own layout once for each
+    shape of features instead of in every call, and the ReLU is fused (measured at 128 px: 14 % of a
+    step; the same numbers).
 
     Args:
         weight: (out, in, 3, 3), already in the precision and on the device of the images.

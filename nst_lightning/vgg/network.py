@@ -36,7 +36,7 @@ class Block:
 
 
 class VGG(nn.Module):
-    """VGG-16 or VGG-19 up to the deepest layer asked for, frozen and in eval mode.
+    """VGG-16 or VGG-19 up to the deepest layer asked for, frozen.
 
     Args:
         weights: the network's tensors, from `load_weights`.
@@ -79,11 +79,6 @@ class VGG(nn.Module):
         self.register_buffer("mean", weights.tensors["input.mean"].view(1, 3, 1, 1).clone())
         self.register_buffer("std", weights.tensors["input.std"].view(1, 3, 1, 1).clone())
         self.requires_grad_(False)
-        self.eval()
-
-    def train(self, mode: bool = True) -> "VGG":
-        """Stays in eval mode whatever a Trainer asks, for the network never learns."""
-        return super().train(False)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Computes features in a way that autograd can follow.

@@ -279,6 +279,6 @@ def test_what_cannot_be_saved(tmp_path: Path):
     model = StyleTransfer.from_images(image(0), image(1), TransferSettings(steps=1, **SMALL))
     with pytest.raises(UserError, match="ends in"):
         model.save(tmp_path / "a.gif")
-    with pytest.raises(ValueError, match="8 bits"):
+    with pytest.raises(UserError, match="8 bits"):
         model.save(tmp_path / "a.jpg", bits=16)
     assert not list(tmp_path.iterdir())

@@ -131,7 +131,7 @@ def test_finished_targets_are_asked_for_again(tmp_path: Path):
     settings, path = TransferSettings(steps=4, **SMALL), tmp_path / "a.ckpt"
     network, content = build_network(settings), image(0)
     targets = make_targets(network, content, [Style(image(1))], None, settings)
-    with pytest.raises(ValueError, match="need a start"):
+    with pytest.raises(UserError, match="need a start"):
         StyleTransfer(content, targets, settings, network=network)
     model = StyleTransfer(content, targets, settings, init=content, network=network)
     fit(model, callbacks=[SaveAt(2, path)])

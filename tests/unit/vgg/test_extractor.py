@@ -60,11 +60,10 @@ def test_every_layer_in_one_pass_equals_a_literal_forward(network: str, pooling:
     assert (found["conv1_1"] < 0).any()  # not overwritten by its ReLU
 
 
-def test_frozen_trimmed_and_in_eval_mode():
+def test_frozen_and_trimmed():
     network = VGG(load_weights("random"), ["conv_3", "relu1_1"])
     assert list(network.convs) == ["conv1_1", "conv1_2", "conv2_1"]
     assert not any(p.requires_grad for p in network.parameters())
-    assert not network.train().training
 
 
 def test_a_image_too_small_is_refused():
