@@ -19,6 +19,7 @@ from nst_lightning.imaging.in_memory import AnyImage, ImagesInMemory
 from nst_lightning.imaging.writing import to_pillow
 from nst_lightning.run.batch_run import BatchRun
 from nst_lightning.run.devices import choose_device, resolve
+from nst_lightning.run.display import Losses
 from nst_lightning.run.guest import interruptible, on_its_own
 from nst_lightning.run.make_batch import make_batch, make_inputs
 from nst_lightning.run.outcome import Stylised, explain_divergence
@@ -30,7 +31,7 @@ from nst_lightning.store.fingerprint import file_sha256, style_sha256
 from nst_lightning.store.job import Job
 from nst_lightning.vgg.weights import Weights, load_weights
 
-Report: TypeAlias = Callable[[int, int, Callable[[], dict[str, float]]], object]
+Report: TypeAlias = Callable[[int, int, Losses], object]
 """Takes the number of steps made, that of all steps, and a function that returns the loss terms by
 name, which waits for the device."""
 
@@ -203,7 +204,7 @@ def make_one(
     batch = BatchRun([Job(pair, *identity, "")], settings, None)
 
     def callbacks() -> list[L.Callback]:
-        def report(step: int, losses: Callable[[], dict[str, float]]) -> None:
+        def report(step: int, losses: Losses) -> None:
             if progress is not None:
                 progress(step, settings.total_steps, losses)
 

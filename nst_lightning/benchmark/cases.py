@@ -40,7 +40,7 @@ class Ours:
     def step(self) -> Tensor:
         """Makes one evaluation and one step; returns the losses at its start, (B,)."""
         self.done += 1
-        low = self.dtype != torch.float32
+        low = self.dtype in (torch.float16, torch.bfloat16)
         with torch.autocast(self.model.image.device.type, self.dtype, enabled=low):
             self.model.make_step(self.optimizer, self.done)
         return self.model.losses["total"]

@@ -19,7 +19,7 @@ from nst_lightning.benchmark.modes import active, check_mode, dtype_of, setting_
 from nst_lightning.benchmark.rivals import AutogradGradient, TutorialLoop, bare_network
 from nst_lightning.benchmark.timing import median_ratio, paired, peak_flops, seconds_of
 from nst_lightning.errors import UserError
-from nst_lightning.run.copying import to_device, to_host
+from nst_lightning.run.copying import to_device
 from nst_lightning.run.cost import step_bytes, step_flops
 from nst_lightning.run.devices import batch_size, resolve
 from nst_lightning.run.outcome import is_out_of_memory
@@ -203,23 +203,27 @@ def try_auto_batch(subject: Subject, size: int) -> Figures:
     mode, device = subject.asked.modes[0], subject.bench.device
     check_mode(mode, subject.settings, device)
     settings = subject.settings_in(mode).model_copy(update={"batch_size": "auto"})
+    forget_freed(device)
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
     chosen = batch_size(settings, device, size, size)
     found = {"mode": mode, "batch": chosen, **compare_memory(subject, size, chosen, mode)}
     return {**found, **({"share_of_free": found["all_bytes"] / free} if free else {})}
 
 
-def time_copies(subject: Subject, size: int, batch: int, way: str) -> Figures:
-    """Times a batch of images on its way to the device or back, beside a plain copy."""
+def forget_freed(device: torch.device) -> None:
+    """Hands freed memory, which this process keeps for itself, back to a GPU."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def time_copies(subject: Subject, size: int, batch: int) -> Figures:
+    """Times a batch of images on its way to the device, beside a plain copy."""
     device = subject.bench.device
-    there = torch.rand(batch, 3, size, size, device=device)
-    here = there.cpu()
+    here = torch.rand(batch, 3, size, size)
     calls: dict[str, Callable[[], Any]] = {
         "ours": partial(to_device, here, device, torch.float32),
         "plain": partial(here.to, device),
     }
-    if way == "back":
-        calls = {"ours": partial(to_host, there), "plain": there.cpu}
     times = paired(calls, subject.asked.rounds)
     return {
         "seconds": {name: median(values) for name, values in times.items()},
@@ -231,14 +235,14 @@ def grid_share(subject: Subject, size: int, pairs: int, steps: int) -> Figures:
     """Times a whole `nst-batch grid` of small pairs against its steps alone."""
     bench, precision = subject.bench, resolve(subject.settings, subject.bench.device).precision
     settings = subject.settings.model_copy(update={"precision": precision, "batch_size": "auto"})
+    forget_freed(bench.device)
     batch = min(pairs, batch_size(settings, bench.device, size, size))
     alone = 0.0
     for images, times in ((batch, pairs // batch), (pairs % batch, 1)):
         if images:
             ours = Ours(bench.model(size, images), precision)
             alone += times * steps * seconds_a_step(ours, min(steps, 20), subject.asked.rounds)
-    if bench.device.type == "cuda":
-        torch.cuda.empty_cache()  # the command below is another process
+    forget_freed(bench.device)  # the command below is another process
     found = time_grid(bench, settings, Scale(size=size, steps=steps), pairs, subject.ends)
     return {
         "batch": batch, "precision": precision, "seconds": found.seconds,

@@ -37,6 +37,18 @@ def parse_blend(text: str) -> tuple[Path, float]:
     return Path(path), number
 
 
+def check_share(share: Any, what: str) -> float:
+    """Returns the share of a style in a blend.
+
+    Raises:
+        UserError: it is no number from 0 on; `what` begins the sentence.
+    """
+    number = isinstance(share, (int, float)) and not isinstance(share, bool)
+    if not number or not math.isfinite(share) or share < 0:
+        raise UserError(f"{what} should be a number from 0 on, not {share!r}.")
+    return float(share)
+
+
 def shares(weights: Sequence[float], what: str) -> list[float]:
     """Returns weights brought to a sum of 1.
 
@@ -177,12 +189,6 @@ def read_blend(
         raise UserError(f"{file}: {name} should map styles to shares, such as {{a: 0.7, b: 0.3}}.")
     weights = []
     for style, weight in parts.items():
-        number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
-        if not number or not math.isfinite(weight) or weight < 0:
-            raise UserError(
-                f"{file}: the share of {style} in {name} should be a number from 0 on, not "
-                f"{weight!r}."
-            )
-        weights.append(float(weight))
+        weights.append(check_share(weight, f"{file}: the share of {style} in {name}"))
     found = [look_up(str(style), styles, file) for style in parts]
     return list(zip(found, shares(weights, f"{file}: {name}"), strict=True))

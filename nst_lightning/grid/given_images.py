@@ -1,11 +1,10 @@
 """One pair from images as a caller gives them: paths, PIL images, tensors."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from nst_lightning.errors import UserError
-from nst_lightning.grid.blends import blended, regional
+from nst_lightning.grid.blends import blended, check_share, regional
 from nst_lightning.grid.masks import mask_problem, with_mask
 from nst_lightning.grid.pairs import Pair
 from nst_lightning.grid.sources import Source, read_source
@@ -81,9 +80,7 @@ def style_parts(style: Any, style_mask: Masks) -> list[tuple[AnyImage, float, An
     if not parts:
         raise UserError("there is no style: give one or more.")
     for _, share in parts:
-        number = isinstance(share, (int, float)) and not isinstance(share, bool)
-        if not number or not math.isfinite(share) or share < 0:
-            raise UserError(f"the share of a style should be a number from 0 on, not {share!r}.")
+        check_share(share, "the share of a style")
     masks: Any = style_mask if isinstance(style_mask, (list, tuple)) else [style_mask]
     if style_mask is None:
         masks = [None] * len(parts)

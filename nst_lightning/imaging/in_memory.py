@@ -96,13 +96,13 @@ def from_tensor(image: Tensor, name: str) -> LoadedImage:
     Raises:
         UserError: another shape, dtype or range, or not finite.
     """
+    shape = tuple(image.shape)
     if image.ndim == 4 and len(image) > 1:
         raise UserError(
             f"{name}: is a batch of {len(image)} images; give one at a time, or use StyleTransfer, "
             "which draws batches."
         )
-    shape = tuple(image.shape)
-    if image.ndim == 4:
+    if image.ndim == 4 and 0 not in shape:
         image = image[0]
     if image.ndim != 3 or len(image) not in (1, 3, 4) or 0 in shape:
         raise UserError(

@@ -49,6 +49,11 @@ class LayerLoss(nn.Module, ABC):
         """
         gradient.add_(slope.mul_(weight[:, None, None, None]).to(gradient.dtype))
 
+    def steepest(self, features: Tensor, slope: Tensor) -> Tensor:
+        """Returns about how large the gradient to the features is at most, (B,), for the scale that
+        float16 needs; by default the largest of the slope."""
+        return slope.reshape(len(slope), -1).abs().amax(dim=1)
+
     def energy(self, channels: int) -> Tensor:
         """Computes the loss for features of zero, (B,)."""
         target = next(self.buffers())
@@ -83,7 +88,7 @@ class StatisticsLoss(StyleLoss):
 
     It goes from the features to their moments, to the value and its gradient to the moments, and
     from there to the gradient to the features; only the first and the last step see positions, so
-    that the moments of parts of an image make up those of the whole.
+    that the moments of parts of an image, weighted by their positions, make up those of the whole.
     """
 
     @abstractmethod

@@ -63,15 +63,19 @@ class MeanVarianceLoss(StatisticsLoss):
     def accumulate_gradient(
         self, features: Tensor, slope: Tensor, weight: Tensor, gradient: Tensor
     ) -> None:
-        """Adds weight·∂loss/∂features to the gradient, in place; see `LayerLoss`.
-
-        With a and b the slopes of mean and mean of squares it is a + 2·b·F.
-        """
-        a, b = (weight[:, None, None] * slope)[..., None, None].unbind(dim=1)
-        own = a + 2 * b * upcast(features)
-        if self.guide is not None:
-            own = own * shares_of_positions(self.guide)
+        """Adds weight·∂loss/∂features to the gradient, in place; see `LayerLoss`."""
+        own = self._gradient(features, weight[:, None, None] * slope)
         gradient.add_(own.to(gradient.dtype))
+
+    def steepest(self, features: Tensor, slope: Tensor) -> Tensor:
+        """Returns how large the gradient to the features is at most, (B,)."""
+        return self._gradient(features, slope).abs().amax(dim=(1, 2, 3))
+
+    def _gradient(self, features: Tensor, slope: Tensor) -> Tensor:
+        """Returns a + 2·b·F, with a and b the slopes of mean and mean of squares."""
+        a, b = slope[..., None, None].unbind(dim=1)
+        own = a + 2 * b * upcast(features)
+        return own if self.guide is None else own * shares_of_positions(self.guide)
 
 
 def make_style_kind(settings: TransferSettings, pixels: int) -> StyleKind:

@@ -1,5 +1,6 @@
 """A loss whose gradient has a size of its own, whatever the loss."""
 
+import torch
 from torch import Tensor
 
 from nst_lightning.losses.layer_loss import LayerLoss
@@ -27,8 +28,11 @@ class NormalizedGradient(LayerLoss):
 
     def evaluate(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Computes the loss, (B,), and the gradient of a size of 1, (B, C, h, w)."""
-        value, slope = super().evaluate(features)
-        return value, slope / (slope.abs().sum(dim=(1, 2, 3), keepdim=True) + SMALLEST)
+        exact = torch.promote_types(features.dtype, torch.float32)
+        gradient = torch.zeros_like(features, dtype=exact, memory_format=torch.channels_last)
+        value, slope = self.loss.evaluate(features)
+        self.loss.accumulate_gradient(features, slope, torch.ones_like(value), gradient)
+        return value, gradient / (gradient.abs().sum(dim=(1, 2, 3), keepdim=True) + SMALLEST)
 
     def energy(self, channels: int) -> Tensor:
         """Computes the loss for features of zero, (B,)."""

@@ -49,6 +49,9 @@ def root_of_product(between: Tensor) -> tuple[Tensor, Tensor]:
     """Computes the trace of the root of M = Σ*^½ΣΣ*^½ and the inverse root, of which half is the
     trace's gradient to M.
 
+    Roots by Newton–Schulz iterations need neither float64 nor eigenvalues, but were slower on a CPU
+    or not near enough in layers of few positions (tests/benchmarks/roots.py).
+
     Args:
         between: M, (B, C, C), symmetric but for rounding.
 
@@ -136,17 +139,20 @@ class WassersteinLoss(StatisticsLoss):
     def accumulate_gradient(
         self, features: Tensor, slope: Tensor, weight: Tensor, gradient: Tensor
     ) -> None:
-        """Adds weight·∂loss/∂features to the gradient, in place; see `LayerLoss`.
+        """Adds weight·∂loss/∂features to the gradient, in place; see `LayerLoss`."""
+        own = self._gradient(features, weight[:, None, None] * slope)
+        gradient.add_(own.to(gradient.dtype))
 
-        With a and S the slopes of mean and second moment it is a + 2·S·F, in float32: S is large
-        in the directions in which the features are small, where rounding would be seen.
-        """
-        slope = weight[:, None, None] * slope
+    def steepest(self, features: Tensor, slope: Tensor) -> Tensor:
+        """Returns how large the gradient to the features is at most, (B,)."""
+        return self._gradient(features, slope).abs().amax(dim=(1, 2, 3))
+
+    def _gradient(self, features: Tensor, slope: Tensor) -> Tensor:
+        """Returns a + 2·S·F, with a and S the slopes of mean and second moment, in float32: S is
+        large in the directions in which the features are small, where rounding would be seen."""
         a, s = slope[:, None, :, 0], 2 * slope[:, :, 1:]
         own = torch.baddbmm(a, by_position(upcast(features)), s).mT.reshape(features.shape)
-        if self.guide is not None:
-            own = own * shares_of_positions(self.guide)
-        gradient.add_(own.to(gradient.dtype))
+        return own if self.guide is None else own * shares_of_positions(self.guide)
 
 
 def regular_covariance(mean: Tensor, second: Tensor) -> Tensor:

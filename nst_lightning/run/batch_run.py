@@ -13,7 +13,6 @@ from nst_lightning.callbacks.history import History
 from nst_lightning.callbacks.image_loggers import ImageLoggers
 from nst_lightning.callbacks.saved_state import BatchProgress, SavedState
 from nst_lightning.imaging.levels import to_levels
-from nst_lightning.run.copying import to_host
 from nst_lightning.run.outcome import Stylised
 from nst_lightning.settings import BatchSettings, Scale, finite
 from nst_lightning.store.job import Job
@@ -115,7 +114,7 @@ class BatchRun:
             dtype: what the losses are computed in.
         """
         settings = self.settings
-        images, diverged = to_host(model.result()), model.failed_at.tolist()
+        images, diverged = model.result().cpu(), model.failed_at.tolist()
         # Losses are those of what the file holds, before `finish` and lossy compression.
         levels = to_levels(images, settings.bit_depth, dither=settings.dither).to(dtype)
         image = (levels / (2**settings.bit_depth - 1)).to(device)

@@ -9,13 +9,10 @@ from nst_lightning.grid.pairs import Case, Pair
 from nst_lightning.grid.sources import Source, shape_at
 from nst_lightning.settings import BatchSettings, TransferSettings
 from nst_lightning.settings.layers import channels, layers_to
+from nst_lightning.settings.transfer import BY_MOMENTS
 
 if TYPE_CHECKING:
     import torch
-
-
-BY_MOMENTS = ("gram", "mean-variance", "wasserstein")
-"""The style losses of statistics, which keep no gradient to the features."""
 
 
 def step_flops(settings: TransferSettings, height: int, width: int) -> float:
@@ -45,8 +42,9 @@ def step_bytes(settings: BatchSettings, height: int, width: int) -> float:
     size = {"64-true": 8, "32-true": 4}.get(settings.precision, 2)
     layers = [*settings.active_content_layers, *settings.active_style_layers]
     # Their gradients to the features wait in float32 for the way back.
-    by_autograd = settings.style_loss not in BY_MOMENTS or settings.normalize_gradients
-    apart = settings.active_style_layers if by_autograd else {}
+    apart = {*settings.active_style_layers} if settings.style_loss not in BY_MOMENTS else set()
+    if settings.normalize_gradients:
+        apart = {*layers}
     pixels = height * width
     kept, widest, block, largest_block = 0.0, 0.0, 0.0, 0.0
     for name in layers_to(layers, settings.network):

@@ -1,9 +1,13 @@
 """The loggers of `--logger`, whose files stand in the own folder of each result."""
 
+import errno
+import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
+import yaml
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
@@ -15,6 +19,9 @@ from nst_lightning.layout import LOGGER_HYPERPARAMS, LOGGER_TABLE, is_event_file
 from nst_lightning.run.outcome import explain
 from nst_lightning.settings import BatchSettings
 from nst_lightning.store.job import Job
+
+NAMES = ("content_name", "style_name")
+"""The hyperparameters that are no settings."""
 
 
 def check_logger(settings: BatchSettings) -> None:
@@ -67,7 +74,7 @@ def make_image_loggers(
     return ImageLoggers(
         open_loggers,
         [
-            {"content_name": job.pair.content.name, "style_name": job.pair.style.name}
+            dict(zip(NAMES, (job.pair.content.name, job.pair.style.name), strict=True))
             | settings.model_dump(mode="json")
             for job in jobs
         ],
@@ -106,6 +113,17 @@ class PlainTensorBoardLogger(TensorBoardLogger):
         return self.save_dir
 
 
+def is_foreign(hyperparams: Path) -> bool:
+    """Whether the files of a logger, of which this one has the hyperparameters, are another
+    program's; what a kill left torn is our own."""
+    if not os.path.lexists(hyperparams):
+        return True
+    with suppress(OSError, ValueError, yaml.YAMLError):
+        known = yaml.safe_load(hyperparams.read_text(encoding="utf-8"))
+        return isinstance(known, dict) and not known.keys() >= set(NAMES)
+    return False
+
+
 def open_logger(kind: str, out: Path, folder: Path, after: int) -> Logger:
     """Returns the logger of one image, whose files are to go into a folder.
 
@@ -118,13 +136,20 @@ def open_logger(kind: str, out: Path, folder: Path, after: int) -> Logger:
         after: the number of steps that the earlier run made; 0 where this one begins.
 
     Raises:
-        OSError: the folder cannot be written, or a link leads out of the output folder.
+        OSError: the folder cannot be written, a link leads out of the output folder, or files of
+            another logger are there.
     """
     check_inside(out, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for file in folder.iterdir():
-        rewritten = file.name in (LOGGER_TABLE, LOGGER_HYPERPARAMS)
-        if rewritten or (after == 0 and is_event_file(file.name)):
+    logged = [
+        file
+        for file in folder.iterdir()
+        if file.name in (LOGGER_TABLE, LOGGER_HYPERPARAMS) or is_event_file(file.name)
+    ]
+    if logged and after == 0 and is_foreign(folder / LOGGER_HYPERPARAMS):
+        raise FileExistsError(errno.EEXIST, "files of another logger are there", str(folder))
+    for file in logged:
+        if after == 0 or not is_event_file(file.name):
             file.unlink()  # a link too, so that nothing is written to where it leads
     if kind == "csv":
         return TableLogger(folder, name=None, version="")

@@ -67,13 +67,16 @@ def fit(
 def quiet() -> Iterator[None]:
     """Keeps what Lightning says of a fit from the screen: the display says what there is to say."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
+
+    def errors_only(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR
+
     try:
         for logger in loggers:
-            logger.setLevel(logging.ERROR)
+            logger.addFilter(errors_only)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")
             yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        for logger in loggers:
+            logger.removeFilter(errors_only)

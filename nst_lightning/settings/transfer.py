@@ -63,6 +63,9 @@ USUAL_STYLE: dict[str, dict[str, Any]] = {
 weights leave the content as far away as gram's do (a town and an expressionist painting at 160 px,
 60 steps, between runs with weights of 1, 30 and 1000)."""
 
+BY_MOMENTS = ("gram", "mean-variance", "wasserstein")
+"""The style losses of statistics, which keep no gradient to the features: less memory."""
+
 PATCH_BLOCKS = 3
 """From this block of the network on there are few enough patches to compare them all."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from nst_lightning.losses.wasserstein import symmetric_root
+from nst_lightning.losses.wasserstein import exact, symmetric_root
 from nst_lightning.settings.transfer import ColorVariant, PreserveColor
 
 LUMA = (0.299, 0.587, 0.114)
@@ -16,8 +16,6 @@ LUMA = (0.299, 0.587, 0.114)
 
 RIDGE = 1e-5
 """Added to the variances, so that images of one colour have an inverse: 0.8 levels of 255."""
-
-EXACT = torch.float64
 
 
 def match_linear(source: Tensor, target: Tensor, variant: ColorVariant) -> Tensor:
@@ -47,17 +45,17 @@ def match_linear(source: Tensor, target: Tensor, variant: ColorVariant) -> Tenso
         root_s = symmetric_root(covariance_s)
         inverse = torch.linalg.inv(root_s)
         matrix = inverse @ symmetric_root(root_s @ covariance_t @ root_s) @ inverse
-    pixels = source.flatten(1).to(EXACT) - mean_s
+    pixels = exact(source.flatten(1)) - mean_s
     matched: Tensor = (matrix @ pixels + mean_t).clamp(0, 1)
-    return matched.to(source.dtype).reshape(source.shape)
+    return matched.to(source).reshape(source.shape)
 
 
 def colour_statistics(image: Tensor) -> tuple[Tensor, Tensor]:
     """Computes mean (3, 1) and covariance (3, 3) of the colours of an image (3, H, W)."""
-    pixels = image.flatten(1).to(EXACT)
+    pixels = exact(image.flatten(1))
     mean = pixels.mean(dim=1, keepdim=True)
     centred = pixels - mean
-    ridge = RIDGE * torch.eye(3, dtype=EXACT, device=image.device)
+    ridge = RIDGE * torch.eye(3, dtype=pixels.dtype, device=pixels.device)
     return mean, centred @ centred.T / pixels.shape[1] + ridge
 
 
@@ -74,17 +72,16 @@ def match_histogram(source: Tensor, target: Tensor) -> Tensor:
     Returns:
         (3, h, w).
     """
-    values, order = source.flatten(1).sort(dim=1)
-    ordered = target.flatten(1).sort(dim=1).values.to(EXACT)
+    values, order = exact(source.flatten(1)).sort(dim=1)
+    ordered = exact(target.flatten(1)).sort(dim=1).values
     n, m = values.shape[1], ordered.shape[1]
     first, end = first_of_equals(values), n - first_of_equals(values.flip(1)).flip(1)
-    share = (first + end).to(EXACT) / (2 * n)  # in (0, 1): the middle of its equals
+    share = (first + end).to(values) / (2 * n)  # in (0, 1): the middle of its equals
     at = (share * m - 0.5).clamp(0, m - 1)
     below = at.long()
     above = (below + 1).clamp(max=m - 1)
     matched = torch.lerp(ordered.gather(1, below), ordered.gather(1, above), at - below)
-    matched = matched.to(source.dtype)
-    return torch.empty_like(matched).scatter_(1, order, matched).reshape(source.shape)
+    return torch.empty_like(matched).scatter_(1, order, matched).to(source).reshape(source.shape)
 
 
 def first_of_equals(ordered: Tensor) -> Tensor:

@@ -138,10 +138,10 @@ class StyleTransfer(L.LightningModule):
         start = init.clamp(0, 1) if s.bounds else init
         self.image = nn.Parameter(start.clone(memory_format=torch.contiguous_format))
         self.register_buffer("average", start.clone() if s.average > 0 else None)
-        counts = torch.ones(len(start), dtype=torch.long)
+        counts = torch.ones(len(start), dtype=torch.long, device=start.device)
         self.register_buffer("averaged", counts if s.average > 0 else None)
         for name in ("failed_at", "stopped_at"):
-            self.register_buffer(name, torch.zeros(len(start), dtype=torch.long))
+            self.register_buffer(name, torch.zeros_like(counts))
         self.float32_from: int | None = None
         self.losses: dict[str, Tensor] = {}
         """The weighted terms at the last evaluation, (B,) each, on the device."""
@@ -152,7 +152,7 @@ class StyleTransfer(L.LightningModule):
         for name in ("colours", "kept", "transferred"):
             self.register_buffer(name, None, persistent=False)
         if s.preserve_color == "luminance":
-            self.colours = content
+            self.colours = content.to(start)
         if s.weighting == "start" and origin is None:
             origin = start.clone()
         self.objective: TransferLoss | None = None
@@ -187,7 +187,7 @@ class StyleTransfer(L.LightningModule):
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]
-        cls, checkpoint_path: Any, map_location: Any = None, **arguments: Any
+        cls, checkpoint_path: Any, map_location: Any = "cpu", **arguments: Any
     ) -> "Self":
         """Makes the module of a checkpoint, with its images as they were saved.
 
@@ -195,7 +195,8 @@ class StyleTransfer(L.LightningModule):
 
         Args:
             checkpoint_path: a file that a Trainer wrote.
-            map_location: where its tensors go, as for `torch.load`.
+            map_location: where its tensors go, as for `torch.load`; a fit brings them to its
+                device.
             arguments: the class's own, instead of what the checkpoint says: `network`, to share
                 one; `content` and `targets` where the checkpoint was saved with finished ones.
 
@@ -253,8 +254,9 @@ class StyleTransfer(L.LightningModule):
         content = made_from.content.to(self.image)
         styles = [replace(style, image=style.image.to(content)) for style in made_from.styles]
         network = self.network.to(content.device, content.dtype)
-        targets = make_targets(network, content, styles, made_from.mask, self.settings)
-        self._take(targets, content, made_from.origin)
+        with torch.autocast(content.device.type, enabled=False):
+            targets = make_targets(network, content, styles, made_from.mask, self.settings)
+            self._take(targets, content, made_from.origin)
 
     def _take(self, targets: Targets, content: Tensor, origin: Tensor | None) -> None:
         """Takes finished targets, and measures the losses in what they are worth at the origin, or

@@ -157,8 +157,8 @@ class ComputedLosses:
     """The loss of each layer, not weighted, (B,)."""
     slopes: dict[Term, Tensor] = field(default_factory=dict)
     """What the gradient of each layer's loss is made of; see `LayerLoss.evaluate`."""
-    peaks: list[Tensor] = field(default_factory=list)
-    """In float16, the largest weighted slope of each layer, (B,)."""
+    steepest: list[Tensor] = field(default_factory=list)
+    """In float16, about the largest weighted gradient of each layer, (B,)."""
 
 
 @torch.no_grad()
@@ -193,8 +193,7 @@ def compute_losses(
             computed.losses[term], slope = one.evaluate(features)
             computed.slopes[term] = slope
             if dtype == torch.float16:
-                steepest = slope.reshape(len(slope), -1).abs().amax(dim=1)
-                computed.peaks.append(steepest * loss.weight(term))
+                computed.steepest.append(one.steepest(features, slope) * loss.weight(term))
 
     computed.blocks = network.forward_pass(image, dtype, receive, recompute=recompute)
     computed.terms = loss.terms(image, computed.losses)
@@ -243,10 +242,10 @@ def gradient_scale(computed: ComputedLosses) -> Tensor:
     slope is brought to 1/128, which leaves room above for the backward pass. Other precisions have
     float32's range and need no scale.
     """
-    if not computed.peaks:
+    if not computed.steepest:
         return torch.ones_like(computed.terms["total"])
     smallest = torch.finfo(torch.float32).tiny
-    return 1 / 128 / torch.stack(computed.peaks).amax(dim=0).clamp(min=smallest)
+    return 1 / 128 / torch.stack(computed.steepest).amax(dim=0).clamp(min=smallest)
 
 
 class TotalWithGradient(torch.autograd.Function):

@@ -131,7 +131,7 @@ def test_the_crash_of_matched_colours_would_have_been_found(monkeypatch: pytest.
 
     def as_it_was(image: Tensor) -> tuple[Tensor, Tensor]:
         mean, covariance = mended(image)
-        return mean, covariance + keep_colours.RIDGE * torch.eye(3, dtype=keep_colours.EXACT)
+        return mean, covariance + keep_colours.RIDGE * torch.eye(3, dtype=torch.float64)
 
     images = (meta(3, 5, 6), meta(3, 7, 4))
     with OneDevice("check"):

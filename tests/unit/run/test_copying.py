@@ -1,10 +1,10 @@
-"""Copies to a GPU and back, with a stand-in for the GPU's tensors."""
+"""Copies to a GPU, with a stand-in for the GPU's tensors."""
 
 from typing import Any
 
 import torch
 
-from nst_lightning.run.copying import to_device, to_host
+from nst_lightning.run.copying import to_device
 
 CUDA = torch.device("cuda")
 
@@ -28,7 +28,6 @@ class Noted:
 def test_on_the_cpu_nothing_is_copied():
     tensor = torch.rand(2, 3)
     assert to_device(tensor, torch.device("cpu"), torch.float32) is tensor
-    assert to_host(tensor) is tensor
     assert to_device(tensor, torch.device("cpu"), torch.float64).dtype == torch.float64
 
 
@@ -47,26 +46,3 @@ def test_what_is_on_cuda_is_not_pinned():
 def test_to_other_devices_as_ever():
     meta = torch.device("meta")
     assert to_device(torch.rand(2), meta, torch.float32).device == meta
-
-
-def test_back_from_cuda_once_the_copy_is_over(monkeypatch: Any):
-    order: list[str] = []
-
-    class Host:
-        def copy_(self, tensor: Any, non_blocking: bool) -> None:
-            order.append(f"copy, non_blocking={non_blocking}")
-
-    class Stream:
-        def synchronize(self) -> None:
-            order.append("synchronize")
-
-    host = Host()
-
-    def empty_like(tensor: Any, device: str, pin_memory: bool) -> Host:
-        assert (device, pin_memory) == ("cpu", True)
-        return host
-
-    monkeypatch.setattr(torch, "empty_like", empty_like)
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream())
-    assert to_host(Noted("cuda", [])) is host  # type: ignore[arg-type, comparison-overlap]
-    assert order == ["copy, non_blocking=True", "synchronize"]

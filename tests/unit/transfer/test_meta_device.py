@@ -281,3 +281,10 @@ def test_detail(keep_colours: bool):
     with OneDevice():
         large = add_detail(result, content, keep_colours=keep_colours)
     assert large.device == META
+
+
+def test_a_module_of_images_on_the_device_is_all_there():
+    settings = TransferSettings(**LAYERS, average=0.5, preserve_color="luminance")
+    there = image().to(META)
+    model = StyleTransfer.from_images(there, there, settings, init=there, network=network(settings))
+    assert {tensor.device for tensor in [model.image, *model.buffers(recurse=False)]} == {META}
