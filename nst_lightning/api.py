@@ -115,6 +115,10 @@ def stylize(
     """
     if output not in ("pil", "tensor"):
         raise UserError(f"output should be 'pil' or 'tensor', not {output!r}.")
+    if progress is not None and not callable(progress):
+        raise UserError("progress should be a function of step, all steps and losses.")
+    if regions is not None and not isinstance(regions, Mapping):
+        raise UserError("regions should map colours to paintings, such as {'white': 'wave.jpg'}.")
     asked = read_settings(preset, settings, output)
     device = choose_device(asked.accelerator)
     if device.type == "cuda":  # the caller's, in a process with one of several

@@ -54,7 +54,7 @@ class ImagesInMemory(ImageReader):
         else:
             raise UserError(
                 f"{name}: should be a path, a PIL image or a tensor, not {type(image).__name__}; "
-                "PIL.Image.fromarray makes an image of an array."
+                "PIL.Image.fromarray makes an image of a numpy array."
             )
         return path
 

@@ -1,6 +1,6 @@
 """Style transfer as a LightningModule whose only parameter is the image."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -18,6 +18,7 @@ from nst_lightning.imaging.profiles import srgb_profile
 from nst_lightning.imaging.writing import write_image
 from nst_lightning.optim.lbfgs import BatchedLBFGS
 from nst_lightning.settings import TransferSettings
+from nst_lightning.transfer.checks import check_checkpoint, check_inputs
 from nst_lightning.transfer.keep_colours import content_colours, with_luma
 from nst_lightning.transfer.objective import (
     TotalWithGradient,
@@ -27,6 +28,7 @@ from nst_lightning.transfer.objective import (
 )
 from nst_lightning.transfer.originals import Originals
 from nst_lightning.transfer.start import starting_image
+from nst_lightning.transfer.steps import Steps
 from nst_lightning.transfer.targets import Style, Targets, make_targets
 from nst_lightning.vgg.network import VGG
 from nst_lightning.vgg.weights import Weights, load_weights
@@ -180,14 +182,20 @@ class StyleTransfer(L.LightningModule):
             options: the class's other arguments.
 
         Raises:
-            UserError: missing weights, an image too small for the network.
+            UserError: missing weights, an image too small for the network, or inputs that are none.
         """
         styles = [Style(style)] if isinstance(style, Tensor) else style
+        check_inputs(content, styles, options.get("mask"))
         return cls(content, styles, settings, **options)
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]
-        cls, checkpoint_path: Any, map_location: Any = "cpu", **arguments: Any
+        cls,
+        checkpoint_path: Any,
+        map_location: Any = "cpu",
+        *,
+        weights_only: bool = True,
+        **arguments: Any,
     ) -> "Self":
         """Makes the module of a checkpoint, with its images as they were saved.
 
@@ -197,14 +205,16 @@ class StyleTransfer(L.LightningModule):
             checkpoint_path: a file that a Trainer wrote.
             map_location: where its tensors go, as for `torch.load`; a fit brings them to its
                 device.
+            weights_only: as for `torch.load`; False where callbacks saved objects of their own.
             arguments: the class's own, instead of what the checkpoint says: `network`, to share
                 one; `content` and `targets` where the checkpoint was saved with finished ones.
 
         Raises:
-            UserError: the checkpoint holds no originals and none are given, or its weights are not
-                those that the settings lead to here.
+            UserError: the checkpoint is not one of this class, or holds no originals and none are
+                given, or its weights are not those that the settings lead to here.
         """
-        checkpoint = torch.load(checkpoint_path, map_location, weights_only=True)
+        checkpoint = torch.load(checkpoint_path, map_location, weights_only=weights_only)
+        check_checkpoint(checkpoint)
         known = checkpoint["hyper_parameters"]
         if "originals" in checkpoint:
             originals = Originals.from_data(checkpoint["originals"])
@@ -338,14 +348,18 @@ class StyleTransfer(L.LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> None:
         """Makes one evaluation and one step, and logs the losses."""
         self.make_step(cast(Any, self.optimizers()), batch_idx + 1, self.manual_backward)
-        if self.trainer.loggers:
+        bar = self.trainer.progress_bar_callback is not None
+        # A bar reads what it shows at every step, and would wait for a GPU each time.
+        shown = bar and self.device.type == "cpu"
+        monitors = any(getattr(one, "monitor", None) for one in self.trainer.callbacks)  # type: ignore[attr-defined]
+        if self.trainer.loggers or monitors or shown:
             means = torch.stack(list(self.losses.values())).mean(dim=1).unbind()
             logged = dict(zip(self.losses, means, strict=True))
-            self.log_dict({"loss": logged.pop("total"), **logged}, batch_size=len(self.image))
-        if batch_idx % WINDOW == 0 and self.trainer.progress_bar_callback is not None:
-            # A bar reads what it shows at every step, and would wait for the device each time.
-            shown = self.losses["total"].mean().cpu()
-            self.log("total", shown, prog_bar=True, logger=False, batch_size=len(self.image))
+            logged = {"loss": logged.pop("total"), **logged}
+            self.log_dict(logged, prog_bar=shown, batch_size=len(self.image))
+        if bar and not shown and batch_idx % WINDOW == 0:
+            total = self.losses["total"].mean().cpu()
+            self.log("total", total, prog_bar=True, logger=False, batch_size=len(self.image))
 
     def make_step(
         self,
@@ -438,8 +452,13 @@ class StyleTransfer(L.LightningModule):
         """Restores what makes the fit go on as if there had been no interruption.
 
         Raises:
-            UserError: the checkpoint's images have another shape.
+            UserError: the checkpoint is not one of this class, or its images have another shape or
+                optimiser.
         """
+        check_checkpoint(checkpoint)
+        known = checkpoint.get("hyper_parameters", self.hparams)["settings"]["optimizer"]
+        if known != self.settings.optimizer:
+            raise UserError(f"the checkpoint's optimizer is {known}: go on with the same.")
         saved, own = checkpoint["state_dict"]["image"].shape, self.image.shape
         if saved != own:
             raise UserError(
@@ -491,27 +510,6 @@ class StyleTransfer(L.LightningModule):
             raise UserError(f"{path}: {format} has {has} bits a channel, not {bits}.")
         metadata, image = Metadata(profile=srgb_profile()), self.result()[index]
         write_image(path, image, None, metadata, format=format, bits=bits, quality=quality)
-
-
-class Steps:
-    """As many items as there are steps. A fit that goes on from a checkpoint may begin with any of
-    them, for they are all alike, and so there is no state to keep: Lightning asks for one."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(self.count))
-
-    def state_dict(self) -> dict[str, Any]:
-        """Returns nothing."""
-        return {}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes nothing."""
 
 
 def per_image(flags: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
 """The targets that an image is drawn to, made from the features of contents and styles."""
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -29,12 +30,37 @@ class Style:
     share: its part of a blend, in proportion to the others'.
     mask: its regions, of any size; by default the whole image serves every region.
     region: `#rrggbb` of the only region that it serves; by default all.
+
+    Raises:
+        UserError: an image or a share that cannot be.
     """
 
     image: Tensor
     share: float = 1.0
     mask: Mask | None = None
     region: str = ""
+
+    def __post_init__(self) -> None:
+        check_image(self.image, "the image of a style")
+        if not (math.isfinite(self.share) and self.share >= 0):
+            raise UserError(f"the share of a style should be 0 or more, not {self.share!r}.")
+
+
+def check_image(image: Any, what: str) -> None:
+    """Sees that something is an image as the module takes it.
+
+    Raises:
+        UserError: it is not; `what` begins the sentence.
+    """
+    fits = isinstance(image, Tensor) and image.ndim == 4 and image.shape[1] == 3
+    if not fits or not image.is_floating_point() or not image.numel():
+        given = (
+            f"{tuple(image.shape)} of {image.dtype}" if isinstance(image, Tensor) else repr(image)
+        )
+        raise UserError(
+            f"{what} should be a tensor (B, 3, H, W) of floats in [0, 1], as load_image returns, "
+            f"not {given[:80]}."
+        )
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ class FrozenConvolution:
 
     def forward(self, x: Tensor, relu: bool) -> Tensor:
         """Convolves (B, in, H, W) to (B, out, H, W), and applies the ReLU where asked."""
-        if self.fused:
+        if self.packs():
             weight = self._pack("forward", self.weight, x)
             return self._onednn(x, weight, self.bias, "relu" if relu else "none")
         x = F.conv2d(x, self.weight, self.bias, padding=1)
@@ -41,10 +41,14 @@ class FrozenConvolution:
 
     def backward(self, gradient: Tensor) -> Tensor:
         """Turns the gradient to the output (B, out, H, W) into that to the input (B, in, H, W)."""
-        if self.fused:
+        if self.packs():
             weight = self._pack("backward", self.weight_back, gradient)
             return self._onednn(gradient, weight, None, "none")
         return F.conv2d(gradient, self.weight_back, padding=1)
+
+    def packs(self) -> bool:
+        """Whether oneDNN is asked directly; torch.compile has a way of its own."""
+        return self.fused and not torch.compiler.is_compiling()
 
     def _pack(self, way: str, weight: Tensor, x: Tensor) -> Tensor:
         """Returns the weight in oneDNN's layout for features of this shape; the last is kept.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -64,7 +65,7 @@ class VGG(nn.Module):
             raise UserError("name at least one content or style layer with a weight above 0.")
         self.sequence = layers_to(self.taps, network)
         self.minimum_side = 2 ** poolings_before(self.sequence[-1])
-        self.pool = POOLINGS[pooling]
+        self.pooling = pooling
         self.convs = nn.ModuleDict()
         for name in self.sequence:
             if name.startswith("conv"):
@@ -79,6 +80,10 @@ class VGG(nn.Module):
         self.register_buffer("mean", weights.tensors["input.mean"].view(1, 3, 1, 1).clone())
         self.register_buffer("std", weights.tensors["input.std"].view(1, 3, 1, 1).clone())
         self.requires_grad_(False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves out what is prepared for a device, which oneDNN cannot copy: it is made again."""
+        return {**self.__dict__, "prepared": {}}
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Computes features in a way that autograd can follow.
@@ -102,7 +107,7 @@ class VGG(nn.Module):
                 # In place only where the convolution's own output is not asked for.
                 x = F.relu(x, inplace=self.sequence[position - 1] not in self.taps)
             else:
-                x = self.pool(x, 2)
+                x = POOLINGS[self.pooling](x, 2)
             if name in self.taps:
                 features[name] = x
         return features
@@ -181,10 +186,10 @@ class VGG(nn.Module):
                 x = convs[name].forward(x, relu=name not in self.taps)
             elif name.startswith("relu"):
                 x = F.relu(x) if name.replace("relu", "conv") in self.taps else x
-            elif self.pool is F.max_pool2d:
+            elif self.pooling == "max":
                 x, block.pooled_from = F.max_pool2d_with_indices(x, [2, 2])
             else:
-                x = self.pool(x, 2)
+                x = POOLINGS[self.pooling](x, 2)
             if name in self.taps or name.startswith("relu"):
                 block.outputs[name] = x
         return x

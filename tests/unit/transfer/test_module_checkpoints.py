@@ -1,5 +1,7 @@
 """Checkpoints of StyleTransfer, as users of Lightning make and read them."""
 
+import copy
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -158,3 +160,24 @@ def test_other_weights_are_refused(tmp_path: Path):
     torch.save(checkpoint, path)
     with pytest.raises(UserError, match="other weights"):
         StyleTransfer.load_from_checkpoint(path)
+
+
+def test_another_optimiser_is_refused(tmp_path: Path):
+    path = tmp_path / "a.ckpt"
+    fit(with_regions(), callbacks=[SaveAt(2, path)])
+    with pytest.raises(UserError, match="optimizer is lbfgs"):
+        fit(with_regions(optimizer="adam"), ckpt_path=path)
+
+
+def test_what_is_no_checkpoint_of_its_own(tmp_path: Path):
+    torch.save({"state_dict": {}, "hyper_parameters": {}}, tmp_path / "other.ckpt")
+    with pytest.raises(UserError, match="no checkpoint of a StyleTransfer"):
+        StyleTransfer.load_from_checkpoint(tmp_path / "other.ckpt")
+
+
+def test_a_module_can_be_copied_and_pickled():
+    model = with_regions()
+    fit(model)
+    for again in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        losses = again.evaluate(again.image.detach())
+        assert torch.equal(losses["total"], model.evaluate(model.image.detach())["total"])

@@ -8,7 +8,7 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
-from lightning.pytorch.callbacks import TQDMProgressBar
+from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
@@ -29,9 +29,10 @@ def module(**changes: Any) -> StyleTransfer:
 
 
 class Watch(L.Callback):
-    """Keeps the batch's means of each step, and what the Trainer has to log and to show."""
+    """Keeps the batch's means of each step, and what a bar shows."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "loss") -> None:
+        self.name = name
         self.means: list[dict[str, float]] = []
         self.shown: list[float] = []
 
@@ -40,8 +41,8 @@ class Watch(L.Callback):
     ) -> None:
         assert isinstance(module, StyleTransfer)
         self.means.append({name: float(value.mean()) for name, value in module.losses.items()})
-        if "total" in trainer.progress_bar_metrics:
-            self.shown.append(float(trainer.progress_bar_metrics["total"]))
+        if self.name in trainer.progress_bar_metrics:
+            self.shown.append(float(trainer.progress_bar_metrics[self.name]))
 
 
 def test_a_logger_gets_means_and_hyperparameters(tmp_path: Path):
@@ -67,11 +68,26 @@ def test_without_a_logger_nothing_is_logged():
     assert trainer.logged_metrics == trainer.callback_metrics == {}
 
 
-def test_the_bar_shows_the_loss():
+def test_the_bar_shows_the_loss_of_each_step():
     watch = Watch()
     bar = TQDMProgressBar(refresh_rate=1)
     fit(module(), enable_progress_bar=True, callbacks=[bar, watch])
-    assert watch.shown == [pytest.approx(watch.means[0]["total"])] * 6
+    assert watch.shown == pytest.approx([means["total"] for means in watch.means])
+
+
+def test_on_a_gpu_the_bar_shows_the_loss_once_a_window(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(StyleTransfer, "device", torch.device("cuda"))
+    watch = Watch("total")
+    fit(module(), enable_progress_bar=True, callbacks=[TQDMProgressBar(refresh_rate=1), watch])
+    assert watch.shown == pytest.approx([watch.means[0]["total"]] * 6)
+
+
+def test_a_callback_that_monitors_has_a_loss_without_a_logger(tmp_path: Path):
+    best = ModelCheckpoint(tmp_path, monitor="loss", every_n_train_steps=1)
+    watch = Watch()
+    fit(module(), enable_checkpointing=True, callbacks=[watch, best])
+    least = min(means["total"] for means in watch.means)
+    assert float(best.best_model_score or 0.0) == pytest.approx(least)
 
 
 class Waits(L.Callback):
