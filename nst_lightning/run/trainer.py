@@ -66,7 +66,11 @@ def fit(
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keeps what Lightning says of a fit from the screen: the display says what there is to say."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    rooms = ("lightning.pytorch", "lightning.fabric")
+    # A filter, unlike a level, is seen by its own logger alone and taken back by whoever set it,
+    # also where fits of several threads overlap.
+    names = [name for name in list(logging.root.manager.loggerDict) if name.startswith(rooms)]
+    loggers = [logging.getLogger(name) for name in names]
 
     def errors_only(record: logging.LogRecord) -> bool:
         return record.levelno >= logging.ERROR

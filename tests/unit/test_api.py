@@ -146,7 +146,7 @@ def test_the_caller_keeps_its_state(usual: Tensor):
             random.getstate(),
             str(np.random.get_state()),
             torch.get_rng_state().tolist(),
-            [logger.level for logger in loggers],
+            [(logger.level, list(logger.filters)) for logger in loggers],
             list(warnings.filters),
             torch.is_grad_enabled(),
             torch.is_deterministic_algorithms_warn_only_enabled(),
@@ -161,6 +161,11 @@ def test_the_caller_keeps_its_state(usual: Tensor):
     torch.manual_seed(2)
     assert torch.equal(make(init="noise"), noise)
     loggers[0].setLevel(logging.NOTSET)
+
+
+def test_nothing_of_lightnings_reaches_the_screen(capfd: pytest.CaptureFixture[str]):
+    make()
+    assert capfd.readouterr() == ("", "")
 
 
 def test_the_callers_modes_change_nothing(usual: Tensor):
