@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from nst_lightning.losses.moments import shares_of_positions
 from nst_lightning.losses.upcast import upcast
 
 
@@ -120,6 +121,29 @@ class StatisticsLoss(StyleLoss):
         position counts in them."""
         value, slope = self.value_and_slope(self.moments(features))
         return value, slope * self.share_of_position(features)
+
+
+class AffineLoss(StatisticsLoss):
+    """A loss of means and second moments, whose gradient at a position is affine in the position's
+    own features."""
+
+    @abstractmethod
+    def gradient(self, features: Tensor, slope: Tensor) -> Tensor:
+        """Computes the gradient to features (B, C, h, w), of the same shape, in float32 at least,
+        as if all positions counted alike."""
+
+    def accumulate_gradient(
+        self, features: Tensor, slope: Tensor, weight: Tensor, gradient: Tensor
+    ) -> None:
+        """Adds weight·∂loss/∂features to the gradient, in place; see `LayerLoss`."""
+        own = self.gradient(features, weight[:, None, None] * slope)
+        if self.guide is not None:
+            own = own * shares_of_positions(self.guide)
+        gradient.add_(own.to(gradient.dtype))
+
+    def steepest(self, features: Tensor, slope: Tensor) -> Tensor:
+        """Returns how large the gradient to the features is at most, (B,)."""
+        return self.gradient(features, slope).abs().amax(dim=(1, 2, 3))
 
 
 def by_position(features: Tensor) -> Tensor:

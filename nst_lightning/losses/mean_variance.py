@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from nst_lightning.losses.layer_loss import StatisticsLoss
+from nst_lightning.losses.layer_loss import AffineLoss
 from nst_lightning.losses.moments import shares_of_positions
 from nst_lightning.losses.style_kind import StyleKind, weighted_mean
 from nst_lightning.losses.upcast import upcast
@@ -34,7 +34,7 @@ def mean_and_deviation(described: Tensor) -> tuple[Tensor, Tensor]:
     return mean, ((squares - mean.square()).clamp(min=0) + EPSILON).sqrt()
 
 
-class MeanVarianceLoss(StatisticsLoss):
+class MeanVarianceLoss(AffineLoss):
     """The statistics that batch normalisation knows: (1/C)·Σ((μ − μ*)² + (σ − σ*)²).
 
     Li, Wang, Liu & Hou 2017, "Demystifying Neural Style Transfer", section 4.2.
@@ -60,22 +60,10 @@ class MeanVarianceLoss(StatisticsLoss):
         mean, deviation = ((a - b).square().mean(dim=1) for a, b in pairs)
         return mean + deviation
 
-    def accumulate_gradient(
-        self, features: Tensor, slope: Tensor, weight: Tensor, gradient: Tensor
-    ) -> None:
-        """Adds weight·∂loss/∂features to the gradient, in place; see `LayerLoss`."""
-        own = self._gradient(features, weight[:, None, None] * slope)
-        gradient.add_(own.to(gradient.dtype))
-
-    def steepest(self, features: Tensor, slope: Tensor) -> Tensor:
-        """Returns how large the gradient to the features is at most, (B,)."""
-        return self._gradient(features, slope).abs().amax(dim=(1, 2, 3))
-
-    def _gradient(self, features: Tensor, slope: Tensor) -> Tensor:
+    def gradient(self, features: Tensor, slope: Tensor) -> Tensor:
         """Returns a + 2·b·F, with a and b the slopes of mean and mean of squares."""
         a, b = slope[..., None, None].unbind(dim=1)
-        own = a + 2 * b * upcast(features)
-        return own if self.guide is None else own * shares_of_positions(self.guide)
+        return a + 2 * b * upcast(features)
 
 
 def make_style_kind(settings: TransferSettings, pixels: int) -> StyleKind:

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from nst_lightning.losses.layer_loss import StatisticsLoss, by_position
-from nst_lightning.losses.moments import covariance, moments, shares_of_positions
+from nst_lightning.losses.layer_loss import AffineLoss, by_position
+from nst_lightning.losses.moments import covariance, moments
 from nst_lightning.losses.style_kind import StyleKind, weighted_mean
 from nst_lightning.losses.upcast import upcast
 from nst_lightning.settings import TransferSettings
@@ -87,7 +87,7 @@ def describe(features: Tensor, guide: Tensor | None = None) -> Tensor:
     return torch.cat([mean[:, :, None], second], dim=2)
 
 
-class WassersteinLoss(StatisticsLoss):
+class WassersteinLoss(AffineLoss):
     """The squared Wasserstein-2 distance to the style's Gaussian, divided by the C channels.
 
     crowsonkb/style-transfer-pytorch, StyleLossW2: mean(Δμ²) + mean(diag(Σ + Σ* − 2(…)^½)).
@@ -136,23 +136,11 @@ class WassersteinLoss(StatisticsLoss):
         slope = torch.cat([to_mean, to_second], dim=2)
         return (value / moments.shape[1]).to(moments), (slope / moments.shape[1]).to(moments)
 
-    def accumulate_gradient(
-        self, features: Tensor, slope: Tensor, weight: Tensor, gradient: Tensor
-    ) -> None:
-        """Adds weight·∂loss/∂features to the gradient, in place; see `LayerLoss`."""
-        own = self._gradient(features, weight[:, None, None] * slope)
-        gradient.add_(own.to(gradient.dtype))
-
-    def steepest(self, features: Tensor, slope: Tensor) -> Tensor:
-        """Returns how large the gradient to the features is at most, (B,)."""
-        return self._gradient(features, slope).abs().amax(dim=(1, 2, 3))
-
-    def _gradient(self, features: Tensor, slope: Tensor) -> Tensor:
+    def gradient(self, features: Tensor, slope: Tensor) -> Tensor:
         """Returns a + 2·S·F, with a and S the slopes of mean and second moment, in float32: S is
         large in the directions in which the features are small, where rounding would be seen."""
         a, s = slope[:, None, :, 0], 2 * slope[:, :, 1:]
-        own = torch.baddbmm(a, by_position(upcast(features)), s).mT.reshape(features.shape)
-        return own if self.guide is None else own * shares_of_positions(self.guide)
+        return torch.baddbmm(a, by_position(upcast(features)), s).mT.reshape(features.shape)
 
 
 def regular_covariance(mean: Tensor, second: Tensor) -> Tensor:
