@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from .conftest import EXAMPLES, Nst
+from tests.integration.conftest import EXAMPLES, Nst
 
 PAIR = (EXAMPLES / "contents" / "chelsea.jpg", EXAMPLES / "styles" / "brush_flow.jpg")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import EXAMPLES, Nst
+from tests.integration.conftest import EXAMPLES, Nst
 
 PAIR = (EXAMPLES / "contents" / "chelsea.jpg", EXAMPLES / "styles" / "brush_flow.jpg")
 

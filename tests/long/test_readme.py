@@ -16,8 +16,7 @@ from typer.core import TyperGroup
 
 from cli import main
 from cli.app import app
-
-from .conftest import EXAMPLES
+from tests.integration.conftest import EXAMPLES
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
