@@ -36,4 +36,4 @@ def test_every_part(nst: Nst, tmp_path: Path):
     assert {row["batch"] for row in parts["auto"]} == {1}
     text = page.read_text()
     assert "earlier figures" not in text
-    assert "| an image of 2048 px in 16 GiB | not measured |  |" in text
+    assert "| an image of 2048 px in 16 GB | not measured |  |" in text
