@@ -1,8 +1,10 @@
 """The real command line on real images with the real weights."""
 
+import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,18 @@ def call(*words: object, **kwargs: Any) -> "subprocess.CompletedProcess[str]":
 @pytest.fixture
 def nst() -> Nst:
     return call
+
+
+def until(path: Path, seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while not path.exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert path.exists()
+
+
+def records(out: Path) -> dict[str, dict[str, Any]]:
+    lines = map(json.loads, (out / "manifest.jsonl").read_text().splitlines())
+    return {line["output"]: line for line in lines}
 
 
 def pixels(path: Path) -> np.ndarray:

@@ -11,8 +11,7 @@ import pytest
 from nst_lightning.drawing.loss_history import TERMS, read_history
 from tests.event_files import hyperparams, images, read_runs, scalars
 
-from .conftest import ENVIRONMENT, Nst, pixels, start
-from .test_interruption import records, until
+from .conftest import ENVIRONMENT, Nst, pixels, records, start, until
 
 SMALL: tuple[Any, ...] = (
     "--scales", "24:20,48:30", "--weights", "random", "--precision", "32-true",

@@ -11,8 +11,7 @@ from PIL import Image
 
 from cli import main
 from nst_lightning import stylize
-
-from .conftest import EXAMPLES, pixels
+from tests.integration.conftest import EXAMPLES, pixels
 
 QUICK: dict[str, Any] = {
     "weights": "random",

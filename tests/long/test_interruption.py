@@ -3,13 +3,20 @@
 import json
 import os
 import signal
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from .conftest import Nst, call, pixels, put_contents, put_styles, start
+from tests.integration.conftest import (
+    Nst,
+    call,
+    pixels,
+    put_contents,
+    put_styles,
+    records,
+    start,
+    until,
+)
 
 LONG = ("--size", 64, "--steps", 120, "--scales", 1, "--precision", "32-true")
 
@@ -22,18 +29,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = ("grid", contents, styles / "brush.jpg", "-o", folder / "out", *LONG)
     assert call(*words, "--batch-size", 2).returncode == 0
     return folder / "out"
-
-
-def until(path: Path, seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while not path.exists() and time.monotonic() < end:
-        time.sleep(0.02)
-    assert path.exists()
-
-
-def records(out: Path) -> dict[str, dict[str, Any]]:
-    lines = map(json.loads, (out / "manifest.jsonl").read_text().splitlines())
-    return {line["output"]: line for line in lines}
 
 
 @pytest.mark.parametrize(
