@@ -8,7 +8,7 @@ def main() -> None:
     """Run the command line; what the user can mend comes as one sentence, without a traceback."""
     from nst_lightning.errors import UserError
     from nst_lightning.run.slurm import place
-    from nst_lightning.stop import Interrupted, remember_warnings
+    from nst_lightning.stop import Interrupted, ignore_warnings, remember_warnings
 
     from .app import app
 
@@ -27,3 +27,6 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    finally:
+        if place().job:
+            ignore_warnings()

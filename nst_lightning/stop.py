@@ -19,6 +19,13 @@ def remember_warnings() -> None:
         signal.signal(number, lambda signum, frame: _early.append(signum))
 
 
+def ignore_warnings() -> None:
+    """Lets warnings pass from now on, for the work is over: Python gives its signals back while it
+    shuts down, and a job would be said to have failed by one that comes then."""
+    for number in AGAIN:
+        signal.signal(number, signal.SIG_IGN)
+
+
 class Interrupted(BaseException):
     """The run was asked to stop; like KeyboardInterrupt, no `except Exception` swallows it."""
 

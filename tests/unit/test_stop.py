@@ -63,3 +63,20 @@ def test_a_warning_that_comes_early_is_heard_later():
         "        assert (flag.signum == signal.SIGUSR2) is heard\n"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=30, check=False).returncode == 0
+
+
+AT_EXIT = """
+import os, signal
+from nst_lightning.stop import ignore_warnings, remember_warnings
+remember_warnings()
+class Late:
+    def __del__(self, kill=os.kill, me=os.getpid(), number=signal.SIGUSR2):
+        kill(me, number)
+import sys
+sys.late = Late()
+ignore_warnings()
+"""
+
+
+def test_a_warning_while_python_shuts_down_ends_nothing():
+    assert subprocess.run([sys.executable, "-c", AT_EXIT], check=False).returncode == 0
