@@ -79,8 +79,8 @@ def test_one_image_of_an_interrupted_batch_can_go_on_alone(
 def test_workers_go_on_where_they_were(nst: Nst, contents: Path, styles: Path, tmp_path: Path):
     out = tmp_path / "cut"
     # So many steps that the first worker is not done before the second has begun.
-    words = ("grid", contents, styles / "brush.jpg", "-o", out, *LONG, "--devices", 2)
-    words = (*words, "--steps", 500)
+    steps = ("--devices", 2, "--steps", 500)
+    words = ("grid", contents, styles / "brush.jpg", "-o", out, *LONG, *steps)
     process = start(*words, "--save-first", 60)
     for name in ("cat", "rocket"):
         until(out / name / "brush" / "step-0005.png")
