@@ -146,6 +146,13 @@ class AffineLoss(StatisticsLoss):
         return self.gradient(features, slope).abs().amax(dim=(1, 2, 3))
 
 
+def empty_gradient(features: Tensor) -> Tensor:
+    """Returns zeros to accumulate the gradient to features (B, C, h, w) in: of the same shape, in
+    channels_last, in float32 at least."""
+    exact = torch.promote_types(features.dtype, torch.float32)
+    return torch.zeros_like(features, dtype=exact, memory_format=torch.channels_last)
+
+
 def by_position(features: Tensor) -> Tensor:
     """Returns (B, C, h, w) as (B, h·w, C): a view of channels_last, a copy of another layout."""
     batch, channels = features.shape[:2]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from nst_lightning.losses.layer_loss import LayerLoss
+from nst_lightning.losses.layer_loss import LayerLoss, empty_gradient
 
 SMALLEST = 1e-8
 """Added to what gradients are divided by (jcjohnson/neural-style)."""
@@ -28,8 +28,7 @@ class NormalizedGradient(LayerLoss):
 
     def evaluate(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Computes the loss, (B,), and the gradient of a size of 1, (B, C, h, w)."""
-        exact = torch.promote_types(features.dtype, torch.float32)
-        gradient = torch.zeros_like(features, dtype=exact, memory_format=torch.channels_last)
+        gradient = empty_gradient(features)
         value, slope = self.loss.evaluate(features)
         self.loss.accumulate_gradient(features, slope, torch.ones_like(value), gradient)
         return value, gradient / (gradient.abs().sum(dim=(1, 2, 3), keepdim=True) + SMALLEST)

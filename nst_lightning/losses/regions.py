@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nst_lightning.losses.layer_loss import LayerLoss
+from nst_lightning.losses.layer_loss import LayerLoss, empty_gradient
 
 
 class RegionalLoss(LayerLoss):
@@ -33,8 +33,7 @@ class RegionalLoss(LayerLoss):
 
     def evaluate(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Computes the loss, (B,), and its gradient to the features, (B, C, h, w)."""
-        exact = torch.promote_types(features.dtype, torch.float32)
-        gradient = torch.zeros_like(features, dtype=exact, memory_format=torch.channels_last)
+        gradient = empty_gradient(features)
         values = []
         for loss, share in zip(self._each(), self.shares.unbind(dim=1), strict=True):
             value, slope = loss.evaluate(features)

@@ -6,11 +6,9 @@ from typing import Any
 from torch import Tensor
 
 from nst_lightning.errors import UserError
+from nst_lightning.imaging.in_memory import NEAR
 from nst_lightning.imaging.mask import Mask
 from nst_lightning.transfer.targets import Style, check_image
-
-NEAR = 1e-3
-"""How far beyond [0, 1] images may be, by rounding."""
 
 
 def check_inputs(content: Tensor, styles: Sequence[Style], mask: Mask | None) -> None:
