@@ -13,10 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from . import forked
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 # One thread count for all runs, so that results can be compared bit for bit.
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+
+# A busy machine is no fault.
+SECONDS = 900
 
 Nst = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -35,16 +40,8 @@ def start(*words: object) -> "subprocess.Popen[str]":
     )
 
 
-def call(*words: object, **kwargs: Any) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        command(*words),
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        **kwargs,
-    )
+def call(*words: object) -> "subprocess.CompletedProcess[str]":
+    return forked.run([str(word) for word in words], ENVIRONMENT, SECONDS)
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def test_clean_removes_what_was_made_and_nothing_else(nst: Nst, out: Path):
     replaced = out / "chelsea" / "woodcut.png"
     replaced.write_bytes((EXAMPLES / "styles" / "woodcut.jpg").read_bytes())
     before = files(out)
-    asked = nst("clean", out, input="")
+    asked = nst("clean", out)
     assert asked.returncode == 2
     assert "add --yes" in asked.stderr
     assert "chelsea/brush_flow.png" in asked.stdout

@@ -125,35 +125,6 @@ def slow_grid(contents: Path, styles: Path, out: Path) -> tuple[object, ...]:
     return ("grid", contents, styles, "-o", out, "--size", 96, "--steps", 25, "--save-first", 1)
 
 
-def test_kill_9_costs_only_the_image_in_the_making(
-    nst: Nst, contents: Path, styles: Path, tmp_path: Path
-):
-    out, calm = tmp_path / "out", tmp_path / "calm"
-    process = start(*slow_grid(contents, styles, out))
-    wait_for(out / "cat" / "wood cut" / "step-0001.png", process)  # the second pair has begun
-    process.kill()
-    process.communicate()
-    finished = images(out)
-    assert list(finished) == ["cat/brush.png"]  # whole, since it decodes; and nothing else
-    stamp = (out / "cat" / "brush.png").stat().st_mtime_ns
-
-    # A torn last line, as a kill in mid-write would leave it, and a lost one.
-    (out / "manifest.jsonl").write_text('{"output": "cat/bru')
-    again = nst(*slow_grid(contents, styles, out), "--json")
-    assert again.returncode == 0, again.stderr
-    outcome = json.loads(again.stdout)
-    assert outcome["skipped"] == 1
-    assert len(outcome["done"]) == 3
-    assert (out / "cat" / "brush.png").stat().st_mtime_ns == stamp
-    assert len(lines(out)) == 4
-
-    assert nst(*slow_grid(contents, styles, calm)).returncode == 0
-    undisturbed = images(calm)
-    assert sorted(undisturbed) == sorted(images(out))
-    for name, image in images(out).items():
-        assert (image == undisturbed[name]).all(), name
-
-
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_stop_cleanly(contents: Path, styles: Path, tmp_path: Path, number: int, code: int):
     out = tmp_path / "out"

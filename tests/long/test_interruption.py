@@ -17,6 +17,7 @@ from tests.integration.conftest import (
     start,
     until,
 )
+from tests.integration.test_grid import images, lines, slow_grid, wait_for
 
 LONG = ("--size", 64, "--steps", 120, "--scales", 1, "--precision", "32-true")
 
@@ -142,3 +143,32 @@ def test_submit_needs_a_cluster(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="login node"):
         submit.executor(tmp_path / "out", {})
+
+
+def test_kill_9_costs_only_the_image_in_the_making(
+    nst: Nst, contents: Path, styles: Path, tmp_path: Path
+):
+    out, calm = tmp_path / "out", tmp_path / "calm"
+    process = start(*slow_grid(contents, styles, out))
+    wait_for(out / "cat" / "wood cut" / "step-0001.png", process)  # the second pair has begun
+    process.kill()
+    process.communicate()
+    finished = images(out)
+    assert list(finished) == ["cat/brush.png"]  # whole, since it decodes; and nothing else
+    stamp = (out / "cat" / "brush.png").stat().st_mtime_ns
+
+    # A torn last line, as a kill in mid-write would leave it, and a lost one.
+    (out / "manifest.jsonl").write_text('{"output": "cat/bru')
+    again = nst(*slow_grid(contents, styles, out), "--json")
+    assert again.returncode == 0, again.stderr
+    outcome = json.loads(again.stdout)
+    assert outcome["skipped"] == 1
+    assert len(outcome["done"]) == 3
+    assert (out / "cat" / "brush.png").stat().st_mtime_ns == stamp
+    assert len(lines(out)) == 4
+
+    assert nst(*slow_grid(contents, styles, calm)).returncode == 0
+    undisturbed = images(calm)
+    assert sorted(undisturbed) == sorted(images(out))
+    for name, image in images(out).items():
+        assert (image == undisturbed[name]).all(), name

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Nst, pixels, start
+from tests.integration.conftest import Nst, pixels, start
 
 QUICK = ("--size", 64, "--steps", 12, "--precision", "32-true")
 TWO = ("--devices", 2)

@@ -10,8 +10,7 @@ import pytest
 
 from nst_lightning.drawing.loss_history import TERMS, read_history
 from tests.event_files import hyperparams, images, read_runs, scalars
-
-from .conftest import ENVIRONMENT, Nst, pixels, records, start, until
+from tests.integration.conftest import ENVIRONMENT, SECONDS, Nst, pixels, records, start, until
 
 SMALL: tuple[Any, ...] = (
     "--scales", "24:20,48:30", "--weights", "random", "--precision", "32-true",
@@ -71,16 +70,17 @@ def test_a_single_image_has_its_table_beside_it(
 
 
 def test_without_its_package_one_sentence(
-    nst: Nst, contents: Path, styles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    contents: Path, styles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     (tmp_path / "absent").mkdir()
     (tmp_path / "absent" / "tensorboard.py").write_text("raise ImportError")
     paths = [str(tmp_path / "absent"), ENVIRONMENT.get("PYTHONPATH", "")]
     monkeypatch.setitem(ENVIRONMENT, "PYTHONPATH", os.pathsep.join(filter(None, paths)))
     words = ("grid", contents, styles, "-o", tmp_path / "out", *SMALL, "--logger", "tensorboard")
-    refused = nst(*words)
-    assert refused.returncode == 2
-    assert refused.stderr.strip().splitlines() == [
+    process = start(*words)
+    _, errors = process.communicate(timeout=SECONDS)
+    assert process.returncode == 2
+    assert errors.strip().splitlines() == [
         "nst-batch: --logger tensorboard needs a package that is not installed: "
         "pip install 'nst-lightning[tensorboard]'."
     ]
