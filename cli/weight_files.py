@@ -39,7 +39,7 @@ def list_sources() -> None:
 
 @app.command("pull", cls=PageCommand)
 def pull_source(
-    source: Annotated[str, typer.Argument(help="normalized or imagenet.")] = "normalized",
+    source: Annotated[str, typer.Argument(help="normalized, caffe or imagenet.")] = "normalized",
     network: Network = "vgg19",
 ) -> None:
     """Fetch a source's weights into the cache, unless they are there and intact."""
@@ -71,7 +71,7 @@ def verify_cache() -> None:
 def export_weights(
     path: Annotated[Path, typer.Argument(help="The file to write, ending in .safetensors.")],
     source: Annotated[
-        str, typer.Option("--source", help="normalized, imagenet, random or a path.")
+        str, typer.Option("--source", help="normalized, caffe, imagenet, random or a path.")
     ] = "normalized",
     network: Network = "vgg19",
     dtype: Annotated[

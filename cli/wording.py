@@ -1,6 +1,7 @@
 """Numbers and sizes as parts of a sentence. Imports no torch."""
 
 from nst_lightning.settings import Scale
+from nst_lightning.settings.sizes import ShorterSide
 
 
 def duration(seconds: float) -> str:
@@ -16,6 +17,8 @@ def count(number: int, what: str) -> str:
 
 def size_in_words(scale: Scale) -> str:
     """Returns the size of a scale as a part of a sentence."""
+    if isinstance(scale.target, ShorterSide):
+        return f"{scale.target.pixels} px on the shorter side"
     if not isinstance(scale.target, float):
         return f"{scale.size} px"
     return "the original size" if scale.target == 1 else f"{scale.size} of the original size"

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nst_lightning.callbacks.progress import Progress
 from nst_lightning.errors import UserError
+from nst_lightning.files import file_sha256
 from nst_lightning.grid.given_images import Masks, Styles, read_pair
 from nst_lightning.grid.pairs import Pair
 from nst_lightning.imaging.in_memory import AnyImage, ImagesInMemory
@@ -27,7 +28,7 @@ from nst_lightning.run.prepare import check_start
 from nst_lightning.run.result_file import finish_image
 from nst_lightning.settings import BatchSettings, build, knob_of, merge
 from nst_lightning.settings.presets import read_preset
-from nst_lightning.store.fingerprint import file_sha256, style_sha256
+from nst_lightning.store.fingerprint import style_sha256
 from nst_lightning.store.job import Job
 from nst_lightning.vgg.weights import Weights, load_weights
 
@@ -214,21 +215,21 @@ def make_one(
 
         return [Progress(report, batch.progress().offset)]
 
-    weights = shared_weights(settings.weights, settings.network)
+    weights = shared_weights(*settings.network_weights)
     (made,) = make_batch(make_inputs(settings, weights, device, images), batch, callbacks)
     if made.diverged_at:
         raise UserError(f"{explain_divergence(made)}.")
     return made
 
 
-def shared_weights(source: str, network: str) -> Weights:
+def shared_weights(source: str, network: str, weights_input: str) -> Weights:
     """Returns a network's weights, which stay in memory (80 MB) until those of two others are
     asked for; a file that has changed is read again."""
     path = Path(source).expanduser()
     now = (path.resolve(), path.stat().st_mtime_ns) if path.is_file() else ()
-    return _weights(source, network, now)
+    return _weights(source, network, weights_input, now)
 
 
 @lru_cache(maxsize=2)
-def _weights(source: str, network: str, now: tuple[object, ...]) -> Weights:
-    return load_weights(source, network)
+def _weights(source: str, network: str, weights_input: str, now: tuple[object, ...]) -> Weights:
+    return load_weights(source, network, weights_input)

@@ -1,6 +1,7 @@
 """Files that are seen whole or not at all, whatever happens meanwhile. Imports no torch."""
 
 import errno
+import hashlib
 import itertools
 import os
 import re
@@ -21,6 +22,15 @@ _NAME_BYTES = 255
 
 _NO_FSYNC_HERE = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}
 _LEFTOVER = re.compile(r"\.(?P<host>[^.]*)-(?P<pid>\d+)-[0-9a-f]+\.nst-tmp$")
+
+
+def file_sha256(path: Path) -> str:
+    """Returns the sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -89,7 +89,7 @@ class Bench:
         Raises:
             UserError: one of them cannot be had.
         """
-        weights = load_weights(settings.weights, settings.network)
+        weights = load_weights(*settings.network_weights)
         device = choose_device(settings.accelerator)
         return cls(weights, settings, load_image(content), load_image(style), device, precisions)
 

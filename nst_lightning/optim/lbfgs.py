@@ -29,6 +29,9 @@ class BatchedLBFGS(torch.optim.Optimizer):
         first_step: root-mean-square displacement of the first step, which goes along −g, in the
             parameter's units; None scales it by 1/‖g‖₁ as torch does. That is so small a step that
             in low precision the next difference of gradients is nothing but rounding.
+        units: how many of the units that torch's step is to be measured in make one of the
+            parameter's: 255 takes the steps that torch takes on pixels in 0 … 255 from an image in
+            [0, 1]. Every step but those without a memory is the same in any units.
         longest_step: root-mean-square displacement that no step exceeds, in the parameter's units;
             None lets them be as long as they come, as torch does. Without a line search, a step
             from a memory of one or two pairs can throw the image far off.
@@ -51,6 +54,7 @@ class BatchedLBFGS(torch.optim.Optimizer):
         lr: float = 1.0,
         memory: int = 10,
         first_step: float | None = 0.02,
+        units: float = 1.0,
         longest_step: float | None = None,
         bounds: tuple[float, float] | None = None,
         tolerance_grad: float = 0.0,
@@ -60,6 +64,7 @@ class BatchedLBFGS(torch.optim.Optimizer):
             "lr": lr,
             "memory": memory,
             "first_step": first_step,
+            "units": units,
             "longest_step": longest_step,
             "bounds": bounds,
             "tolerance_grad": tolerance_grad,
@@ -108,11 +113,8 @@ class BatchedLBFGS(torch.optim.Optimizer):
         products_with_g = remember(state, g)
         d = -inverse_hessian_product(state, g, products_with_g)
         step = group["lr"] * d
-        # torch scales its very first step only: one too small to move the image must not be
-        # followed by others as small. A given displacement holds until a pair is remembered.
-        if at_start or group["first_step"] is not None:
-            first = torch.where(state["pairs"] == 0, first_length(g, group["first_step"]), 1.0)
-            step = first[:, None] * step
+        without_memory = without_memory_length(g, group["first_step"], group["units"], at_start)
+        step = torch.where(state["pairs"] == 0, without_memory, 1.0)[:, None] * step
 
         if group["longest_step"] is not None:
             rms = step.square().mean(dim=1).sqrt()
@@ -157,11 +159,17 @@ def dot(a: Tensor, b: Tensor) -> Tensor:
     return torch.bmm(a[:, None, :], b[:, :, None])[:, 0, 0]
 
 
-def first_length(g: Tensor, rms: float | None) -> Tensor:
-    """Returns the length of the first step along −g, (B,): as given, or torch's min(1, 1/‖g‖₁)."""
-    if rms is None:
-        return (1 / g.abs().sum(dim=1)).clamp(max=1.0)
-    return rms / g.square().mean(dim=1).sqrt()
+def without_memory_length(g: Tensor, rms: float | None, units: float, at_start: bool) -> Tensor:
+    """Returns the length of a step along −g (B, n) before any pair is remembered: (B,).
+
+    As given, or torch's: min(1, 1/‖g‖₁) for its very first, 1 for those that follow while none is
+    remembered. In units of which `units` make one, g is 1/units of itself and a step units times.
+    """
+    if rms is not None:
+        return rms / g.square().mean(dim=1).sqrt()
+    if not at_start:
+        return torch.full_like(g[:, 0], units**-2)
+    return (units / g.abs().sum(dim=1)).clamp(max=1.0) / units**2
 
 
 def remember(state: dict[str, Tensor], g: Tensor) -> Tensor:

@@ -4,12 +4,13 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor, Future
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from nst_lightning.errors import UserError
-from nst_lightning.grid.sources import Shape, StylePart, shape_at
+from nst_lightning.grid.sources import StylePart, shape_at
 from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.imaging.mask import Mask
 from nst_lightning.imaging.reading import LoadedImage
@@ -19,7 +20,7 @@ from nst_lightning.losses.style_kind import StyleKind
 from nst_lightning.run.copying import to_device
 from nst_lightning.run.tensor_cache import TensorCache
 from nst_lightning.settings import BatchSettings, Scale
-from nst_lightning.settings.sizes import fit
+from nst_lightning.settings.sizes import ShorterSide, Target, fit
 from nst_lightning.store.fingerprint import INITS, pair_seed
 from nst_lightning.store.job import Job
 from nst_lightning.transfer.keep_colours import content_colours, style_colours
@@ -37,6 +38,14 @@ from nst_lightning.vgg.network import VGG
 
 CACHE_BYTES = 2 << 30
 """Targets kept for reuse: at 512 px a content takes 11 MB and a style 3 MB."""
+
+
+class Wanted(NamedTuple):
+    """The size that a file is brought to."""
+
+    size: Target
+    least: Target | None = None
+    """The size to which it is enlarged where it is smaller; None: as `upscale` says."""
 
 
 class Inputs:
@@ -64,7 +73,7 @@ class Inputs:
         self.dtype = dtype
         self.images = images or ImageReader(settings.max_pixels)
         self.cache = TensorCache(CACHE_BYTES)
-        self.ahead: dict[tuple[Path, int | Shape], Future[LoadedImage]] = {}
+        self.ahead: dict[tuple[Path, Wanted], Future[LoadedImage]] = {}
 
     def content(self, job: Job, scale: Scale) -> LoadedImage:
         """Returns the photograph at one of the scales."""
@@ -147,7 +156,7 @@ class Inputs:
 
         # A style in the colours of its content is another style for each.
         of = () if self.settings.preserve_color == "none" else (job.pair.content.path,)
-        shape = self._style_shape(job, scale, size)
+        shape = self._style_size(job, scale, size)
         which = (part.mask, region) if region else ()
         return self.cache.get(("style", part.path, shape, *which, *of), make)
 
@@ -161,31 +170,36 @@ class Inputs:
         return self.cache.get(("mask", path, height, width), make)
 
     def _style_image(self, job: Job, path: Path, scale: Scale, size: float) -> Tensor:
-        style = self._read(path, self._style_shape(job, scale, size)).rgb
+        style = self._read(path, self._style_size(job, scale, size)).rgb
         if self.settings.preserve_color == "none":
             return style
         content, s = self.content(job, scale).rgb, self.settings
         return style_colours(style, content, s.preserve_color, s.color_variant)
 
-    def _content_size(self, job: Job, scale: Scale) -> int | Shape:
-        """Returns the longest side of the content, or its (height, width)."""
+    def _content_size(self, job: Job, scale: Scale) -> Wanted:
+        """Returns the size of the content."""
         if isinstance(scale.target, float):
-            return shape_at(job.pair.content, scale, self.settings)
-        return scale.target
+            return Wanted(shape_at(job.pair.content, scale, self.settings))
+        return Wanted(scale.target)
 
-    def _style_shape(self, job: Job, scale: Scale, size: float) -> int | Shape:
-        """Returns the longest side of the style, or its (height, width)."""
-        if self.settings.style_fit == "keep":
-            longest = self.settings.style_size_at(scale, job.pair.content.shape)
-            return max(1, round(size * longest))
-        height, width = shape_at(job.pair.content, scale, self.settings)
-        return max(1, round(size * height)), max(1, round(size * width))
+    def _style_size(self, job: Job, scale: Scale, size: float) -> Wanted:
+        """Returns the size of the style."""
+        content = shape_at(job.pair.content, scale, self.settings)
+        if self.settings.style_fit == "content":
+            return Wanted((times(size, content[0]), times(size, content[1])))
+        asked = self.settings.style_size_at(scale, job.pair.content.shape)
+        kept = self.settings.style_upscale
+        if isinstance(asked, ShorterSide):
+            wanted, here = times(size, asked.pixels), times(size, min(content))
+            return Wanted(ShorterSide(wanted), ShorterSide(min(wanted, here)) if kept else None)
+        wanted, here = times(size, asked), times(size, max(content))
+        return Wanted(wanted, min(wanted, here) if kept else None)
 
     def _network(self) -> VGG:
         """Returns the network on this device: a finished fit leaves it on the CPU."""
         return self.network.to(self.device, self.dtype)
 
-    def _files(self, jobs: Sequence[Job]) -> set[tuple[Path, int | Shape]]:
+    def _files(self, jobs: Sequence[Job]) -> set[tuple[Path, Wanted]]:
         """Returns the files that a batch reads, each with its size."""
         return {
             key
@@ -194,22 +208,30 @@ class Inputs:
             for key in (
                 (job.pair.content.path, self._content_size(job, scale)),
                 *(
-                    (part.path, self._style_shape(job, scale, size))
+                    (part.path, self._style_size(job, scale, size))
                     for part in job.pair.style.parts
                     for size in self.settings.style_scale
                 ),
             )
         }
 
-    def _read(self, path: Path, size: int | Shape) -> LoadedImage:
+    def _read(self, path: Path, size: Wanted) -> LoadedImage:
         reading = self.ahead.pop((path, size), None)
         return reading.result() if reading else self._decode(path, size)
 
-    def _decode(self, path: Path, size: int | Shape) -> LoadedImage:
+    def _decode(self, path: Path, size: Wanted) -> LoadedImage:
         image = self.images.image(path)
         height, width = image.rgb.shape[-2:]
-        shape = fit(height, width, size, self.settings.upscale)
+        shape = fit(height, width, size.size, self.settings.upscale)
+        if size.least is not None:
+            # Both keep the aspect, so that the larger one is larger on both sides.
+            shape = max(shape, fit(height, width, size.least, upscale=True))
         alpha = image.alpha
         return LoadedImage(
             resize(image.rgb, *shape), None if alpha is None else resize(alpha, *shape)
         )
+
+
+def times(factor: float, side: int) -> int:
+    """Returns a side in whole pixels, at least one."""
+    return max(1, round(factor * side))

@@ -132,7 +132,7 @@ def work_for_parent(
             if worker is None or task.settings != worker.case:
                 worker = None  # the network of another case, if any, is freed before
                 asked, resolved = task.settings.asked, task.settings.resolved
-                weights = load_weights(resolved.weights, resolved.network)
+                weights = load_weights(*resolved.network_weights)
                 reporter = Reporter(send, asked.log_every, parent)
                 worker = Worker(weights, task.settings, options, reporter, stop)
             try:

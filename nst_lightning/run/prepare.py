@@ -60,7 +60,7 @@ def prepare_cases(
         images = reader(case.settings.max_pixels)
         check_start(case.settings, images)
         check_logger(case.settings)
-        weights = load(case.settings.weights, case.settings.network)
+        weights = load(*case.settings.network_weights)
         resolved = resolve(case.settings, choose_device(case.settings.accelerator))
         todo: list[Job] = []
         broken: list[tuple[Job, str]] = []

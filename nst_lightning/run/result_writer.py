@@ -23,6 +23,7 @@ from nst_lightning.settings import dump_yaml
 from nst_lightning.store.job import Job
 from nst_lightning.store.output import RECORD_KEY
 from nst_lightning.store.records import Record, Resolved, Status, make_record
+from nst_lightning.vgg.weights import Weights
 
 
 class ResultWriter:
@@ -31,16 +32,16 @@ class ResultWriter:
     Args:
         case: its settings.
         options: of the run.
-        weights_checksum: of the network, for the records.
+        weights: of the network, for the records.
         device: that the images are made on, for the records.
     """
 
     def __init__(
-        self, case: CaseSettings, options: RunOptions, weights_checksum: str, device: torch.device
+        self, case: CaseSettings, options: RunOptions, weights: Weights, device: torch.device
     ) -> None:
         self.case = case
         self.options = options
-        self.weights_checksum = weights_checksum
+        self.weights = weights
         self.device = device
         self.images = ImageReader(case.resolved.max_pixels)
 
@@ -130,7 +131,8 @@ class ResultWriter:
             self.options.out,
             self.case.asked,
             status=status,
-            weights_checksum=self.weights_checksum,
+            weights_checksum=self.weights.checksum,
+            weights_input=self.weights.input,
             **facts,
         )
 

@@ -64,7 +64,7 @@ class Worker:
         self.checkpoints = Checkpoints(options.out)
         self.device = choose_device(self.settings.accelerator)
         self.inputs = make_inputs(self.settings, weights, self.device)
-        self.results = ResultWriter(case, options, weights.checksum, self.device)
+        self.results = ResultWriter(case, options, weights, self.device)
         self.writing: list[Future[None]] = []
         self.saving: list[Job] = []
         """The jobs whose results are being written."""

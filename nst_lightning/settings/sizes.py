@@ -3,6 +3,7 @@ fine. Imports no torch."""
 
 import math
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -14,8 +15,17 @@ SMALLEST_START = 192
 image's size does not go: with fewer too little of a photograph is left (looked at; figures in
 docs/performance.md)."""
 
-Target = int | float | tuple[int, int]
-"""A size to bring an image to: its longest side, a share of its own size, or (height, width)."""
+
+@dataclass(frozen=True)
+class ShorterSide:
+    """A size given by the shorter side, as torchvision's `Resize` and Gatys' code take it."""
+
+    pixels: int
+
+
+Target = int | float | tuple[int, int] | ShorterSide
+"""A size to bring an image to: its longest side, a share of its own size, (height, width), or its
+shorter side."""
 
 
 def fit(height: int, width: int, size: Target | None, upscale: bool = False) -> tuple[int, int]:
@@ -24,7 +34,9 @@ def fit(height: int, width: int, size: Target | None, upscale: bool = False) -> 
     The other side is rounded to the nearest whole number, at least 1. None leaves an image as
     it is, and so does a `size` beyond the longest side unless `upscale` is asked for. A `size` of
     two numbers is (height, width) itself, whatever the aspect. A float is a share of the image's
-    own size, of which at least `SMALLEST_START` pixels are left where it has so many.
+    own size, of which at least `SMALLEST_START` pixels are left where it has so many. A
+    `ShorterSide` is brought to its pixels, and the longer one cut to whole pixels, as torchvision's
+    `Resize` does.
 
     Raises:
         ValueError: a side or `size` is below 1, or a share is not above 0.
@@ -36,8 +48,15 @@ def fit(height: int, width: int, size: Target | None, upscale: bool = False) -> 
             raise ValueError(f"a share must be above 0, not {size}")
         own = max(height, width)
         size = max(math.floor(own * size + 0.5), min(SMALLEST_START, own))
-    if height < 1 or width < 1 or (size is not None and size < 1):
+    least = size.pixels if isinstance(size, ShorterSide) else size
+    if height < 1 or width < 1 or (least is not None and least < 1):
         raise ValueError(f"sides must be at least 1, not {height} x {width} to {size}")
+    if isinstance(size, ShorterSide):
+        short, long = min(height, width), max(height, width)
+        if size.pixels > short and not upscale:
+            return height, width
+        long = size.pixels * long // short
+        return (size.pixels, long) if height <= width else (long, size.pixels)
     longest = max(height, width)
     if size is None or size == longest or (size > longest and not upscale):
         return height, width
@@ -47,6 +66,9 @@ def fit(height: int, width: int, size: Target | None, upscale: bool = False) -> 
 
 
 LARGEST_SIDE = 100_000
+
+SHORT = "short:"
+"""What a size given by the shorter side begins with."""
 
 
 def share_of(size: int | str) -> float | None:
@@ -63,8 +85,8 @@ def percent(share: float) -> str:
 
 
 def parse_size(value: Any) -> Any:
-    """Reads `512` as 512, the longest side; leaves `640x480` (width and height), and `original` and
-    `25%` (shares of the content's own size) as they are.
+    """Reads `512` as 512, the longest side; leaves `640x480` (width and height), `short:512` (the
+    shorter side), and `original` and `25%` (shares of the content's own size) as they are.
 
     Raises:
         ValueError: it is none of these.
@@ -72,18 +94,22 @@ def parse_size(value: Any) -> Any:
     text = value.strip().lower().replace("×", "x") if isinstance(value, str) else ""
     if (share := share_of(text)) is not None and 0 < share <= 1:
         return percent(share)
+    short, text = text.startswith(SHORT), text.removeprefix(SHORT)
     sides = [int(side) for side in text.split("x") if side.isdigit()]
     if isinstance(value, int) and not isinstance(value, bool):
         sides = [value]
     if (
         len(sides) != text.count("x") + 1
-        or len(sides) > 2
+        or len(sides) > (1 if short else 2)
         or not all(1 <= side <= LARGEST_SIDE for side in sides)
     ):
         raise ValueError(
-            f"should be the longest side in pixels (1 to {LARGEST_SIDE}), WIDTHxHEIGHT such as "
-            f"224x224, original, or a share of it such as 50% (at most 100%), not {value!r}"
+            f"should be the longest side in pixels (1 to {LARGEST_SIDE}), the shorter one such as "
+            "short:512, WIDTHxHEIGHT such as 224x224, original, or a share of it such as 50% (at "
+            f"most 100%), not {value!r}"
         )
+    if short:
+        return f"{SHORT}{sides[0]}"
     return sides[0] if len(sides) == 1 else f"{sides[0]}x{sides[1]}"
 
 
@@ -95,8 +121,8 @@ class Scale(Model):
     """One pass over the image."""
 
     size: Annotated[int | str, BeforeValidator(parse_size), Knob("pixels", SIZES, 512)] = 512
-    """Longest side in pixels, the aspect kept; WIDTHxHEIGHT exactly; original, the content's own
-    size; or P%, a share of it."""
+    """Longest side in pixels, the aspect kept; short:N, the shorter side; WIDTHxHEIGHT exactly;
+    original, the content's own size; or P%, a share of it."""
 
     steps: Annotated[int, Field(ge=1, le=10_000_000), Knob("pixels", SIZES, 300)] = 300
     """Steps; one step is one evaluation of the loss and its gradient."""
@@ -106,9 +132,11 @@ class Scale(Model):
 
     @property
     def target(self) -> Target:
-        """Returns the longest side, a share of the content's own size, or (height, width)."""
+        """Returns the size as `fit` takes it."""
         if isinstance(self.size, int):
             return self.size
+        if self.size.startswith(SHORT):
+            return ShorterSide(int(self.size.removeprefix(SHORT)))
         if (share := share_of(self.size)) is not None:
             return share
         width, height = map(int, self.size.split("x"))
@@ -119,17 +147,17 @@ class Scale(Model):
         """Returns the longest side.
 
         Raises:
-            ValueError: it is a share, of which each content makes another; see `longest_of`.
+            ValueError: each content makes another of it; see `longest_of`.
         """
         return self.longest_of(None)
 
     def longest_of(self, content: tuple[int, int] | None) -> int:
         """Returns the longest side, for a content whose file has this (height, width)."""
         target = self.target
-        if isinstance(target, float):
+        if isinstance(target, (float, ShorterSide)):
             if content is None:
                 raise ValueError(f"how many pixels {self.size} is depends on the content")
-            target = fit(*content, target)
+            target = fit(*content, target, upscale=True)
         return target if isinstance(target, int) else max(target)
 
 
@@ -137,7 +165,9 @@ def parse_scales(value: Any) -> Any:
     """Reads `256:150,512:60` as [{size: 256, steps: 150}, {size: 512, steps: 60}]."""
     if not isinstance(value, str):
         return value
-    parts = [part.split(":") for part in value.split(",") if part.strip()]
+    # The colon of a shorter side is no separator.
+    texts = [part.strip().replace(SHORT, "short ") for part in value.split(",") if part.strip()]
+    parts = [[word.replace("short ", SHORT) for word in text.split(":")] for text in texts]
     return [dict(zip(("size", "steps", "content_weight"), part, strict=False)) for part in parts]
 
 
@@ -163,7 +193,9 @@ def coarse_to_fine(size: int | str, steps: int, count: int | None) -> list[dict[
         ValueError: there are fewer steps than scales.
     """
     whole = share_of(size)
-    sides = [size] if isinstance(size, int) else [int(s) for s in size.split("x") if not whole]
+    text = str(size)
+    prefix = SHORT if text.startswith(SHORT) else ""
+    sides = [] if whole else [int(side) for side in text.removeprefix(prefix).split("x")]
     if count is None and whole:
         count = min(3, steps)
     elif count is None:
@@ -178,7 +210,7 @@ def coarse_to_fine(size: int | str, steps: int, count: int | None) -> list[dict[
     for k in range(count):
         end = min(max(ends[k], before + 1), steps - (count - 1 - k))
         at = [max(1, round(side / 2 ** (count - 1 - k))) for side in sides]
-        here = percent(whole / 2 ** (count - 1 - k)) if whole else "x".join(map(str, at))
+        here = percent(whole / 2 ** (count - 1 - k)) if whole else prefix + "x".join(map(str, at))
         made.append({"size": here, "steps": end - before})
         before = end
     return made

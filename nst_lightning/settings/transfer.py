@@ -31,6 +31,7 @@ from nst_lightning.settings.presets import read_preset
 from nst_lightning.settings.sizes import (
     SHORT_FORM,
     Scale,
+    ShorterSide,
     coarse_to_fine,
     is_number_of_scales,
     parse_scales,
@@ -88,7 +89,16 @@ class TransferSettings(Model):
     weights: Annotated[str, Field(min_length=1), Knob("pixels", NETWORK, "normalized")] = (
         "normalized"
     )
-    """Weights of the network: normalized, imagenet, random, or a .safetensors or .pth file."""
+    """Weights of the network: normalized, caffe, imagenet, random, or a .safetensors or .pth
+    file."""
+
+    weights_input: Annotated[
+        Literal["auto", "caffe-bgr", "caffe-rgb", "imagenet", "imagenet-255"],
+        Knob("pixels", NETWORK, "auto"),
+    ] = "auto"
+    """What the network of a weights file is fed, where the file does not tell: 255 times a pixel
+    less its mean, in BGR or RGB order (caffe), RGB scaled by ImageNet's mean and deviation
+    (imagenet), or by its mean alone (imagenet-255, which goes with weights imagenet too)."""
 
     pooling: Annotated[Literal["max", "avg"], Knob("pixels", NETWORK, "max")] = "max"
     """Pooling between the network's blocks."""
@@ -152,7 +162,8 @@ class TransferSettings(Model):
     pixel_range: Annotated[
         Literal[1, 255], BeforeValidator(parse_number), Knob("pixels", LOSSES, 1)
     ] = 1
-    """Pixel range in which the total variation is measured: the one its weight is meant for."""
+    """Pixel range that a published setting is meant for: in it the total variation is measured, and
+    the first step that torch takes."""
 
     scales: Annotated[
         list[Scale], BeforeValidator(parse_scales), Field(min_length=1), Knob("pixels", SIZES, [{}])
@@ -190,7 +201,13 @@ class TransferSettings(Model):
     """Which of the maps that match-linear has to choose from; symmetric moves colours least."""
 
     upscale: Annotated[bool, Knob("pixels", SIZES, False)] = False
-    """Enlarge images that are smaller than the size asked for."""
+    """Enlarge images that are smaller than the size asked for, photographs too."""
+
+    style_upscale: Annotated[
+        bool, Knob("pixels", SIZES, False, goes_with=("style_fit", "keep"))
+    ] = True
+    """Enlarge a painting that is smaller than the result, so that its strokes keep their size in
+    proportion to it."""
 
     init: Annotated[str, Field(min_length=1), Knob("pixels", OPTIMISER, "content")] = "content"
     """Start: content, noise, gray (the content without its colours), style, or an image file."""
@@ -348,6 +365,11 @@ class TransferSettings(Model):
         }
 
     @property
+    def network_weights(self) -> tuple[str, str, str]:
+        """Returns what `load_weights` is to be given."""
+        return self.weights, self.network, self.weights_input
+
+    @property
     def resolved_learning_rate(self) -> float:
         """Returns the learning rate with its default made explicit."""
         return self.learning_rate or {"lbfgs": 1.0, "adam": 0.02}[self.optimizer]
@@ -363,13 +385,18 @@ class TransferSettings(Model):
             update={"content_weight": self.content_weight * scale.content_weight}
         )
 
-    def style_size_at(self, scale: Scale, content: tuple[int, int] | None = None) -> int:
-        """Returns the longest side of the style at one of the scales, before `style_scale`.
+    def style_size_at(
+        self, scale: Scale, content: tuple[int, int] | None = None
+    ) -> int | ShorterSide:
+        """Returns the longest side of the style at one of the scales, or its shorter side where the
+        scale is given by that, before `style_scale`.
 
         Args:
             scale: one of `scales`.
-            content: (height, width) of the content's file, for scales that are a share of it.
+            content: (height, width) of the content's file, for scales that depend on it.
         """
+        if self.style_size is None and isinstance(scale.target, ShorterSide):
+            return scale.target
         here = scale.longest_of(content)
         if self.style_size is None:
             return here

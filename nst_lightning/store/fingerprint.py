@@ -6,24 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from nst_lightning.files import file_sha256
 from nst_lightning.grid.pairs import Pair
 from nst_lightning.grid.sources import Source
 from nst_lightning.settings import BatchSettings, Scale, knob_of
 from nst_lightning.settings.layers import canonical
 
-ALGORITHM = 4
+ALGORITHM = 5
 """Raised when a formula changes the pixels; a new setting or default does not."""
 
 INITS = ("content", "noise", "gray", "style")
-
-
-def file_sha256(path: Path) -> str:
-    """Returns the sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def canonical_settings(settings: BatchSettings) -> dict[str, Any]:
@@ -44,7 +36,7 @@ def canonical_settings(settings: BatchSettings) -> dict[str, Any]:
 def pixel_settings(settings: BatchSettings) -> dict[str, Any]:
     """Returns the settings that affect pixels or their file, and are not neutral.
 
-    Left out is the name of the weights, whose checksum counts.
+    Left out are the name of the weights and what they are fed: their checksum counts.
     """
     values = canonical_settings(settings)
     values["scales"] = [
@@ -59,7 +51,7 @@ def pixel_settings(settings: BatchSettings) -> dict[str, Any]:
     for name, field in type(settings).model_fields.items():
         knob = knob_of(field)
         counts = knob.touches != "running" and knob.counts(settings)
-        if counts and values[name] != knob.neutral and name != "weights":
+        if counts and values[name] != knob.neutral and name not in ("weights", "weights_input"):
             chosen[name] = values[name]
     return chosen
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from nst_lightning.files import write_text
+from nst_lightning.files import file_sha256, write_text
 from nst_lightning.layout import INPUT_HASHES
-from nst_lightning.store.fingerprint import file_sha256
 
 YOUNG_SECONDS = 2.0
 """A file changed so lately may change again without a new date, where dates are coarse."""

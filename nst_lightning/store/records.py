@@ -73,6 +73,8 @@ class Record(BaseModel, frozen=True):
     case: dict[str, str] = {}
     """In a sweep: axis → what it is here."""
     weights_checksum: str = ""
+    weights_input: str = ""
+    """What the network of a weights file was taken to be fed; empty for the named weights."""
     reason: str = ""
     """Why it failed."""
     losses: dict[str, float | None] = {}

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 def build_network(settings: TransferSettings, weights: Weights | None = None) -> VGG:
     """Builds the extractor that the settings ask for; fetches its weights unless they are given."""
-    weights = weights or load_weights(settings.weights, settings.network)
+    weights = weights or load_weights(*settings.network_weights)
     layers = [*settings.active_content_layers, *settings.active_style_layers]
     return VGG(weights, layers, settings.network, settings.pooling)
 
@@ -429,6 +429,7 @@ class StyleTransfer(L.LightningModule):
             lr=s.resolved_learning_rate,
             memory=s.lbfgs_memory,
             first_step=None if s.first_step == "torch" else s.first_step,
+            units=s.pixel_range,
             longest_step=s.longest_step,
             bounds=(0.0, 1.0) if s.bounds else None,
         )

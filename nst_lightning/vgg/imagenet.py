@@ -1,7 +1,6 @@
 """torchvision's VGG weights, through torchvision's own API and cache (`TORCH_HOME`)."""
 
 import contextlib
-import hashlib
 import http.client
 import socket
 import sys
@@ -15,6 +14,8 @@ import torch
 from torch import Tensor
 
 from nst_lightning.errors import UserError
+from nst_lightning.files import file_sha256
+from nst_lightning.vgg.file_input import imagenet_input
 from nst_lightning.vgg.state_dicts import canonical_tensors
 from nst_lightning.vgg.weight_cache import locked, say, unwritable
 
@@ -45,12 +46,7 @@ def hub_path(network: str) -> Path:
 
 def intact(path: Path) -> bool:
     """Tells whether a file's sha256 begins as its name says; torch.hub checks that only once."""
-    expected = path.stem.rpartition("-")[2]
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest().startswith(expected)
+    return file_sha256(path).startswith(path.stem.rpartition("-")[2])
 
 
 def imagenet_tensors(network: str) -> dict[str, Tensor]:
@@ -90,7 +86,7 @@ def _load(network: str, path: Path) -> dict[str, Tensor]:
         raise _unreachable(network, path, str(error) or "the connection broke off") from error
     except RuntimeError as error:  # torch.hub's word for a wrong hash
         raise _unreachable(network, path, "the bytes received are not the expected") from error
-    return canonical_tensors(state, network, path)
+    return canonical_tensors(state, network, path) | imagenet_input()
 
 
 def _unreachable(network: str, path: Path, reason: str) -> UserError:

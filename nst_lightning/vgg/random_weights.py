@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nst_lightning.settings.layers import channels, conv_names
-from nst_lightning.vgg.state_dicts import imagenet_input
+from nst_lightning.vgg.file_input import imagenet_input
 
 SEED = 0
 NOISE_SIDE = 128

@@ -1,8 +1,9 @@
 """Layouts of VGG state dicts, each brought to one form: `conv1_1.weight` … plus `input.mean/std`.
 
-Three layouts are known: our own export (block_index names), torchvision's (`features.N.weight`,
-with or without classifier) and the Sequential of the normalised VGG (`0.weight` is a 1x1
-convolution from RGB in [0, 1] to what the network was trained on).
+Three layouts are known: block_index names (our own export, which says what the network is fed, and
+Gatys' `vgg_conv.pth`, which does not), torchvision's (`features.N.weight`, with or without
+classifier) and the Sequential of the normalised VGG (`0.weight` is a 1x1 convolution from RGB in
+[0, 1] to what the network was trained on).
 """
 
 import hashlib
@@ -18,19 +19,7 @@ from torch import Tensor
 from nst_lightning.errors import UserError
 from nst_lightning.settings.layers import BLOCKS, channels, conv_indices, conv_names
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-"""The statistics of RGB in [0, 1] with which torchvision's classifiers were trained."""
-
 SUFFIXES = (".safetensors", ".pth", ".pt")
-
-
-def imagenet_input() -> dict[str, Tensor]:
-    """Returns `input.mean` and `input.std` of torchvision's networks, each (3,), float32."""
-    return {
-        "input.mean": torch.tensor(IMAGENET_MEAN, dtype=torch.float32, device="cpu"),
-        "input.std": torch.tensor(IMAGENET_STD, dtype=torch.float32, device="cpu"),
-    }
 
 
 def checksum(tensors: Mapping[str, Tensor]) -> str:
@@ -110,7 +99,8 @@ def _tensors(state: Any, path: Path) -> dict[str, Tensor]:
 def canonical_tensors(
     state: Mapping[str, Tensor], network: str, name: str | Path
 ) -> dict[str, Tensor]:
-    """Brings a network's tensors to our form: convolutions in order, then `input.mean` and `.std`.
+    """Brings a network's tensors to our form: convolutions in order, then `input.mean` and
+    `input.std` where the file has them (for the others see `file_input`).
 
     Args:
         state: tensors in one of the layouts above, of any floating type.
@@ -148,11 +138,7 @@ def canonical_tensors(
     elif "input.mean" in state and "input.std" in state:
         tensors["input.mean"] = _tensor(state, "input.mean", (3,), name)
         tensors["input.std"] = _tensor(state, "input.std", (3,), name)
-    elif "features.0.weight" in state:
-        tensors |= imagenet_input()
-    else:
-        raise UserError(f"{name} lacks input.mean and input.std: export it anew.")
-    if not bool((tensors["input.std"] > 0).all()):
+    if not bool((tensors.get("input.std", torch.ones(3)) > 0).all()):
         raise UserError(f"{name} has an input.std that is not above 0: export it anew.")
     return tensors
 

@@ -1,13 +1,14 @@
-"""The sources of the network's weights: four of them, one form, each verified.
+"""The sources of the network's weights: five of them, one form, each verified.
 
-`normalized` is the paper's own network and the default; `imagenet` is torchvision's; `random`
-needs no download; anything else is the path of a file.
+`normalized` is the paper's own network and the default; `caffe` is the same before it was
+normalised; `imagenet` is torchvision's; `random` needs no download; anything else is the path of a
+file.
 """
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import safetensors.torch
 import torch
@@ -16,9 +17,10 @@ from torch import Tensor
 from nst_lightning.errors import UserError
 from nst_lightning.files import atomic_file
 from nst_lightning.settings.layers import BLOCKS
-from nst_lightning.vgg import imagenet, normalized
+from nst_lightning.vgg import caffe, imagenet, normalized
+from nst_lightning.vgg.file_input import NetworkInput, fed, file_tensors
 from nst_lightning.vgg.random_weights import identity, random_tensors
-from nst_lightning.vgg.state_dicts import SUFFIXES, canonical_tensors, checksum, read_state
+from nst_lightning.vgg.state_dicts import SUFFIXES, checksum
 from nst_lightning.vgg.weight_cache import cache_folder
 
 __all__ = [
@@ -44,12 +46,14 @@ class Weights:
             All float32, on the CPU.
         checksum: sha256 over the tensors, the identity that goes into fingerprints; for `random`
             a name with its seed, as those tensors differ in the last bit between machines.
-        source: `normalized`, `imagenet`, `random` or the path as given.
+        source: `normalized`, `caffe`, `imagenet`, `random` or the path as given.
+        input: what a file's network is fed (see `file_input`); empty for the others.
     """
 
     tensors: dict[str, Tensor]
     checksum: str
     source: str
+    input: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,14 @@ def weight_sources() -> list[WeightSource]:
             normalized.ATTRIBUTION,
         ),
         WeightSource(
+            "caffe",
+            ("vgg19",),
+            "the same network before it was normalised, which most code before torchvision ran; "
+            "rebuilt from `normalized`",
+            "that of normalized",
+            caffe.ATTRIBUTION,
+        ),
+        WeightSource(
             "imagenet",
             tuple(BLOCKS),
             "torchvision's classifiers, as most later code uses them",
@@ -104,29 +116,36 @@ def weight_sources() -> list[WeightSource]:
     ]
 
 
-def load_weights(source: str, network: str = "vgg19") -> Weights:
+def load_weights(source: str, network: str = "vgg19", weights_input: str = "auto") -> Weights:
     """Loads a network's weights, pulled into the cache first where they are not yet there.
 
     Args:
-        source: `normalized`, `imagenet`, `random` or the path of a `.safetensors`, `.pth` or `.pt`
-            state dict (see `state_dicts`).
+        source: `normalized`, `caffe`, `imagenet`, `random` or the path of a `.safetensors`, `.pth`
+            or `.pt` state dict (see `state_dicts`).
         network: `vgg19` or `vgg16`.
+        weights_input: what a file's network is fed, where neither the file nor its bytes tell (see
+            `file_input`), or `auto`; with `imagenet` also `imagenet-255`.
 
     Raises:
-        UserError: unknown source or network, no such file, a file that does not hold this network,
-            weights that cannot be fetched, a cache folder that cannot be used.
+        UserError: unknown source or network, no such file, a file that does not hold this network
+            or does not tell what it is fed, weights that cannot be fetched, a cache folder that
+            cannot be used.
     """
-    _check(source, network)
+    _check(source, network, weights_input)
     if source == "random":
         return Weights(random_tensors(network), identity(network), source)
     if source == "normalized":
         return Weights(normalized.normalized_tensors(), normalized.CHECKSUM, source)
-    if source == "imagenet":
+    taken = ""
+    if source == "caffe":
+        tensors = caffe.caffe_tensors()
+    elif source == "imagenet":
         tensors = imagenet.imagenet_tensors(network)
+        if weights_input != "auto":
+            tensors |= fed(tensors["conv1_1.weight"], weights_input)
     else:
-        path = Path(source).expanduser()
-        tensors = canonical_tensors(read_state(path), network, path)
-    return Weights(tensors, checksum(tensors), source)
+        tensors, taken = file_tensors(Path(source).expanduser(), network, weights_input)
+    return Weights(tensors, checksum(tensors), source, taken)
 
 
 def pull(source: str = "normalized", network: str = "vgg19") -> Path:
@@ -136,15 +155,16 @@ def pull(source: str = "normalized", network: str = "vgg19") -> Path:
         UserError: as `load_weights`; also for `random` and paths, which are not pulled.
     """
     _check(source, network)
-    if source not in ("normalized", "imagenet"):
+    if source not in ("normalized", "caffe", "imagenet"):
         raise UserError(f"there is nothing to pull for {source!r}: use it as it is.")
     load_weights(source, network)
-    return normalized.cached_path() if source == "normalized" else imagenet.hub_path(network)
+    return imagenet.hub_path(network) if source == "imagenet" else normalized.cached_path()
 
 
 def verify(check: bool = True) -> list[CachedFile]:
     """Lists every file that the sources may have cached, checked unless `check` is False."""
-    files = [_cached_file("normalized", "vgg19", normalized.cached_path(), check)]
+    one = _cached_file("normalized", "vgg19", normalized.cached_path(), check)
+    files = [one, replace(one, source="caffe")]
     for network in BLOCKS:
         files.append(_cached_file("imagenet", network, imagenet.hub_path(network), check))
     return files
@@ -156,6 +176,7 @@ def export(
     path: Path,
     dtype: str = "float32",
     overwrite: bool = False,
+    weights_input: str = "auto",
 ) -> Path:
     """Writes a network's weights as one safetensors file that `--weights PATH` takes.
 
@@ -165,6 +186,7 @@ def export(
         path: the file to write; ends in `.safetensors`.
         dtype: `float32`, or `float16` for half the size (input mean and std stay float32).
         overwrite: replace a file that is already there.
+        weights_input: as for `load_weights`.
 
     Raises:
         UserError: as `load_weights`; also for another dtype or suffix, a file already there, a
@@ -179,7 +201,7 @@ def export(
         raise UserError(f"cannot export to {path}, which is a folder: name a file in it.")
     if path.exists() and not overwrite:
         raise UserError(f"{path} is already there: name another file or add --overwrite.")
-    weights = load_weights(source, network)
+    weights = load_weights(source, network, weights_input)
     tensors = {
         name: tensor if name.startswith("input.") else tensor.to(types[dtype])
         for name, tensor in weights.tensors.items()
@@ -206,12 +228,17 @@ def export(
     return path
 
 
-def _check(source: str, network: str) -> None:
+def _check(source: str, network: str, weights_input: str = "auto") -> None:
     """Refuses bad usage before any work."""
+    inputs = ("auto", *get_args(NetworkInput))
+    if weights_input not in inputs:
+        raise UserError(f"there is no weights_input {weights_input!r}: use {', '.join(inputs)}.")
     if network not in BLOCKS:
         raise UserError(f"there is no network {network!r}: use {' or '.join(BLOCKS)}.")
     known = {s.name: s for s in weight_sources()}
     if source in known:
+        if weights_input != "auto" and (source, weights_input) != ("imagenet", "imagenet-255"):
+            raise UserError(f"weights_input is for a file of your own, not for {source!r}.")
         if network not in known[source].networks:
             raise UserError(
                 f"there is no {network} with the weights {source!r}: use `imagenet`, `random` or "

@@ -122,13 +122,13 @@ def test_weights_are_read_once_and_again_where_they_change(
     api._weights.cache_clear()
     try:
         for _ in range(3):
-            assert api.shared_weights("random", "vgg19").source == "random"
+            assert api.shared_weights("random", "vgg19", "auto").source == "random"
         assert read == ["random"]
         file = tmp_path / "own.pth"
         for text in ("one", "other"):
             file.write_text(text)
             for _ in range(2):
-                api.shared_weights(str(file), "vgg19")
+                api.shared_weights(str(file), "vgg19", "auto")
         assert read == ["random", str(file), str(file)]
     finally:
         api._weights.cache_clear()

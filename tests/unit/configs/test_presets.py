@@ -17,9 +17,10 @@ from nst_lightning.transfer.targets import Targets
 SEEDS = ["seed-000", "seed-001", "seed-002", "seed-003"]
 TITU = ["seed-004", "seed-004-normalized"]
 LATER = ["crowsonkb", "neural-doodle", "high-quality"]
+PORTS = ["neural-style-pt", "anishathalye", "gordicaleksa"]
 PRESETS = [
     *("default", "gatys-code", "gatys-paper", "jcjohnson", "pytorch-tutorial"),
-    *(*SEEDS, *TITU, *LATER),
+    *(*SEEDS, *TITU, *LATER, *PORTS),
 ]
 RELU = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
 
@@ -193,8 +194,8 @@ def test_titu1994(name: str, a_squared: float, kind: str):
     down = (x[:, :-1, :-1] - x[:, 1:, :-1]) ** 2
     tv = ((across + down) ** 1.25).sum().item()
     check(fixed, 0.25 * multiplier * s, a_squared * style, 8.5e-5 / a_squared * tv)
-    network, weights = ("vgg16", "imagenet") if name == "seed-004" else ("vgg19", "normalized")
-    assert (settings.network, settings.weights) == (network, weights)
+    weights = "caffe" if name == "seed-004" else "normalized"
+    assert (settings.network, settings.weights) == ("vgg19", weights)
     assert (settings.init, settings.pooling, settings.style_fit) == ("noise", "max", "content")
     assert [(s.size, s.steps) for s in settings.scales] == [("224x224", 2000)]
     assert settings.pixel_range == 255
@@ -225,9 +226,9 @@ def test_gatys_code():
         f, p = matrix(fixed.now[layer]), matrix(fixed.style[layer])
         style += 1e3 / n**2 * float(((f @ f.T / f.shape[1] - p @ p.T / p.shape[1]) ** 2).mean())
     check(fixed, content, style, 0.0)
-    assert (settings.weights, settings.pooling, settings.init) == ("normalized", "max", "content")
-    assert (settings.bounds, settings.first_step, settings.upscale) == (False, "torch", True)
-    assert [(s.size, s.steps) for s in settings.scales] == [(512, 500), (800, 200)]
+    assert (settings.weights, settings.pooling, settings.init) == ("caffe", "max", "content")
+    assert (settings.bounds, settings.upscale, settings.pixel_range) == (False, True, 255)
+    assert [(s.size, s.steps) for s in settings.scales] == [("short:512", 500), ("short:800", 200)]
 
 
 def test_jcjohnson():
@@ -242,10 +243,72 @@ def test_jcjohnson():
     dx, dy = x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :]
     tv = 1e-3 * 0.5 * float((dx**2).sum() + (dy**2).sum())
     check(fixed, content, style, tv)
-    assert (settings.weights, settings.pooling, settings.init) == ("normalized", "max", "noise")
-    assert (settings.bounds, settings.first_step) == (False, "torch")
+    assert (settings.weights, settings.pooling, settings.init) == ("caffe", "max", "noise")
+    assert (settings.bounds, settings.upscale) == (False, True)
     assert [(s.size, s.steps) for s in settings.scales] == [(512, 1000)]
     assert settings.noise_std == pytest.approx(0.001 / 255)
+
+
+def gram_squares(fixed: Fixed) -> dict[str, float]:
+    """The sum of squared differences of the Gram matrices divided by C·H·W, layer by layer."""
+    found = {}
+    for layer in RELU:
+        grams = []
+        for features in (fixed.now[layer], fixed.style[layer]):
+            flat = features.reshape(features.shape[1], -1)
+            grams.append(torch.mm(flat, flat.t()).div(features.nelement()))
+        found[layer] = float(((grams[0] - grams[1]) ** 2).sum())
+    return found
+
+
+def differences(fixed: Fixed) -> tuple[Tensor, Tensor]:
+    x = fixed.image.detach() * 255
+    return x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :]
+
+
+def test_neural_style_pt():
+    settings = preset("neural-style-pt")
+    fixed = Fixed(settings, lambda n, m: n * m)
+    content = 5 * float(((fixed.now["relu4_2"] - fixed.content["relu4_2"]) ** 2).mean())
+    squares = gram_squares(fixed)
+    style = sum(100 * squares[layer] / channels(layer) ** 2 for layer in RELU)
+    dx, dy = differences(fixed)
+    check(fixed, content, style, 1e-3 * float(dx.abs().sum() + dy.abs().sum()))
+    assert (settings.weights, settings.pooling, settings.init) == ("caffe", "max", "noise")
+    assert (settings.bounds, settings.upscale) == (False, True)
+    assert [(s.size, s.steps) for s in settings.scales] == [(512, 1000)]
+    assert settings.noise_std == pytest.approx(0.001 / 255)
+
+
+def test_anishathalye():
+    settings = preset("anishathalye")
+    fixed = Fixed(settings, lambda n, m: n * m)
+    half = 0.5 * float(((fixed.now["relu4_2"] - fixed.content["relu4_2"]) ** 2).sum())
+    content = 5 * 2 * half / fixed.content["relu4_2"].numel()
+    squares = gram_squares(fixed)
+    style = sum(500 * 0.2 * 2 * (squares[n] / 2) / channels(n) ** 2 for n in RELU)
+    dx, dy = differences(fixed)
+    # Their means are over the differences, ours over the pixel values.
+    values = fixed.image.numel()
+    tv = 100 * 2 * float((dx**2).sum() / 2 + (dy**2).sum() / 2) / values
+    check(fixed, content, style, tv)
+    assert (settings.weights, settings.pooling, settings.init) == ("caffe", "max", "noise")
+    assert (settings.optimizer, settings.adam_beta2, settings.bounds) == ("adam", 0.999, False)
+    assert settings.learning_rate == pytest.approx(10 / 255)
+    assert settings.noise_std == pytest.approx(0.256 / 255)
+    assert [(s.size, s.steps) for s in settings.scales] == [("original", 1000)]
+
+
+def test_gordicaleksa():
+    settings = preset("gordicaleksa")
+    fixed = Fixed(settings, lambda n, m: n * m)
+    content = 1e5 * float(((fixed.now["relu4_2"] - fixed.content["relu4_2"]) ** 2).mean())
+    style = 3e4 * sum(gram_squares(fixed).values()) / 5
+    dx, dy = differences(fixed)
+    check(fixed, content, style, float(dx.abs().sum() + dy.abs().sum()))
+    assert (settings.weights, settings.weights_input) == ("imagenet", "imagenet-255")
+    assert (settings.pooling, settings.init, settings.bounds) == ("max", "content", False)
+    assert [(s.size, s.steps) for s in settings.scales] == [("short:400", 1000)]
 
 
 def test_jcjohnson_total_variation_has_its_gradient():
@@ -265,14 +328,19 @@ def test_jcjohnson_total_variation_has_its_gradient():
     torch.testing.assert_close(ours[0][inside] / 255, theirs[inside], rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    "name", ["gatys-code", "gatys-paper", "jcjohnson", "pytorch-tutorial", *SEEDS]
-)
+BOUNDED = ["gatys-code", "jcjohnson", "neural-style-pt", "gordicaleksa"]
+"""The presets that depart from their source in the lengths of the steps; see their comments."""
+
+
+@pytest.mark.parametrize("name", [*BOUNDED, "gatys-paper", "pytorch-tutorial", *SEEDS])
 def test_optimiser_of_the_sources(name: str):
     settings = preset(name)
     assert (settings.network, settings.optimizer) == ("vgg19", "lbfgs")
     assert (settings.resolved_learning_rate, settings.lbfgs_memory) == (1.0, 100)
-    assert settings.longest_step is None
+    if name in BOUNDED:
+        assert (settings.first_step, settings.longest_step) == (0.02, 0.05)
+    else:
+        assert settings.longest_step is None
 
 
 @pytest.mark.parametrize(
@@ -374,8 +442,7 @@ def test_neural_doodle():
     x = image * 255
     across, down = x[..., :-1, :-1] - x[..., :-1, 1:], x[..., :-1, :-1] - x[..., 1:, :-1]
     # Their mean is over the positions that have both neighbours, ours over all.
-    # The weight is not theirs, which is meant for another network.
-    tv = 0.0025 * ((across**2 + down**2) ** 1.25).sum().item() / (3 * 20 * 24)
+    tv = ((across**2 + down**2) ** 1.25).sum().item() / (3 * 20 * 24)
     found = ours(settings, image, now, targets)
     assert found == pytest.approx(
         {"content": content, "style": style, "tv": tv, "total": content + style + tv}, rel=1e-9

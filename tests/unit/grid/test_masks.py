@@ -6,12 +6,13 @@ import pytest
 from PIL import Image
 
 from nst_lightning.errors import UserError
+from nst_lightning.files import file_sha256
 from nst_lightning.grid.masks import check_found, find_masks, mask_problem
 from nst_lightning.grid.pairs import Pair
 from nst_lightning.grid.sources import Source, StylePart, find_images, read_sources
 from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.settings import build
-from nst_lightning.store.fingerprint import file_sha256, fingerprint, masks_sha256
+from nst_lightning.store.fingerprint import fingerprint, masks_sha256
 
 SETTINGS = build({"recursive": True})
 

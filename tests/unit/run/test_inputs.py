@@ -46,3 +46,45 @@ def test_a_raised_limit_counts_where_the_start_is_read(
     monkeypatch.setattr(read_image, "__kwdefaults__", {"max_pixels": 50})
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)  # Pillow refuses from twice as many on
     torch.testing.assert_close(start(tmp_path, max_pixels=1000), torch.ones(1, 3, 8, 8))
+
+
+def style_shape(
+    tmp_path: Path, style: tuple[int, int], content: tuple[int, int], **settings: Any
+) -> tuple[int, ...]:
+    """The (height, width) to which a painting of these is brought for a photograph of those."""
+    Image.new("RGB", style[::-1], "white").save(tmp_path / "s.png")
+    paths = Source(Path("c.png"), "c", content), Source(tmp_path / "s.png", "s", style)
+    (pair,) = Grid([paths[0]], [paths[1]])
+    chosen = build({"scales": 1, **settings})
+    inputs = Inputs(None, chosen, torch.device("cpu"), torch.float32)  # type: ignore[arg-type]
+    job = Job(pair, "c", "s", "f")
+    wanted = inputs._style_size(job, chosen.scales[0], chosen.style_scale[0])
+    return tuple(inputs._decode(tmp_path / "s.png", wanted).rgb.shape[-2:])
+
+
+@pytest.mark.parametrize(
+    ("style", "content", "settings", "expected"),
+    [
+        ((30, 20), (80, 80), {"size": 60}, (60, 40)),  # smaller than the result: enlarged
+        ((30, 20), (80, 80), {"size": 60, "style_upscale": False}, (30, 20)),
+        ((30, 20), (40, 40), {"size": 60}, (40, 27)),  # as large as the result, which is small
+        ((30, 20), (10, 10), {"size": 60}, (30, 20)),  # larger than the result: left alone
+        ((30, 20), (40, 40), {"size": 60, "upscale": True}, (60, 40)),
+        ((90, 60), (80, 80), {"size": 60}, (60, 40)),
+        ((30, 20), (80, 80), {"size": 60, "style_scale": 2}, (120, 80)),
+        ((30, 20), (80, 80), {"size": 60, "style_size": 45}, (45, 30)),
+        ((30, 20), (80, 120), {"size": "short:60"}, (90, 60)),
+        ((30, 20), (40, 50), {"size": "short:60"}, (60, 40)),
+        ((300, 200), (80, 120), {"size": "short:60"}, (90, 60)),
+        ((30, 20), (80, 120), {"size": "50%"}, (120, 80)),  # a share leaves 192 px or all there are
+        ((30, 20), (80, 120), {"size": "60x48", "style_fit": "content"}, (48, 60)),
+    ],
+)
+def test_a_painting_keeps_its_strokes_in_proportion(
+    tmp_path: Path,
+    style: tuple[int, int],
+    content: tuple[int, int],
+    settings: dict[str, Any],
+    expected: tuple[int, int],
+):
+    assert style_shape(tmp_path, style, content, **settings) == expected

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nst_lightning.settings import BatchSettings, build, dump_yaml
 from nst_lightning.settings.layers import layer_sequence
-from nst_lightning.settings.sizes import SMALLEST_START, fit
+from nst_lightning.settings.sizes import SMALLEST_START, ShorterSide, fit
 from nst_lightning.store.fingerprint import Fingerprints, pixel_settings
 
 weights = st.floats(0, 1e9)
@@ -108,6 +108,18 @@ def test_fit_to_a_share(height: int, width: int, share: float):
     if own * share >= SMALLEST_START:
         assert abs(max(found) - own * share) <= 0.5
     assert math.isclose(found[0] * width, found[1] * height, abs_tol=max(height, width))
+
+
+@given(sides, sides, st.integers(1, 3000), st.booleans())
+def test_fit_to_a_shorter_side(height: int, width: int, size: int, upscale: bool):
+    found = fit(height, width, ShorterSide(size), upscale)
+    if size > min(height, width) and not upscale:
+        assert found == (height, width)
+        return
+    assert min(found) == size
+    # torchvision.transforms.functional._compute_resized_output_size
+    assert max(found) == int(size * max(height, width) / min(height, width))
+    assert (found[0] <= found[1]) == (height <= width) or found[0] == found[1]
 
 
 @given(sides, sides, sides, sides)

@@ -7,6 +7,7 @@ import yaml
 
 from nst_lightning.errors import UserError
 from nst_lightning.settings import BatchSettings, Scale, TransferSettings, build, dump_yaml, merge
+from nst_lightning.settings.sizes import ShorterSide
 
 
 def test_layers_in_every_form():
@@ -64,6 +65,21 @@ def test_a_size_of_width_and_height():
     assert TransferSettings(size="224").scales[0].target == 224
     for wrong in ("640x", "x480", "0x10", "6x4x2", "big", "1.5", 0, 100_001, True, "0%", "101%",
                   "-5%", "%", "5 %x"):  # fmt: skip
+        with pytest.raises(UserError, match="size should be the longest side"):
+            build({"size": wrong})
+
+
+def test_a_size_of_the_shorter_side():
+    scale = TransferSettings(size="short:224").scales[0]
+    assert (scale.size, scale.target) == ("short:224", ShorterSide(224))
+    assert scale.longest_of((768, 1024)) == 298
+    with pytest.raises(ValueError, match="depends on the content"):
+        _ = scale.longest
+    assert passes({"scales": "short:512:500,800:200"}) == [("short:512", 500), (800, 200)]
+    assert passes({"size": "Short:400", "steps": 300, "scales": 2}) == [
+        ("short:200", 214), ("short:400", 86),
+    ]  # fmt: skip
+    for wrong in ("short:", "short:0", "short:6x4", "short:50%", "short:x"):
         with pytest.raises(UserError, match="size should be the longest side"):
             build({"size": wrong})
 

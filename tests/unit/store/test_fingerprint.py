@@ -51,6 +51,7 @@ OTHER: dict[str, Any] = {
     "style_fit": "content",
     "preserve_color": "luminance",
     "upscale": True,
+    "style_upscale": False,
     "init": "noise",
     "noise_std": 0.1,
     "seed": 1,
@@ -72,7 +73,7 @@ def test_every_setting_that_affects_pixels_counts(name: str):
 
 def test_no_pixel_setting_is_forgotten():
     # Some count where they matter only: see below.
-    rest = {"weights", "color_variant", "adam_beta2"}
+    rest = {"weights", "weights_input", "color_variant", "adam_beta2"}
     assert set(TransferSettings.model_fields) - set(OTHER) == rest
 
 
@@ -83,7 +84,8 @@ def test_inputs_and_weights_count():
 
 def test_what_does_not_affect_pixels_does_not_count():
     assert of(batch_size=4, save_every=2, accelerator="cpu", recursive=True) == of()
-    assert of(weights="w") == fingerprint(build({"weights": "/elsewhere.pth"}), "w", "c", "s")
+    elsewhere = build({"weights": "/elsewhere.pth", "weights_input": "caffe-rgb"})
+    assert of(weights="w") == fingerprint(elsewhere, "w", "c", "s")
 
 
 def test_other_spellings_of_the_same_thing_do_not_count():
@@ -157,6 +159,7 @@ def test_what_only_another_setting_makes_count():
 NEUTRAL: dict[str, Any] = {
     "network": "vgg19",
     "weights": "normalized",
+    "weights_input": "auto",
     "pooling": "max",
     "content_layers": {"relu4_2": 1.0},
     "content_loss": "mse",
@@ -181,6 +184,7 @@ NEUTRAL: dict[str, Any] = {
     "preserve_color": "none",
     "color_variant": "symmetric",
     "upscale": False,
+    "style_upscale": False,
     "init": "content",
     "noise_std": 0.25,
     "seed": 0,
@@ -225,10 +229,10 @@ def test_neutral_settings_are_left_out_all_of_them():
 
 def test_a_fingerprint_of_neutral_settings_stays():
     """As long as ALGORITHM stays what it is."""
-    assert ALGORITHM == 4
-    neutral = build({"scales": "512:300", "precision": "32-true"})
+    assert ALGORITHM == 5
+    neutral = build({"scales": "512:300", "precision": "32-true", "style_upscale": False})
     assert pixel_settings(neutral) == {}
-    identity = '{"algorithm": 4, "content": "c", "settings": {}, "style": "s", "weights": "w"}'
+    identity = '{"algorithm": 5, "content": "c", "settings": {}, "style": "s", "weights": "w"}'
     assert fingerprint(neutral, "w", "c", "s") == hashlib.sha256(identity.encode()).hexdigest()
 
 

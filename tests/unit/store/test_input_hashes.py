@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from nst_lightning.files import file_sha256
 from nst_lightning.layout import INPUT_HASHES
 from nst_lightning.store import input_hashes as module
-from nst_lightning.store.fingerprint import file_sha256
 from nst_lightning.store.input_hashes import InputHashes
 
 

@@ -24,7 +24,8 @@ from nst_lightning.cli.weight_files import app
 from nst_lightning.errors import UserError
 from nst_lightning.settings.layers import BLOCKS, channels, conv_indices, conv_names
 from nst_lightning.vgg import imagenet, normalized, random_weights, weights
-from nst_lightning.vgg.state_dicts import checksum, imagenet_input
+from nst_lightning.vgg.file_input import imagenet_input
+from nst_lightning.vgg.state_dicts import checksum
 from nst_lightning.vgg.weight_cache import cache_folder, locked
 from nst_lightning.vgg.weights import export, load_weights, pull, verify
 
@@ -420,7 +421,7 @@ def test_export_refuses_bad_usage(tmp_path: Path, name: str, dtype: str, words: 
 
 def test_export_beyond_float16_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     big = weights.Weights({"conv1_1.bias": torch.tensor([1e6])}, "", "random")
-    monkeypatch.setattr(weights, "load_weights", lambda source, network: big)
+    monkeypatch.setattr(weights, "load_weights", lambda *_: big)
     with pytest.raises(UserError, match="float16's range"):
         export("random", "vgg19", tmp_path / "w.safetensors", dtype="float16")
 
@@ -429,6 +430,7 @@ def test_export_beyond_float16_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
     ("source", "network", "words"),
     [
         ("normalized", "vgg16", "use `imagenet`, `random` or the path"),
+        ("caffe", "vgg16", "use `imagenet`, `random` or the path"),
         ("normalised", "vgg19", "did you mean 'normalized'"),
         ("random", "vgg11", "use vgg19 or vgg16"),
         ("absent.safetensors", "vgg19", "there is no weights file absent.safetensors"),
@@ -468,7 +470,7 @@ def test_pull_verify_and_list(downloads: list[float]) -> None:
     bad = run(app, ["verify"])
     assert (bad.exit_code, bad.output.startswith("damaged: normalized")) == (1, True)
     assert "weights pull normalized" in bad.output
-    assert [file.state for file in verify()] == ["damaged", "absent", "absent"]
+    assert [file.state for file in verify()] == ["damaged", "damaged", "absent", "absent"]
 
     assert run(app, ["pull", "normalized"]).exit_code == 0
     assert run(app, ["verify"]).exit_code == 0
