@@ -103,6 +103,12 @@ class TransferSettings(Model):
     pooling: Annotated[Literal["max", "avg"], Knob("pixels", NETWORK, "max")] = "max"
     """Pooling between the network's blocks."""
 
+    padding: Annotated[Literal["zero", "replicate", "reflect"], Knob("pixels", NETWORK, "zero")] = (
+        "zero"
+    )
+    """What the network sees around an image: zeros as published, the pixels at its border again, or
+    its mirror image."""
+
     content_layers: Annotated[Layers, Knob("pixels", LOSSES, {"relu4_2": 1.0})] = {"relu4_2": 1.0}
     """Layers that hold the content, each with a weight: relu4_2 or relu3_2=0.5,relu4_2."""
 

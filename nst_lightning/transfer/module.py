@@ -41,7 +41,7 @@ def build_network(settings: TransferSettings, weights: Weights | None = None) ->
     """Builds the extractor that the settings ask for; fetches its weights unless they are given."""
     weights = weights or load_weights(*settings.network_weights)
     layers = [*settings.active_content_layers, *settings.active_style_layers]
-    return VGG(weights, layers, settings.network, settings.pooling)
+    return VGG(weights, layers, settings.network, settings.pooling, settings.padding)
 
 
 WINDOW = 20

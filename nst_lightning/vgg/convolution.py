@@ -1,16 +1,25 @@
 """A frozen convolution made ready for one device and precision."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from nst_lightning.vgg.onednn import served_by_onednn
 
-PADDING = STRIDE = DILATION = [1, 1]
+STRIDE = DILATION = [1, 1]
+BORDER = [1, 1, 1, 1]
+
+PADDING_BACKWARD: dict[str, Callable[[Tensor, Tensor, list[int]], Tensor]] = {
+    "replicate": torch.ops.aten.replication_pad2d_backward,
+    "reflect": torch.ops.aten.reflection_pad2d_backward,
+}
+"""What turns the gradient to a padded tensor into that to the tensor, by the kind of padding."""
 
 
 class FrozenConvolution:
-    """3×3 convolution with padding 1 whose weights never change, with its backward pass.
+    """3×3 convolution with a border of 1 whose weights never change, with its backward pass.
 
     On a CPU that oneDNN serves, the weights are brought into oneDNN's own layout once for each
     shape of features instead of in every call, and the ReLU is fused (measured at 128 px: 14 % of a
@@ -19,10 +28,15 @@ class FrozenConvolution:
     Args:
         weight: (out, in, 3, 3), already in the precision and on the device of the images.
         bias: (out,).
+        padding: what the border is: `zero`, `replicate` or `reflect`.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor, *, padding: str = "zero") -> None:
         self.bias = bias
+        self.padding = padding
+        # A convolution makes a border of zeros itself, both ways. Any other is put around its input
+        # before, and the gradient to that is one pixel larger on each side than the output's.
+        self.before, self.after = (1, 1) if padding == "zero" else (0, 2)
         self.weight = weight.contiguous(memory_format=torch.channels_last)
         # The gradient to the input of this convolution is a convolution of the same kind, with the
         # kernel turned by half a turn and its channels exchanged.
@@ -33,37 +47,46 @@ class FrozenConvolution:
 
     def forward(self, x: Tensor, relu: bool) -> Tensor:
         """Convolves (B, in, H, W) to (B, out, H, W), and applies the ReLU where asked."""
+        if self.padding != "zero":
+            x = F.pad(x, BORDER, self.padding)
         if self.packs():
-            weight = self._pack("forward", self.weight, x)
-            return self._onednn(x, weight, self.bias, "relu" if relu else "none")
-        x = F.conv2d(x, self.weight, self.bias, padding=1)
+            weight = self._pack("forward", self.weight, x, self.before)
+            return self._onednn(x, weight, self.bias, self.before, "relu" if relu else "none")
+        x = F.conv2d(x, self.weight, self.bias, padding=self.before)
         return F.relu_(x) if relu else x
 
     def backward(self, gradient: Tensor) -> Tensor:
         """Turns the gradient to the output (B, out, H, W) into that to the input (B, in, H, W)."""
         if self.packs():
-            weight = self._pack("backward", self.weight_back, gradient)
-            return self._onednn(gradient, weight, None, "none")
-        return F.conv2d(gradient, self.weight_back, padding=1)
+            weight = self._pack("backward", self.weight_back, gradient, self.after)
+            found = self._onednn(gradient, weight, None, self.after, "none")
+        else:
+            found = F.conv2d(gradient, self.weight_back, padding=self.after)
+        if self.padding == "zero":
+            return found
+        like = found[..., 1:-1, 1:-1]  # its shape alone is looked at
+        return PADDING_BACKWARD[self.padding](found, like, BORDER)
 
     def packs(self) -> bool:
         """Whether oneDNN is asked directly; torch.compile has a way of its own."""
         return self.fused and not torch.compiler.is_compiling()
 
-    def _pack(self, way: str, weight: Tensor, x: Tensor) -> Tensor:
+    def _pack(self, way: str, weight: Tensor, x: Tensor, border: int) -> Tensor:
         """Returns the weight in oneDNN's layout for features of this shape; the last is kept.
 
         A layout for any shape is up to 25 times slower on some (measured: 512 channels, AVX2).
         """
         if way not in self.packed or self.packed[way][0] != x.shape:
             packed = torch.ops.mkldnn._reorder_convolution_weight(
-                weight, PADDING, STRIDE, DILATION, 1, list(x.shape)
+                weight, [border, border], STRIDE, DILATION, 1, list(x.shape)
             )
             self.packed[way] = x.shape, packed
         return self.packed[way][1]
 
-    def _onednn(self, x: Tensor, weight: Tensor, bias: Tensor | None, after: str) -> Tensor:
+    def _onednn(
+        self, x: Tensor, weight: Tensor, bias: Tensor | None, border: int, after: str
+    ) -> Tensor:
         output: Tensor = torch.ops.mkldnn._convolution_pointwise(
-            x, weight, bias, PADDING, STRIDE, DILATION, 1, after, [], ""
+            x, weight, bias, [border, border], STRIDE, DILATION, 1, after, [], ""
         )
         return output

@@ -44,6 +44,8 @@ class VGG(nn.Module):
         layers: the layers to return, in any naming scheme; the rest is not even built.
         network: `vgg19` or `vgg16`.
         pooling: `max` as trained, or `avg` as Gatys et al. (2016, section 2) prefer for synthesis.
+        padding: what the border of each convolution is: `zero` as trained, `replicate` or
+            `reflect`.
 
     Raises:
         UserError: for a layer that the network does not have, or no layer at all.
@@ -53,7 +55,12 @@ class VGG(nn.Module):
     std: Tensor
 
     def __init__(
-        self, weights: Weights, layers: Iterable[str], network: str = "vgg19", pooling: str = "max"
+        self,
+        weights: Weights,
+        layers: Iterable[str],
+        network: str = "vgg19",
+        pooling: str = "max",
+        padding: str = "zero",
     ) -> None:
         super().__init__()
         self.identity = {
@@ -65,14 +72,19 @@ class VGG(nn.Module):
             raise UserError("name at least one content or style layer with a weight above 0.")
         self.sequence = layers_to(self.taps, network)
         self.minimum_side = 2 ** poolings_before(self.sequence[-1])
+        if padding == "reflect":  # needs a pixel beside that of the border
+            deepest = max(name for name in self.sequence if name.startswith("conv"))
+            self.minimum_side = max(self.minimum_side, 2 * 2 ** poolings_before(deepest))
         self.pooling = pooling
+        self.padding = padding
         self.convs = nn.ModuleDict()
         for name in self.sequence:
             if name.startswith("conv"):
                 weight = weights.tensors[f"{name}.weight"]
                 # Without random values, which would be drawn from the user's random state.
                 channels = weight.shape[1], weight.shape[0]
-                conv = skip_init(nn.Conv2d, *channels, 3, padding=1)  # type: ignore[no-untyped-call]
+                mode = "zeros" if padding == "zero" else padding
+                conv = skip_init(nn.Conv2d, *channels, 3, padding=1, padding_mode=mode)  # type: ignore[no-untyped-call]
                 conv.weight.data = weight.clone(memory_format=torch.channels_last)
                 conv.bias.data = weights.tensors[f"{name}.bias"].clone()
                 self.convs[name] = conv
@@ -239,7 +251,8 @@ class VGG(nn.Module):
         if key not in self.prepared:
             self.prepared[key] = {
                 name: FrozenConvolution(
-                    *(tensor.detach().to(x.device, x.dtype) for tensor in conv.parameters())
+                    *(tensor.detach().to(x.device, x.dtype) for tensor in conv.parameters()),
+                    padding=self.padding,
                 )
                 for name, conv in self.convs.items()
             }

@@ -31,6 +31,7 @@ def of(weights: str = "w", content: str = "c", style: str = "s", **settings: Any
 OTHER: dict[str, Any] = {
     "network": "vgg16",
     "pooling": "avg",
+    "padding": "reflect",
     "content_layers": "relu3_1",
     "content_loss": "paper",
     "content_weight": 2,
@@ -161,6 +162,7 @@ NEUTRAL: dict[str, Any] = {
     "weights": "normalized",
     "weights_input": "auto",
     "pooling": "max",
+    "padding": "zero",
     "content_layers": {"relu4_2": 1.0},
     "content_loss": "mse",
     "content_weight": 1.0,

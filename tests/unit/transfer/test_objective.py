@@ -42,6 +42,8 @@ def distance(a: Tensor, b: Tensor) -> float:
     [
         {},
         {"pooling": "avg", "tv_weight": 3.0},
+        {"padding": "replicate"},
+        {"padding": "reflect", "pooling": "avg"},
         {"gram": "tutorial", "content_loss": "type1"},
         {"gram": "titu1994", "content_weight": 0.0},
         {"style_weight": 0.0, "content_loss": "paper"},

@@ -39,19 +39,34 @@ def test_indices_are_torchvisions():
     assert list(conv_indices("vgg19").values()) == expected
 
 
+def with_border(x: torch.Tensor, padding: str) -> torch.Tensor:
+    """Puts a row above and below and a column on either side, one by one."""
+    for dim in (2, 3):
+        at = 1 if padding == "reflect" else 0
+        first, last = x.narrow(dim, at, 1), x.narrow(dim, x.shape[dim] - 1 - at, 1)
+        if padding == "zero":
+            first, last = torch.zeros_like(first), torch.zeros_like(last)
+        x = torch.cat((first, x, last), dim)
+    return x
+
+
 @pytest.mark.parametrize("network", ["vgg19", "vgg16"])
-@pytest.mark.parametrize("pooling", ["max", "avg"])
-def test_every_layer_in_one_pass_equals_a_literal_forward(network: str, pooling: str):
+@pytest.mark.parametrize(
+    ("pooling", "padding"),
+    [("max", "zero"), ("avg", "zero"), ("max", "replicate"), ("avg", "reflect")],
+)
+def test_every_layer_in_one_pass_equals_a_literal_forward(network: str, pooling: str, padding: str):
     weights = load_weights("random", network)
     t = {name: tensor.double() for name, tensor in weights.tensors.items()}
     generator = torch.Generator().manual_seed(0)
     image = torch.rand(2, 3, 37, 50, generator=generator, dtype=torch.float64)
     names = layer_sequence(network)
-    found = VGG(weights, names, network, pooling).double()(image)
+    found = VGG(weights, names, network, pooling, padding).double()(image)
     x = (image - t["input.mean"].view(1, 3, 1, 1)) / t["input.std"].view(1, 3, 1, 1)
     for name in names:
         if name.startswith("conv"):
-            x = F.conv2d(x, t[f"{name}.weight"], t[f"{name}.bias"], padding=1)
+            bordered = with_border(x, padding)
+            x = F.conv2d(bordered, t[f"{name}.weight"], t[f"{name}.bias"])
         elif name.startswith("relu"):
             x = x.clamp(min=0)
         else:
@@ -71,3 +86,7 @@ def test_a_image_too_small_is_refused():
     assert network(torch.rand(1, 3, 16, 17))["relu5_1"].shape[-2:] == (1, 1)
     with pytest.raises(UserError, match="at least 16"):
         network(torch.rand(1, 3, 15, 40))
+    mirrored = VGG(load_weights("random"), ["relu5_1"], padding="reflect")
+    assert mirrored(torch.rand(1, 3, 32, 33))["relu5_1"].shape[-2:] == (2, 2)
+    with pytest.raises(UserError, match="at least 32"):
+        mirrored(torch.rand(1, 3, 31, 40))
