@@ -80,11 +80,15 @@ def export_weights(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the file when it is there.")
     ] = False,
+    weights_input: Annotated[
+        str,
+        typer.Option("--weights-input", help="What a file's network is fed, as `run` takes it."),
+    ] = "auto",
 ) -> None:
     """Write a network's weights as one safetensors file, for `--weights PATH`."""
     from nst_lightning.vgg.weights import export
 
-    written = export(source, network, path, dtype, overwrite)
+    written = export(source, network, path, dtype, overwrite, weights_input)
     typer.echo(f"{source} ({network}, {dtype}): {_place(written, written.stat().st_size)}")
 
 

@@ -133,6 +133,12 @@ class BatchSettings(TransferSettings):
                 f"bit_depth 16 does not go with format {self.format}, which holds 8 bits: choose "
                 f"format {' or '.join(deep)}, or bit_depth 8."
             )
+        caffe = self.weights == "caffe" or self.weights_input.startswith("caffe")
+        if self.precision == "16-mixed" and caffe:
+            raise UserError(
+                "precision 16-mixed does not go with weights caffe, whose gradients are beyond "
+                "float16's range: choose bf16-mixed or 32-true."
+            )
         if self.finish == "detail" and isinstance(self.scales[-1].target, tuple):
             raise UserError(
                 f"finish detail does not go with size {self.scales[-1].size}, for it needs the "

@@ -243,7 +243,8 @@ class TransferSettings(Model):
     """Correction pairs that L-BFGS remembers."""
 
     first_step: Annotated[Literal["torch"] | Positive, Knob("pixels", OPTIMISER, 0.02)] = 0.02
-    """First step of L-BFGS: root-mean-square displacement in [0, 1] units, or torch (1/|g|)."""
+    """First step of L-BFGS: root-mean-square displacement in [0, 1] units, or torch (1/|g|, in
+    pixel_range)."""
 
     longest_step: Annotated[Positive | None, Knob("pixels", OPTIMISER, 0.05)] = 0.05
     """No step of L-BFGS displaces the image by more than this (root mean square, in [0, 1]
