@@ -136,8 +136,8 @@ class BatchSettings(TransferSettings):
         caffe = self.weights == "caffe" or self.weights_input.startswith("caffe")
         if self.precision == "16-mixed" and caffe:
             raise UserError(
-                "precision 16-mixed does not go with weights caffe, whose gradients are beyond "
-                "float16's range: choose bf16-mixed or 32-true."
+                "precision 16-mixed does not go with weights caffe, whose Gram matrices are "
+                "beyond float16's range: choose bf16-mixed or 32-true."
             )
         if self.finish == "detail" and isinstance(self.scales[-1].target, tuple):
             raise UserError(
