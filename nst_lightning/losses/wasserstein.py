@@ -3,10 +3,9 @@
 import torch
 from torch import Tensor
 
-from nst_lightning.losses.layer_loss import AffineLoss, by_position
-from nst_lightning.losses.moments import covariance, moments
+from nst_lightning.losses.moments import covariance
+from nst_lightning.losses.second_moments import SecondMomentsLoss, describe
 from nst_lightning.losses.style_kind import StyleKind, weighted_mean
-from nst_lightning.losses.upcast import upcast
 from nst_lightning.settings import TransferSettings
 
 EPSILON = 1e-4
@@ -81,13 +80,7 @@ def exact(x: Tensor) -> Tensor:
     return x.cpu().double() if x.device.type == "mps" else x.double()
 
 
-def describe(features: Tensor, guide: Tensor | None = None) -> Tensor:
-    """Computes mean and raw second moment of features (B, C, h, w), side by side: (B, C, 1 + C)."""
-    mean, second = moments(features, guide)
-    return torch.cat([mean[:, :, None], second], dim=2)
-
-
-class WassersteinLoss(AffineLoss):
+class WassersteinLoss(SecondMomentsLoss):
     """The squared Wasserstein-2 distance to the style's Gaussian, divided by the C channels.
 
     crowsonkb/style-transfer-pytorch, StyleLossW2: mean(Δμ²) + mean(diag(Σ + Σ* − 2(…)^½)).
@@ -106,10 +99,6 @@ class WassersteinLoss(AffineLoss):
         self.register_buffer("mean", mean, persistent=False)
         root = symmetric_root(regular_covariance(exact(mean), exact(second)))
         self.register_buffer("root", root.to(mean), persistent=False)
-
-    def moments(self, features: Tensor) -> Tensor:
-        """Computes mean and raw second moment, side by side: (B, C, 1 + C)."""
-        return describe(features, self.guide)
 
     def distance(self, moments: Tensor) -> Tensor:
         """Computes the loss, (B,), from the moments."""
@@ -135,12 +124,6 @@ class WassersteinLoss(AffineLoss):
         to_mean = 2 * (mean - other)[:, :, None] - 2 * to_second @ mean[:, :, None]
         slope = torch.cat([to_mean, to_second], dim=2)
         return (value / moments.shape[1]).to(moments), (slope / moments.shape[1]).to(moments)
-
-    def gradient(self, features: Tensor, slope: Tensor) -> Tensor:
-        """Returns a + 2·S·F, with a and S the slopes of mean and second moment, in float32: S is
-        large in the directions in which the features are small, where rounding would be seen."""
-        a, s = slope[:, None, :, 0], 2 * slope[:, :, 1:]
-        return torch.baddbmm(a, by_position(upcast(features)), s).mT.reshape(features.shape)
 
 
 def regular_covariance(mean: Tensor, second: Tensor) -> Tensor:

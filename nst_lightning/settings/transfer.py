@@ -41,7 +41,9 @@ from nst_lightning.settings.text import explain, merge
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-StyleLossName = Literal["gram", "mean-variance", "wasserstein", "sliced-wasserstein", "patches"]
+StyleLossName = Literal[
+    "gram", "mean-variance", "gram-moments", "wasserstein", "sliced-wasserstein", "patches"
+]
 PreserveColor = Literal["none", "luminance", "match-linear", "match-histogram"]
 ColorVariant = Literal["symmetric", "pca", "cholesky"]
 
@@ -56,6 +58,7 @@ FIVE_LAYERS = {
 
 USUAL_STYLE: dict[str, dict[str, Any]] = {
     "mean-variance": {"style_weight": 200.0},
+    "gram-moments": {"style_weight": 0.0001},
     "wasserstein": {"style_weight": 100.0},
     "sliced-wasserstein": {"style_weight": 250.0},
     "patches": {"style_layers": {"relu3_1": 1.0, "relu4_1": 1.0}, "style_weight": 2.0},
@@ -64,7 +67,7 @@ USUAL_STYLE: dict[str, dict[str, Any]] = {
 weights leave the content as far away as gram's do (a town and an expressionist painting at 160 px,
 60 steps, between runs with weights of 1, 30 and 1000)."""
 
-BY_MOMENTS = ("gram", "mean-variance", "wasserstein")
+BY_MOMENTS = ("gram", "mean-variance", "gram-moments", "wasserstein")
 """The style losses of statistics, which keep no gradient to the features: less memory."""
 
 PATCH_BLOCKS = 3
@@ -127,8 +130,9 @@ class TransferSettings(Model):
 
     style_loss: Annotated[StyleLossName, Knob("pixels", LOSSES, "gram")] = "gram"
     """What of the layers holds the style: gram (Gram matrices), mean-variance (of each channel),
-    wasserstein (Gaussians), sliced-wasserstein (all of the distribution), patches (the most similar
-    ones, CNN-MRF). Each has its own usual style_layers and style_weight."""
+    gram-moments (both, SPST's), wasserstein (Gaussians), sliced-wasserstein (all of the
+    distribution), patches (the most similar ones, CNN-MRF). Each has its own usual style_layers
+    and style_weight."""
 
     gram: Annotated[
         Literal["positions", "tutorial", "paper", "jcjohnson", "titu1994"],

@@ -17,7 +17,7 @@ from nst_lightning.transfer.targets import Targets
 SEEDS = ["seed-000", "seed-001", "seed-002", "seed-003"]
 TITU = ["seed-004", "seed-004-normalized"]
 LATER = ["crowsonkb", "neural-doodle", "high-quality"]
-PORTS = ["neural-style-pt", "anishathalye", "gordicaleksa"]
+PORTS = ["neural-style-pt", "anishathalye", "gordicaleksa", "spst"]
 PRESETS = [
     *("default", "gatys-code", "gatys-paper", "jcjohnson", "pytorch-tutorial"),
     *(*SEEDS, *TITU, *LATER, *PORTS),
@@ -423,6 +423,33 @@ def test_crowsonkb():
     assert (settings.average, settings.bounds) == (0.99, True)
     scales = [(s.size, s.steps) for s in settings.scales]
     assert scales == [(128, 1000), (181, 500), (256, 500), (362, 500), (512, 500)]
+
+
+def test_spst():
+    settings = preset("spst")
+    image, now, targets = terms(settings)
+    content = float(((now["relu4_2"] - targets.content["relu4_2"]) ** 2).mean())
+    style = 0.0
+    for layer in RELU:
+        grams, means, deviations = [], [], []
+        for features in (now[layer], targets.style[layer][0]):
+            f = matrix(features)
+            gram, mean = f @ f.T / f.shape[1], f.sum(dim=1) / f.shape[1]
+            grams.append(gram)
+            means.append(mean)
+            deviations.append((gram.diag() - mean**2).sqrt())
+        n = channels(layer)
+        w = 1e3 / n**2
+        style += w / n**2 * float(((grams[0] - grams[1]) ** 2).sum())
+        beside = w * n**2 * 1000 / 100
+        style += beside / n * float(((means[0] - means[1]) ** 2).sum())
+        style += beside / n * float(((deviations[0] - deviations[1]) ** 2).sum())
+    found = ours(settings, image, now, targets)
+    assert found["content"] == pytest.approx(content, rel=1e-9)
+    # The source adds nothing to its variances, which are not near 0 on a photograph.
+    assert found["style"] == pytest.approx(style, rel=1e-4)
+    assert (settings.weights, settings.pooling, settings.init) == ("caffe", "max", "content")
+    assert [(s.size, s.steps) for s in settings.scales] == [("50%", 600), ("original", 200)]
 
 
 def test_neural_doodle():

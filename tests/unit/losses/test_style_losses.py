@@ -81,9 +81,20 @@ def sliced(a: np.ndarray, b: np.ndarray) -> float:
     return total / len(a)
 
 
+def gram_moments(a: np.ndarray, b: np.ndarray) -> float:
+    n = len(a)
+    grams = [x @ x.T / x.shape[1] for x in (a, b)]
+    return float(np.sum((grams[0] - grams[1]) ** 2) / n**2) + 10 * n**2 * mean_variance(a, b)
+
+
 @pytest.mark.parametrize(
     ("name", "formula"),
-    [("mean-variance", mean_variance), ("wasserstein", gaussian), ("sliced-wasserstein", sliced)],
+    [
+        ("mean-variance", mean_variance),
+        ("gram-moments", gram_moments),
+        ("wasserstein", gaussian),
+        ("sliced-wasserstein", sliced),
+    ],
 )
 def test_it_is_the_formula(name: str, formula: Callable[[np.ndarray, np.ndarray], float]):
     f, a = features(1, 2, 5, 6, 7), features(2, 2, 5, 7, 6) * 1.7 + 0.4
@@ -164,7 +175,7 @@ def test_a_guide_of_ones_is_no_guide(name: str):
     assert RegionalLoss([guided], ones)(f).tolist() == pytest.approx(expected, rel=1e-9)
 
 
-@pytest.mark.parametrize("name", ["gram", "mean-variance", "wasserstein"])
+@pytest.mark.parametrize("name", ["gram", "mean-variance", "gram-moments", "wasserstein"])
 def test_a_guide_leaves_only_its_region(name: str):
     """Statistics over the left half are those of an image that is the left half."""
     f, a = features(10, 1, 4, 6, 8), features(11, 1, 4, 6, 8)
@@ -221,7 +232,7 @@ def test_blended_moments_are_those_of_the_mixture():
     a, b = features(19, 1, 4, 3, 4), features(20, 1, 4, 2, 2)
     both = torch.cat([a.flatten(2), b.flatten(2)], dim=2)[..., None]
     f = features(21, 1, 4, 5, 5)
-    for name in ("gram", "mean-variance", "wasserstein"):
+    for name in ("gram", "mean-variance", "gram-moments", "wasserstein"):
         which = kind(name)
         described = [which.describe(one, None) for one in (a, b)]
         blended = which.loss(which.blend(described, [0.75, 0.25]))

@@ -65,6 +65,7 @@ CHOICES = {
     and all(isinstance(value, (str, int)) for value in values)
     and name not in ("style_loss", "bit_depth", "finish")  # each needs others that go with it
 }
+CHOICES["precision"] = st.sampled_from(["auto", "32-true", "bf16-mixed", "64-true"])
 some_settings = st.fixed_dictionaries({}, optional={**CHOICES, **SWITCHES, **OTHERS}).filter(
     lambda data: data.get("style_weight") != 0 or data.get("content_weight") != 0
 )

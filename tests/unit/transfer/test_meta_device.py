@@ -3,7 +3,7 @@ no wait for it that is not named."""
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from nst_lightning import StyleTransfer, TransferSettings
 from nst_lightning.imaging.mask import Mask
 from nst_lightning.imaging.writing import write_image
 from nst_lightning.losses.style import style_kind
-from nst_lightning.settings.transfer import ColorVariant, PreserveColor
+from nst_lightning.settings.transfer import ColorVariant, PreserveColor, StyleLossName
 from nst_lightning.transfer.detail import add_detail
 from nst_lightning.transfer.keep_colours import content_colours, style_colours
 from nst_lightning.transfer.module import WINDOW, build_network
@@ -24,7 +24,7 @@ from nst_lightning.vgg.network import VGG
 from tests.one_device import META, Exempt, OneDevice, blank_weights, switch_off_autocast
 
 HEIGHT, WIDTH = 40, 33
-STYLE_LOSSES = ("gram", "mean-variance", "wasserstein", "sliced-wasserstein", "patches")
+STYLE_LOSSES = get_args(StyleLossName)
 LAYERS = {"content_layers": "conv2_2", "style_layers": "relu1_1,relu3_1=2"}
 """One of each is enough: what happens to a layer does not depend on how deep it lies."""
 

@@ -50,6 +50,7 @@ def distance(a: Tensor, b: Tensor) -> float:
         {"content_loss": "relative", "weighting": "energy"},
         {"style_loss": "mean-variance", "weighting": "start"},
         {"style_loss": "wasserstein"},
+        {"style_loss": "gram-moments"},
         {"style_loss": "sliced-wasserstein"},
         {"style_loss": "patches", "style_layers": "conv3_1,relu4_1"},
         {"style_loss": "wasserstein", "style_scale": "0.7,1"},
