@@ -9,8 +9,9 @@ import typer
 
 from nst_lightning.errors import UserError
 from nst_lightning.settings import BatchSettings, Scale, build, parse_scales
+from nst_lightning.settings.sizes import ShorterSide
 
-from .flags import Accelerator, Json, Weights
+from .flags import Accelerator, Json, Weights, WeightsInput
 
 
 def bench(
@@ -29,6 +30,7 @@ def bench(
     memory: Annotated[str, typer.Option(help="Longest sides whose peak memory to measure.")] = "",
     accelerator: Accelerator = "auto",
     weights: Weights = "normalized",
+    weights_input: WeightsInput = "auto",
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the figures go.")] = Path(
         "bench.json"
     ),
@@ -38,7 +40,14 @@ def bench(
 
     All of them take turns, and medians and ratios are printed. Keep the machine free of other work.
     """
-    settings = build({"weights": weights, "accelerator": accelerator, "scales": 1})
+    settings = build(
+        {
+            "weights": weights,
+            "weights_input": weights_input,
+            "accelerator": accelerator,
+            "scales": 1,
+        }
+    )
     from nst_lightning.files import write_text
     from nst_lightning.run.devices import DTYPES
 
@@ -86,8 +95,15 @@ def parse_names(what: str, text: str, known: Iterable[str]) -> list[str]:
 
 
 def parse_passes(text: str) -> list[Scale]:
-    """Reads scales such as `256:150,512:60`."""
-    return build({"scales": parse_scales(text)}).scales
+    """Reads scales such as `256:150,512:60`.
+
+    Raises:
+        UserError: a size that each content makes another of.
+    """
+    scales = build({"scales": parse_scales(text)}).scales
+    if any(isinstance(scale.target, (float, ShorterSide)) for scale in scales):
+        raise UserError(f"{text}: bench takes the longest side in pixels, such as 256:150.")
+    return scales
 
 
 def measure(

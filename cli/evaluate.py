@@ -10,7 +10,7 @@ import typer
 
 from nst_lightning.errors import OutputError, UserError
 
-from .flags import Accelerator, Json, Network, Quiet, Weights
+from .flags import Accelerator, Json, Network, Quiet, Weights, WeightsInput
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +33,7 @@ def evaluate(
     ] = True,
     network: Network = "vgg19",
     weights: Weights = "normalized",
+    weights_input: WeightsInput = "auto",
     accelerator: Accelerator = "auto",
     again: Annotated[
         bool, typer.Option("--again", help="Measure all, also what has not changed since.")
@@ -64,7 +65,7 @@ def evaluate(
     if not chosen:
         raise UserError(f"{out}: none of its results is finished; finish the run first.")
     device = choose_device(accelerator)
-    extractor = FeatureExtractor(network, weights, device)
+    extractor = FeatureExtractor(network, weights, device, weights_input)
     perceptual, warnings = load_lpips(device) if lpips else (None, [])
     hidden = quiet or as_json or not sys.stderr.isatty()
     with Progress(console=Console(stderr=True), transient=True, disable=hidden) as progress:

@@ -37,6 +37,9 @@ BlendStyles = Annotated[
 ]
 Network = Annotated[str, typer.Option("--network", help="vgg19 or vgg16.")]
 Weights = Annotated[str, typer.Option("--weights", help="Weights of the network.")]
+WeightsInput = Annotated[
+    str, typer.Option("--weights-input", help="What a weights file's network is fed.")
+]
 Accelerator = Annotated[str, typer.Option("--accelerator", help="auto, cpu, gpu or mps.")]
 
 

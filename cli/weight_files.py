@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .flags import Network
+from .flags import Network, WeightsInput
 from .options import PageCommand, PageGroup
 
 app = typer.Typer(
@@ -80,10 +80,7 @@ def export_weights(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the file when it is there.")
     ] = False,
-    weights_input: Annotated[
-        str,
-        typer.Option("--weights-input", help="What a file's network is fed, as `run` takes it."),
-    ] = "auto",
+    weights_input: WeightsInput = "auto",
 ) -> None:
     """Write a network's weights as one safetensors file, for `--weights PATH`."""
     from nst_lightning.vgg.weights import export

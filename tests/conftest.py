@@ -8,7 +8,7 @@ from hypothesis import settings
 
 # One thread for each of the processes that share the tests: two that each take every core wait for
 # one another. Set before anything imports torch.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["OMP_NUM_THREADS"] = "1"
 
 # A busy machine is no fault.
 settings.register_profile("unhurried", deadline=None)

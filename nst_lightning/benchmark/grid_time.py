@@ -53,6 +53,7 @@ def time_grid(
             "--scales", f"{scale.size}:{scale.steps}", "--devices", 1,
             "--batch-size", "auto", "--precision", settings.precision,
             "--accelerator", settings.accelerator, "--weights", settings.weights,
+            "--weights-input", settings.weights_input,
         ]  # fmt: skip
         command = [sys.executable, "-m", "nst_lightning", *map(str, words)]
         began = time.monotonic()

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-METRICS_VERSION = 1
+METRICS_VERSION = 2
 """Raised when a formula changes, so that older numbers are not taken for its own."""
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")

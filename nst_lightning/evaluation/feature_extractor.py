@@ -38,13 +38,16 @@ class FeatureExtractor:
         network: `vgg19` or `vgg16`.
         weights: as for `load_weights`.
         device: where it runs.
+        weights_input: as for `load_weights`.
 
     Raises:
         UserError: as `load_weights`.
     """
 
-    def __init__(self, network: str, weights: str, device: torch.device) -> None:
-        loaded = load_weights(weights, network)
+    def __init__(
+        self, network: str, weights: str, device: torch.device, weights_input: str = "auto"
+    ) -> None:
+        loaded = load_weights(weights, network, weights_input)
         layers = (*STYLE_LAYERS, CONTENT_LAYER, STRUCTURE_LAYER)
         self.vgg = VGG(loaded, layers, network).to(device)
         self.smallest = self.vgg.minimum_side

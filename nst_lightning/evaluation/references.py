@@ -120,8 +120,8 @@ class References:
         return self._attempt(path, lambda: self.cache.get(("content", path, shape), make))
 
     def style(self, subject: Subject, longest: int) -> StyleReference | None:
-        """Returns the style, its longest side that of the result unless it is smaller, as in the
-        transfer; None where one of its images cannot be read."""
+        """Returns the style, its longest side that of the result, as the transfer has it by
+        default; None where one of its images cannot be read."""
         parts = [(self._style_part(path, subject, longest), share) for path, share in subject.style]
         found = [(one, share) for one, share in parts if one is not None]
         if len(found) < len(parts):
@@ -147,7 +147,7 @@ class References:
 
     def _style_part(self, path: Path, subject: Subject, longest: int) -> StyleStatistics | None:
         def make() -> StyleStatistics | None:
-            image = load_image(path, longest, max_pixels=subject.max_pixels)
+            image = load_image(path, longest, upscale=True, max_pixels=subject.max_pixels)
             if self.is_small(image):
                 self._warn_too_small(path)
                 return None

@@ -81,7 +81,9 @@ def blend_source(name: str, path: Path, styles: Sequence[tuple[Source, float]]) 
     if len(counting) == 1:
         return counting[0][0]
     problem = next((source.problem for source, _ in counting if source.problem), "")
-    parts = tuple(StylePart(source.path, share, source.mask) for source, share in counting)
+    parts = tuple(
+        StylePart(source.path, share, source.mask, shape=source.shape) for source, share in counting
+    )
     shape = None if problem else counting[0][0].shape
     return Source(path, name, shape, problem, blend=parts)
 
@@ -118,7 +120,9 @@ def regional(styles: Sequence[tuple[str, Source]], what: str) -> Source:
     twice = [name for name, count in Counter(name for name, _ in named).items() if count > 1]
     if twice:
         raise UserError(f"{what} {twice[0]}: has two styles; give each colour one.")
-    parts = tuple(StylePart(source.path, 1.0, region=colour) for colour, source in named)
+    parts = tuple(
+        StylePart(source.path, 1.0, region=colour, shape=source.shape) for colour, source in named
+    )
     name = "+".join(dict.fromkeys(source.name for _, source in named))
     return Source(parts[0].path, name, (1, 1), blend=parts)
 

@@ -30,6 +30,8 @@ class StylePart:
     mask: Path | None = None
     region: str = ""
     """`#rrggbb` of the only region that it serves; by default all."""
+    shape: Shape | None = None
+    """Upright (height, width); None where the image cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Source:
     @property
     def parts(self) -> tuple[StylePart, ...]:
         """The images behind it: several for a blend, else itself."""
-        return self.blend or (StylePart(self.path, 1.0, self.mask),)
+        return self.blend or (StylePart(self.path, 1.0, self.mask, shape=self.shape),)
 
 
 def find_images(where: Path, *, recursive: bool, skip: Path) -> list[Path]:

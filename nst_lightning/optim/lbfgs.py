@@ -94,6 +94,8 @@ class BatchedLBFGS(torch.optim.Optimizer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores the state; torch would turn the count of pairs into a float on the way."""
         super().load_state_dict(state_dict)
+        for group in self.param_groups:
+            group.setdefault("units", 1.0)  # states of 0.3.0 have none
         for state in self.state.values():
             state["pairs"] = state["pairs"].long()
 

@@ -62,7 +62,9 @@ def step_bytes(settings: BatchSettings, height: int, width: int) -> float:
         kept = largest_block
     images = 2 * settings.lbfgs_memory + 10 if settings.optimizer == "lbfgs" else 8
     own = 8 if settings.precision == "64-true" else 4
-    return max(kept, largest_block + 2 * widest) + images * own * 3 * height * width
+    # A border that is not of zeros is put around the wider of them.
+    gradients = 2 if settings.padding == "zero" else 3
+    return max(kept, largest_block + gradients * widest) + images * own * 3 * height * width
 
 
 def plan_flops(pairs: Iterable[Pair], settings: BatchSettings) -> float:

@@ -4,13 +4,12 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor, Future
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from nst_lightning.errors import UserError
-from nst_lightning.grid.sources import StylePart, shape_at
+from nst_lightning.grid.sources import Shape, StylePart, shape_at
 from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.imaging.mask import Mask
 from nst_lightning.imaging.reading import LoadedImage
@@ -20,7 +19,7 @@ from nst_lightning.losses.style_kind import StyleKind
 from nst_lightning.run.copying import to_device
 from nst_lightning.run.tensor_cache import TensorCache
 from nst_lightning.settings import BatchSettings, Scale
-from nst_lightning.settings.sizes import ShorterSide, Target, fit
+from nst_lightning.settings.sizes import ShorterSide, fit
 from nst_lightning.store.fingerprint import INITS, pair_seed
 from nst_lightning.store.job import Job
 from nst_lightning.transfer.keep_colours import content_colours, style_colours
@@ -38,14 +37,6 @@ from nst_lightning.vgg.network import VGG
 
 CACHE_BYTES = 2 << 30
 """Targets kept for reuse: at 512 px a content takes 11 MB and a style 3 MB."""
-
-
-class Wanted(NamedTuple):
-    """The size that a file is brought to."""
-
-    size: Target
-    least: Target | None = None
-    """The size to which it is enlarged where it is smaller; None: as `upscale` says."""
 
 
 class Inputs:
@@ -73,7 +64,7 @@ class Inputs:
         self.dtype = dtype
         self.images = images or ImageReader(settings.max_pixels)
         self.cache = TensorCache(CACHE_BYTES)
-        self.ahead: dict[tuple[Path, Wanted], Future[LoadedImage]] = {}
+        self.ahead: dict[tuple[Path, Shape], Future[LoadedImage]] = {}
 
     def content(self, job: Job, scale: Scale) -> LoadedImage:
         """Returns the photograph at one of the scales."""
@@ -94,7 +85,7 @@ class Inputs:
         style = content
         if self.settings.init == "style":
             first = max(job.pair.style.parts, key=lambda part: part.share)
-            style = self._style_image(job, first.path, scale, 1.0)
+            style = self._style_image(job, first, scale, 1.0)
         seed = pair_seed(self.settings.seed, job.content_sha256, job.style_sha256)
         transferred = content_colours(content, self.settings.preserve_color)
         return starting_image(transferred, style, self.settings, seed)
@@ -143,7 +134,7 @@ class Inputs:
         """Returns what the style loss keeps of a style at one size, or of one of its regions."""
 
         def make() -> StyleDescription:
-            image = self._style_image(job, part.path, scale, size)
+            image = self._style_image(job, part, scale, size)
             image = to_device(image, self.device, self.dtype)
             if min(image.shape[-2:]) < self.network.minimum_side:
                 raise UserError(
@@ -156,7 +147,7 @@ class Inputs:
 
         # A style in the colours of its content is another style for each.
         of = () if self.settings.preserve_color == "none" else (job.pair.content.path,)
-        shape = self._style_size(job, scale, size)
+        shape = self._style_size(job, part, scale, size)
         which = (part.mask, region) if region else ()
         return self.cache.get(("style", part.path, shape, *which, *of), make)
 
@@ -169,37 +160,42 @@ class Inputs:
 
         return self.cache.get(("mask", path, height, width), make)
 
-    def _style_image(self, job: Job, path: Path, scale: Scale, size: float) -> Tensor:
-        style = self._read(path, self._style_size(job, scale, size)).rgb
+    def _style_image(self, job: Job, part: StylePart, scale: Scale, size: float) -> Tensor:
+        style = self._read(part.path, self._style_size(job, part, scale, size)).rgb
         if self.settings.preserve_color == "none":
             return style
         content, s = self.content(job, scale).rgb, self.settings
         return style_colours(style, content, s.preserve_color, s.color_variant)
 
-    def _content_size(self, job: Job, scale: Scale) -> Wanted:
-        """Returns the size of the content."""
-        if isinstance(scale.target, float):
-            return Wanted(shape_at(job.pair.content, scale, self.settings))
-        return Wanted(scale.target)
+    def _content_size(self, job: Job, scale: Scale) -> Shape:
+        """Returns the (height, width) that a photograph is brought to."""
+        return shape_at(job.pair.content, scale, self.settings)
 
-    def _style_size(self, job: Job, scale: Scale, size: float) -> Wanted:
-        """Returns the size of the style."""
-        content = shape_at(job.pair.content, scale, self.settings)
-        if self.settings.style_fit == "content":
-            return Wanted((times(size, content[0]), times(size, content[1])))
-        asked = self.settings.style_size_at(scale, job.pair.content.shape)
-        kept = self.settings.style_upscale
-        if isinstance(asked, ShorterSide):
-            wanted, here = times(size, asked.pixels), times(size, min(content))
-            return Wanted(ShorterSide(wanted), ShorterSide(min(wanted, here)) if kept else None)
-        wanted, here = times(size, asked), times(size, max(content))
-        return Wanted(wanted, min(wanted, here) if kept else None)
+    def _style_size(self, job: Job, part: StylePart, scale: Scale, size: float) -> Shape:
+        """Returns the (height, width) that a painting is brought to."""
+        assert part.shape is not None
+        own, s, content = part.shape, self.settings, self._content_size(job, scale)
+        if s.style_fit == "content":
+            return times(size, content[0]), times(size, content[1])
+        asked = s.style_size_at(scale, job.pair.content.shape)
+        shorter = isinstance(asked, ShorterSide)
+        wanted = times(size, asked.pixels if isinstance(asked, ShorterSide) else asked)
+
+        def fitted(side: int, upscale: bool = False) -> Shape:
+            return fit(*own, ShorterSide(side) if shorter else side, upscale)
+
+        shape = fitted(wanted)
+        if s.style_upscale:
+            result = times(size, min(content) if shorter else max(content))
+            # Both keep the aspect, so that the larger one is larger on both sides.
+            shape = max(shape, fitted(min(wanted, result), upscale=True))
+        return shape
 
     def _network(self) -> VGG:
         """Returns the network on this device: a finished fit leaves it on the CPU."""
         return self.network.to(self.device, self.dtype)
 
-    def _files(self, jobs: Sequence[Job]) -> set[tuple[Path, Wanted]]:
+    def _files(self, jobs: Sequence[Job]) -> set[tuple[Path, Shape]]:
         """Returns the files that a batch reads, each with its size."""
         return {
             key
@@ -208,24 +204,19 @@ class Inputs:
             for key in (
                 (job.pair.content.path, self._content_size(job, scale)),
                 *(
-                    (part.path, self._style_size(job, scale, size))
+                    (part.path, self._style_size(job, part, scale, size))
                     for part in job.pair.style.parts
                     for size in self.settings.style_scale
                 ),
             )
         }
 
-    def _read(self, path: Path, size: Wanted) -> LoadedImage:
-        reading = self.ahead.pop((path, size), None)
-        return reading.result() if reading else self._decode(path, size)
+    def _read(self, path: Path, shape: Shape) -> LoadedImage:
+        reading = self.ahead.pop((path, shape), None)
+        return reading.result() if reading else self._decode(path, shape)
 
-    def _decode(self, path: Path, size: Wanted) -> LoadedImage:
+    def _decode(self, path: Path, shape: Shape) -> LoadedImage:
         image = self.images.image(path)
-        height, width = image.rgb.shape[-2:]
-        shape = fit(height, width, size.size, self.settings.upscale)
-        if size.least is not None:
-            # Both keep the aspect, so that the larger one is larger on both sides.
-            shape = max(shape, fit(height, width, size.least, upscale=True))
         alpha = image.alpha
         return LoadedImage(
             resize(image.rgb, *shape), None if alpha is None else resize(alpha, *shape)

@@ -166,8 +166,9 @@ def parse_scales(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     # The colon of a shorter side is no separator.
-    texts = [part.strip().replace(SHORT, "short ") for part in value.split(",") if part.strip()]
-    parts = [[word.replace("short ", SHORT) for word in text.split(":")] for text in texts]
+    text = value.lower().replace(SHORT, "short ")
+    texts = [part.strip() for part in text.split(",") if part.strip()]
+    parts = [[word.replace("short ", SHORT) for word in part.split(":")] for part in texts]
     return [dict(zip(("size", "steps", "content_weight"), part, strict=False)) for part in parts]
 
 

@@ -47,6 +47,10 @@ StyleLossName = Literal[
 PreserveColor = Literal["none", "luminance", "match-linear", "match-histogram"]
 ColorVariant = Literal["symmetric", "pca", "cholesky"]
 
+WeightsInput = Literal["auto", "caffe-bgr", "caffe-rgb", "imagenet", "imagenet-255"]
+"""What a network is fed: what its file tells, 255·(pixel − mean) with the colours in either order,
+RGB scaled by ImageNet's statistics, or 255·(RGB − ImageNet's mean)."""
+
 FIVE_LAYERS = {
     "relu1_1": 1.0,
     "relu2_1": 0.25,
@@ -95,10 +99,7 @@ class TransferSettings(Model):
     """Weights of the network: normalized, caffe, imagenet, random, or a .safetensors or .pth
     file."""
 
-    weights_input: Annotated[
-        Literal["auto", "caffe-bgr", "caffe-rgb", "imagenet", "imagenet-255"],
-        Knob("pixels", NETWORK, "auto"),
-    ] = "auto"
+    weights_input: Annotated[WeightsInput, Knob("pixels", NETWORK, "auto")] = "auto"
     """What the network of a weights file is fed, where the file does not tell: 255 times a pixel
     less its mean, in BGR or RGB order (caffe), RGB scaled by ImageNet's mean and deviation
     (imagenet), or by its mean alone (imagenet-255, which goes with weights imagenet too)."""
@@ -211,7 +212,7 @@ class TransferSettings(Model):
     """Which of the maps that match-linear has to choose from; symmetric moves colours least."""
 
     upscale: Annotated[bool, Knob("pixels", SIZES, False)] = False
-    """Enlarge images that are smaller than the size asked for, photographs too."""
+    """Enlarge photographs that are smaller than the size asked for."""
 
     style_upscale: Annotated[
         bool, Knob("pixels", SIZES, False, goes_with=("style_fit", "keep"))

@@ -54,7 +54,7 @@ def caffe_tensors() -> dict[str, Tensor]:
 def rescaled(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Multiplies the filters of a normalised VGG-19 by their factors; returns float64 tensors."""
     found: dict[str, Tensor] = {}
-    before = torch.ones(3, dtype=torch.float64)
+    before = torch.ones(3, dtype=torch.float64, device="cpu")
     for conv, scale in factors().items():
         scale = scale.double()
         weight, bias = (tensors[f"{conv}.{part}"].double() for part in ("weight", "bias"))

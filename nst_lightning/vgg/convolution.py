@@ -1,7 +1,5 @@
 """A frozen convolution made ready for one device and precision."""
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -10,12 +8,6 @@ from nst_lightning.vgg.onednn import served_by_onednn
 
 STRIDE = DILATION = [1, 1]
 BORDER = [1, 1, 1, 1]
-
-PADDING_BACKWARD: dict[str, Callable[[Tensor, Tensor, list[int]], Tensor]] = {
-    "replicate": torch.ops.aten.replication_pad2d_backward,
-    "reflect": torch.ops.aten.reflection_pad2d_backward,
-}
-"""What turns the gradient to a padded tensor into that to the tensor, by the kind of padding."""
 
 
 class FrozenConvolution:
@@ -62,10 +54,7 @@ class FrozenConvolution:
             found = self._onednn(gradient, weight, None, self.after, "none")
         else:
             found = F.conv2d(gradient, self.weight_back, padding=self.after)
-        if self.padding == "zero":
-            return found
-        like = found[..., 1:-1, 1:-1]  # its shape alone is looked at
-        return PADDING_BACKWARD[self.padding](found, like, BORDER)
+        return found if self.padding == "zero" else without_border(found, self.padding)
 
     def packs(self) -> bool:
         """Whether oneDNN is asked directly; torch.compile has a way of its own."""
@@ -90,3 +79,18 @@ class FrozenConvolution:
             x, weight, bias, [border, border], STRIDE, DILATION, 1, after, [], ""
         )
         return output
+
+
+def without_border(gradient: Tensor, padding: str) -> Tensor:
+    """Turns the gradient to a tensor with a border (B, C, H + 2, W + 2) into that to the tensor.
+
+    PyTorch's own is not deterministic on a GPU.
+    """
+    for dim in (2, 3):
+        side = gradient.shape[dim] - 2
+        inner = gradient.narrow(dim, 1, side).clone(memory_format=torch.channels_last)
+        at = 1 if padding == "reflect" else 0
+        inner.narrow(dim, at, 1).add_(gradient.narrow(dim, 0, 1))
+        inner.narrow(dim, side - 1 - at, 1).add_(gradient.narrow(dim, side + 1, 1))
+        gradient = inner
+    return gradient

@@ -1,7 +1,6 @@
 """What the network in a user's file is to be fed, found out from the file."""
 
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -12,10 +11,6 @@ from nst_lightning.vgg.caffe import first_filters
 from nst_lightning.vgg.state_dicts import canonical_tensors, read_state
 from nst_lightning.vgg.weight_cache import say
 
-NetworkInput = Literal["caffe-bgr", "caffe-rgb", "imagenet", "imagenet-255"]
-"""What a network is fed: 255·(pixel − mean) with the colours in either order, RGB scaled by
-ImageNet's statistics, or 255·(RGB − ImageNet's mean)."""
-
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 """The statistics of RGB in [0, 1] with which torchvision's classifiers were trained."""
@@ -23,7 +18,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 CAFFE_MEAN = (123.68, 116.779, 103.939)
 """The mean RGB in 0 … 255 that VGG's authors subtract (Simonyan & Zisserman 2014, section 2.1)."""
 
-KNOWN_FILES: dict[str, NetworkInput] = {
+KNOWN_FILES: dict[str, str] = {
     "dcbb9e9d": "imagenet",  # torchvision's vgg19-dcbb9e9d.pth
     "397923af": "imagenet",  # torchvision's vgg16-397923af.pth
     "d01eb7cb": "caffe-bgr",  # vgg19-d01eb7cb.pth of neural-style-pt, CaffeLoader.py
@@ -59,11 +54,11 @@ def file_tensors(path: Path, network: str, asked: str) -> tuple[dict[str, Tensor
     Args:
         path: a `.safetensors`, `.pth` or `.pt` state dict (see `state_dicts`).
         network: `vgg19` or `vgg16`.
-        asked: a `NetworkInput`, or `auto`.
+        asked: a `WeightsInput`.
 
     Returns:
         Tensors as in `Weights`, conv1_1 taking colours in RGB order, and what was taken: a
-        `NetworkInput`, or `file` for statistics in it.
+        `WeightsInput`, or `file` for statistics in it.
 
     Raises:
         UserError: as `read_state` and `canonical_tensors`; statistics in the file and `asked`
@@ -92,11 +87,11 @@ def file_tensors(path: Path, network: str, asked: str) -> tuple[dict[str, Tensor
     return tensors | fed(first, taken or "imagenet"), taken or "imagenet"
 
 
-def recognised(first: Tensor) -> NetworkInput | None:
+def recognised(first: Tensor) -> str | None:
     """Tells by its first filters, (64, 3, 3, 3), whether a VGG-19 is the Caffe one, and in which
     order it takes the colours."""
     known = first_filters()
-    orders: dict[NetworkInput, Tensor] = {"caffe-rgb": first, "caffe-bgr": first.flip(1)}
+    orders = {"caffe-rgb": first, "caffe-bgr": first.flip(1)}
     for name, filters in orders.items():
         if float((filters - known).norm() / known.norm()) < NEAR:
             return name
@@ -104,7 +99,7 @@ def recognised(first: Tensor) -> NetworkInput | None:
 
 
 def fed(first: Tensor, taken: str) -> dict[str, Tensor]:
-    """Returns `input.mean` and `input.std` of a `NetworkInput`, and conv1_1's weights for colours
+    """Returns `input.mean` and `input.std` of a `WeightsInput`, and conv1_1's weights for colours
     in RGB order."""
     if taken == "imagenet":
         return imagenet_input()

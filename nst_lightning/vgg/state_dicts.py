@@ -138,7 +138,7 @@ def canonical_tensors(
     elif "input.mean" in state and "input.std" in state:
         tensors["input.mean"] = _tensor(state, "input.mean", (3,), name)
         tensors["input.std"] = _tensor(state, "input.std", (3,), name)
-    if not bool((tensors.get("input.std", torch.ones(3)) > 0).all()):
+    if "input.std" in tensors and not bool((tensors["input.std"] > 0).all()):
         raise UserError(f"{name} has an input.std that is not above 0: export it anew.")
     return tensors
 

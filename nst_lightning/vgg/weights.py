@@ -17,8 +17,9 @@ from torch import Tensor
 from nst_lightning.errors import UserError
 from nst_lightning.files import atomic_file
 from nst_lightning.settings.layers import BLOCKS
+from nst_lightning.settings.transfer import WeightsInput
 from nst_lightning.vgg import caffe, imagenet, normalized
-from nst_lightning.vgg.file_input import NetworkInput, fed, file_tensors
+from nst_lightning.vgg.file_input import fed, file_tensors
 from nst_lightning.vgg.random_weights import identity, random_tensors
 from nst_lightning.vgg.state_dicts import SUFFIXES, checksum
 from nst_lightning.vgg.weight_cache import cache_folder
@@ -230,15 +231,18 @@ def export(
 
 def _check(source: str, network: str, weights_input: str = "auto") -> None:
     """Refuses bad usage before any work."""
-    inputs = ("auto", *get_args(NetworkInput))
-    if weights_input not in inputs:
-        raise UserError(f"there is no weights_input {weights_input!r}: use {', '.join(inputs)}.")
+    if weights_input not in get_args(WeightsInput):
+        inputs = ", ".join(get_args(WeightsInput))
+        raise UserError(f"there is no weights_input {weights_input!r}: use {inputs}.")
     if network not in BLOCKS:
         raise UserError(f"there is no network {network!r}: use {' or '.join(BLOCKS)}.")
     known = {s.name: s for s in weight_sources()}
     if source in known:
         if weights_input != "auto" and (source, weights_input) != ("imagenet", "imagenet-255"):
-            raise UserError(f"weights_input is for a file of your own, not for {source!r}.")
+            raise UserError(
+                f"the weights {source!r} tell themselves what they are fed: set weights_input to "
+                "auto."
+            )
         if network not in known[source].networks:
             raise UserError(
                 f"there is no {network} with the weights {source!r}: use `imagenet`, `random` or "

@@ -236,3 +236,54 @@ def test_the_scale_of_a_grad_scaler_is_undone():
 def test_takes_exactly_one_parameter():
     with pytest.raises(ValueError, match="exactly one"):
         BatchedLBFGS([torch.nn.Parameter(torch.zeros(1)) for _ in range(2)])
+
+
+@pytest.mark.parametrize("loss_scale", [1e-3, 1.0, 1e6])
+def test_units_are_those_in_which_torch_works(loss_scale: float):
+    """From [0, 1], the steps that torch takes on 0 … 255."""
+
+    def objective(x: Tensor) -> Tensor:
+        return loss_scale * smooth(4 * x)
+
+    start = torch.linspace(0.1, 0.9, 12, dtype=torch.float64)[None]
+    theirs = by_torch(lambda x: objective(x / 255), 255 * start, 12, 5)
+    x = torch.nn.Parameter(start.clone())
+    optimizer = BatchedLBFGS([x], memory=5, units=255, **AS_TORCH)
+    ours = []
+    for _ in range(12):
+        optimizer.zero_grad()
+        loss = objective(x).sum()
+        loss.backward()
+        optimizer.step()
+        ours.append(loss.item())
+    assert ours == pytest.approx(theirs.tolist(), rel=1e-8)
+
+
+def test_steps_without_a_memory_are_torchs_in_its_units():
+    """Where the curvature is negative no pair is remembered: each step is along −g, whole."""
+    start = torch.full((1, 6), 0.3, dtype=torch.float64)
+    theirs = by_torch(lambda x: -((x / 255) ** 2).sum(-1), 255 * start, 4, 5)
+    x = torch.nn.Parameter(start.clone())
+    optimizer = BatchedLBFGS([x], memory=5, units=255, **AS_TORCH)
+    ours = []
+    for _ in range(4):
+        optimizer.zero_grad()
+        loss = -(x**2).sum()
+        loss.backward()
+        optimizer.step()
+        ours.append(loss.item())
+    assert ours == pytest.approx(theirs.tolist(), rel=1e-12)
+    assert int(optimizer.state[x]["pairs"]) == 0
+
+
+def test_a_state_of_before_there_were_units_is_taken():
+    x = torch.nn.Parameter(torch.ones(1, 4))
+    optimizer = BatchedLBFGS([x])
+    (x**2).sum().backward()
+    optimizer.step()
+    state = optimizer.state_dict()
+    del state["param_groups"][0]["units"]
+    again = BatchedLBFGS([x])
+    again.load_state_dict(state)
+    again.step()
+    assert bool(x.isfinite().all())

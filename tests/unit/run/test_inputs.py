@@ -49,17 +49,15 @@ def test_a_raised_limit_counts_where_the_start_is_read(
 
 
 def style_shape(
-    tmp_path: Path, style: tuple[int, int], content: tuple[int, int], **settings: Any
-) -> tuple[int, ...]:
+    style: tuple[int, int], content: tuple[int, int], **settings: Any
+) -> tuple[int, int]:
     """The (height, width) to which a painting of these is brought for a photograph of those."""
-    Image.new("RGB", style[::-1], "white").save(tmp_path / "s.png")
-    paths = Source(Path("c.png"), "c", content), Source(tmp_path / "s.png", "s", style)
-    (pair,) = Grid([paths[0]], [paths[1]])
+    (pair,) = Grid([Source(Path("c.png"), "c", content)], [Source(Path("s.png"), "s", style)])
     chosen = build({"scales": 1, **settings})
     inputs = Inputs(None, chosen, torch.device("cpu"), torch.float32)  # type: ignore[arg-type]
     job = Job(pair, "c", "s", "f")
-    wanted = inputs._style_size(job, chosen.scales[0], chosen.style_scale[0])
-    return tuple(inputs._decode(tmp_path / "s.png", wanted).rgb.shape[-2:])
+    (part,) = pair.style.parts
+    return inputs._style_size(job, part, chosen.scales[0], chosen.style_scale[0])
 
 
 @pytest.mark.parametrize(
@@ -70,6 +68,7 @@ def style_shape(
         ((30, 20), (40, 40), {"size": 60}, (40, 27)),  # as large as the result, which is small
         ((30, 20), (10, 10), {"size": 60}, (30, 20)),  # larger than the result: left alone
         ((30, 20), (40, 40), {"size": 60, "upscale": True}, (60, 40)),
+        ((30, 20), (40, 40), {"size": 60, "upscale": True, "style_upscale": False}, (30, 20)),
         ((90, 60), (80, 80), {"size": 60}, (60, 40)),
         ((30, 20), (80, 80), {"size": 60, "style_scale": 2}, (120, 80)),
         ((30, 20), (80, 80), {"size": 60, "style_size": 45}, (45, 30)),
@@ -81,10 +80,14 @@ def style_shape(
     ],
 )
 def test_a_painting_keeps_its_strokes_in_proportion(
-    tmp_path: Path,
     style: tuple[int, int],
     content: tuple[int, int],
     settings: dict[str, Any],
     expected: tuple[int, int],
 ):
-    assert style_shape(tmp_path, style, content, **settings) == expected
+    assert style_shape(style, content, **settings) == expected
+
+
+def test_a_large_painting_is_read_once_whatever_the_photographs_measure():
+    shapes = {style_shape((100, 90), (side, 40), size=64) for side in (40, 44, 48)}
+    assert shapes == {(64, 58)}

@@ -76,6 +76,7 @@ def test_a_size_of_the_shorter_side():
     with pytest.raises(ValueError, match="depends on the content"):
         _ = scale.longest
     assert passes({"scales": "short:512:500,800:200"}) == [("short:512", 500), (800, 200)]
+    assert passes({"scales": "Short:512:500"}) == [("short:512", 500)]
     assert passes({"size": "Short:400", "steps": 300, "scales": 2}) == [
         ("short:200", 214), ("short:400", 86),
     ]  # fmt: skip

@@ -61,10 +61,9 @@ def test_activations_are_those_of_the_normalised_network_times_the_factors(
         expected = plain[conv] * factor.double().view(1, -1, 1, 1)
         assert relative(exact[conv], expected) < 1e-9
         assert relative(stored[conv], expected) < 1e-5
-        grams = [features[0].flatten(1) @ features[0].flatten(1).T for features in (stored[conv],)]
-        own = plain[conv][0].flatten(1)
+        own, flat = plain[conv][0].flatten(1), stored[conv][0].flatten(1)
         scaled = factor.double()[:, None] * (own @ own.T) * factor.double()
-        assert relative(grams[0], scaled) < 2e-5
+        assert relative(flat @ flat.T, scaled) < 2e-5
 
 
 def test_it_is_the_unnormalised_network():
@@ -82,3 +81,10 @@ def test_the_tensors_are_known():
     assert torch.equal(loaded.tensors["conv1_1.weight"], first_filters())
     assert {one.dtype for one in loaded.tensors.values()} == {torch.float32}
     assert list(loaded.tensors) == list(load_weights("normalized").tensors)
+
+
+def test_it_is_loaded_under_any_default_device(tmp_path: Path):
+    torch.save(load_weights("caffe").tensors, tmp_path / "own.pth")
+    with torch.device("meta"):
+        for source in ("caffe", str(tmp_path / "own.pth")):
+            assert load_weights(source).checksum == CAFFE

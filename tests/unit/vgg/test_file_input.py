@@ -136,7 +136,7 @@ def test_what_is_asked_for_is_taken(random16: dict[str, Tensor], tmp_path: Path)
 
 
 def test_named_weights_know_what_they_are_fed():
-    with pytest.raises(UserError, match="for a file of your own"):
+    with pytest.raises(UserError, match="set weights_input to auto"):
         load_weights("random", weights_input="caffe-bgr")
     with pytest.raises(UserError, match="no weights_input 'bgr'"):
         load_weights("random", weights_input="bgr")

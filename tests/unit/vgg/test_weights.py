@@ -1,4 +1,4 @@
-"""The four sources of weights: pulled once, verified on every load, exported whole."""
+"""The five sources of weights: pulled once, verified on every load, exported whole."""
 
 import hashlib
 import os
