@@ -34,7 +34,7 @@ from tests.unit.evaluation.test_lpips import random_alexnet
 def extractor(monkeypatch: pytest.MonkeyPatch) -> FeatureExtractor:
     switch_off_autocast(monkeypatch)
     monkeypatch.setattr(
-        feature_extractor, "load_weights", lambda _, network: blank_weights(network)
+        feature_extractor, "load_weights", lambda _, network, __: blank_weights(network)
     )
     return FeatureExtractor("vgg19", "random", META)
 
