@@ -114,7 +114,7 @@ def test_weights_are_read_once_and_again_where_they_change(
 ):
     read: list[str] = []
 
-    def load(source: str, network: str) -> Weights:
+    def load(source: str, network: str, weights_input: str) -> Weights:
         read.append(source)
         return Weights({}, "", source)
 
