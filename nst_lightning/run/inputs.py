@@ -178,15 +178,17 @@ class Inputs:
         if s.style_fit == "content":
             return times(size, content[0]), times(size, content[1])
         asked = s.style_size_at(scale, job.pair.content.shape)
-        shorter = isinstance(asked, ShorterSide)
-        wanted = times(size, asked.pixels if isinstance(asked, ShorterSide) else asked)
+        if isinstance(asked, ShorterSide):
+            shorter, wanted, result = True, asked.pixels, min(content)
+        else:
+            shorter, wanted, result = False, asked, max(content)
 
         def fitted(side: int, upscale: bool = False) -> Shape:
+            side = times(size, side)
             return fit(*own, ShorterSide(side) if shorter else side, upscale)
 
         shape = fitted(wanted)
         if s.style_upscale:
-            result = times(size, min(content) if shorter else max(content))
             # Both keep the aspect, so that the larger one is larger on both sides.
             shape = max(shape, fitted(min(wanted, result), upscale=True))
         return shape

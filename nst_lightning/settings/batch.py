@@ -126,18 +126,22 @@ class BatchSettings(TransferSettings):
         return RESULT_FORMATS[self.format].suffixes[0][1:]
 
     @model_validator(mode="after")
+    def _fits_float16(self) -> "BatchSettings":
+        caffe = self.weights == "caffe" or self.weights_input.startswith("caffe")
+        if self.precision == "16-mixed" and caffe:
+            raise UserError(
+                "precision 16-mixed does not go with weights caffe, whose Gram matrices are "
+                "beyond float16's range: choose bf16-mixed or 32-true."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _can_be_written(self) -> "BatchSettings":
         if self.bit_depth not in RESULT_FORMATS[self.format].bits:
             deep = [name for name, one in RESULT_FORMATS.items() if self.bit_depth in one.bits]
             raise UserError(
                 f"bit_depth 16 does not go with format {self.format}, which holds 8 bits: choose "
                 f"format {' or '.join(deep)}, or bit_depth 8."
-            )
-        caffe = self.weights == "caffe" or self.weights_input.startswith("caffe")
-        if self.precision == "16-mixed" and caffe:
-            raise UserError(
-                "precision 16-mixed does not go with weights caffe, whose Gram matrices are "
-                "beyond float16's range: choose bf16-mixed or 32-true."
             )
         if self.finish == "detail" and isinstance(self.scales[-1].target, tuple):
             raise UserError(

@@ -166,9 +166,7 @@ def parse_scales(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     # The colon of a shorter side is no separator.
-    text = value.lower().replace(SHORT, "short ")
-    texts = [part.strip() for part in text.split(",") if part.strip()]
-    parts = [[word.replace("short ", SHORT) for word in part.split(":")] for part in texts]
+    parts = [re.split(r"(?<!short):", part) for part in value.lower().split(",") if part.strip()]
     return [dict(zip(("size", "steps", "content_weight"), part, strict=False)) for part in parts]
 
 

@@ -74,17 +74,18 @@ def file_tensors(path: Path, network: str, asked: str) -> tuple[dict[str, Tensor
     taken = asked if asked != "auto" else KNOWN_FILES.get(file_sha256(path)[:8])
     if taken is None and network == "vgg19":
         taken = recognised(first)
-    if taken is None and "conv1_1.weight" in state:
-        raise UserError(
-            f"{path} does not say what its network is fed: add --weights-input caffe-bgr (as most "
-            "files with such names), caffe-rgb or imagenet."
-        )
     if taken is None:
+        if "conv1_1.weight" in state:
+            raise UserError(
+                f"{path} does not say what its network is fed: add --weights-input caffe-bgr (as "
+                "most files with such names), caffe-rgb or imagenet."
+            )
         say(
             f"{path} does not say what its network is fed, and counts as torchvision's (imagenet): "
             "--weights-input caffe-bgr or caffe-rgb says otherwise"
         )
-    return tensors | fed(first, taken or "imagenet"), taken or "imagenet"
+        taken = "imagenet"
+    return tensors | fed(first, taken), taken
 
 
 def recognised(first: Tensor) -> str | None:

@@ -42,10 +42,12 @@ def by_torch(objective: Objective, start: Tensor, steps: int, memory: int) -> Te
     return torch.tensor(losses, dtype=torch.float64)
 
 
-def by_ours(objective: Objective, start: Tensor, steps: int, memory: int) -> Tensor:
+def by_ours(
+    objective: Objective, start: Tensor, steps: int, memory: int, units: float = 1.0
+) -> Tensor:
     """(steps, B)"""
     x = torch.nn.Parameter(start.clone())
-    optimizer = BatchedLBFGS([x], memory=memory, **AS_TORCH)
+    optimizer = BatchedLBFGS([x], memory=memory, units=units, **AS_TORCH)
     losses = []
     for _ in range(steps):
         optimizer.zero_grad()
@@ -247,16 +249,8 @@ def test_units_are_those_in_which_torch_works(loss_scale: float):
 
     start = torch.linspace(0.1, 0.9, 12, dtype=torch.float64)[None]
     theirs = by_torch(lambda x: objective(x / 255), 255 * start, 12, 5)
-    x = torch.nn.Parameter(start.clone())
-    optimizer = BatchedLBFGS([x], memory=5, units=255, **AS_TORCH)
-    ours = []
-    for _ in range(12):
-        optimizer.zero_grad()
-        loss = objective(x).sum()
-        loss.backward()
-        optimizer.step()
-        ours.append(loss.item())
-    assert ours == pytest.approx(theirs.tolist(), rel=1e-8)
+    ours = by_ours(objective, start, 12, 5, units=255)[:, 0]
+    assert ours.tolist() == pytest.approx(theirs.tolist(), rel=1e-8)
 
 
 def test_steps_without_a_memory_are_torchs_in_its_units():
