@@ -21,6 +21,7 @@ SLURM = ("slurmctld", "slurmd", "sbatch", "munged")
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slurm: starts a Slurm cluster on this machine")
     config.addinivalue_line("markers", "browser: needs Chromium")
+    config.addinivalue_line("markers", "gpu: needs a GPU of CUDA")
 
 
 def missing_tools() -> dict[str, str]:
@@ -42,7 +43,13 @@ def missing_tools() -> dict[str, str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for marker, reason in missing_tools().items():
+    missing = missing_tools()
+    if any(item.get_closest_marker("gpu") for item in items):
+        import torch  # only here, for it takes seconds
+
+        if not torch.cuda.is_available():
+            missing["gpu"] = "there is no GPU of CUDA"
+    for marker, reason in missing.items():
         for item in items:
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))

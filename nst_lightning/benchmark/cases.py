@@ -121,6 +121,7 @@ class Bench:
         image: Tensor | None = None,
         which: slice = slice(None),
         compile: bool = False,
+        cuda_graphs: bool = False,
     ) -> StyleTransfer:
         """Returns our module at one size.
 
@@ -131,6 +132,7 @@ class Bench:
             image: the start, of any size.
             which: of the batch's images, to have them without the others.
             compile: use torch.compile.
+            cuda_graphs: make steps as CUDA graphs.
         """
         content, style = self.images(size, batch)
         init = None if image is None else resize(image, *content.shape[-2:])
@@ -141,6 +143,7 @@ class Bench:
             network=self.network,
             init=init,
             compile=compile,
+            cuda_graphs=cuda_graphs,
         ).to(self.device)
         model.prepare()
         return model

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from nst_lightning.benchmark.cases import Bench, Figures, Ours
-from nst_lightning.benchmark.cuda_graph import STEPS_BEFORE, record_step
 from nst_lightning.benchmark.grid_time import time_grid
 from nst_lightning.benchmark.machine import measure_peak
 from nst_lightning.benchmark.modes import active, check_mode, dtype_of, setting_of
@@ -33,6 +32,9 @@ MOVED = "32-true, moved"
 COMPILE, GRAPH, SEARCH = "torch.compile", "CUDA graph", "cudnn.benchmark"
 
 Step = Callable[[], Tensor]
+
+STEPS_BEFORE = 3
+"""Steps made before a variant is timed, in which it is made ready."""
 
 
 @dataclass(frozen=True)
@@ -154,14 +156,12 @@ def time_variant(subject: Subject, size: int, batch: int, what: str) -> Figures:
         raise UserError("CUDA graphs are of CUDA alone.")
     with subject.mode(mode) as precision:
         plain = Ours(bench.model(size, batch), precision)
-        other = Ours(bench.model(size, batch, compile=what == COMPILE), precision)
+        made = bench.model(size, batch, compile=what == COMPILE, cuda_graphs=what == GRAPH)
+        other = Ours(made, precision)
+        step = partial(searching, other.step) if what == SEARCH else other.step
         began = time.perf_counter()
-        step = record_step(other) if what == GRAPH else other.step
-        if what == SEARCH:
-            step = partial(searching, step)
-        if what != GRAPH:
-            for _ in range(STEPS_BEFORE):
-                step()
+        for _ in range(STEPS_BEFORE):
+            step()
         seconds_of(step)
         prepared = time.perf_counter() - began
         for _ in range(STEPS_BEFORE + 1):

@@ -17,6 +17,9 @@ class LayerLoss(nn.Module, ABC):
     `evaluate` and `accumulate_gradient` of its own.
     """
 
+    waits = False
+    """Whether an evaluation waits for the device, so that no CUDA graph can be made of it."""
+
     @abstractmethod
     def forward(self, features: Tensor) -> Tensor:
         """Computes the loss of features (B, C, h, w): (B,) in float32 (float64 for float64)."""

@@ -25,6 +25,7 @@ class RegionalLoss(LayerLoss):
     def __init__(self, losses: Sequence[LayerLoss], guides: Tensor) -> None:
         super().__init__()
         self.losses = nn.ModuleList(losses)
+        self.waits = any(loss.waits for loss in losses)
         self.register_buffer("shares", guides.mean(dim=(2, 3)), persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:

@@ -92,6 +92,7 @@ class WassersteinLoss(SecondMomentsLoss):
 
     mean: Tensor
     root: Tensor
+    waits = True  # for eigenvalues, which the processor looks at
 
     def __init__(self, target: Tensor, guide: Tensor | None = None) -> None:
         super().__init__(guide)

@@ -5,6 +5,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from nst_lightning.cuda_graph import Recorded
+
 CURVATURE = 1e-10
 """A pair enters the memory when yᵀs exceeds this times ‖y‖‖s‖. torch.optim.LBFGS uses the same
 constant without the norms, which ties it to the scale of the loss."""
@@ -39,6 +41,8 @@ class BatchedLBFGS(torch.optim.Optimizer):
             displacement that really happened enters the memory.
         tolerance_grad: an image stands still while max|g| is at most this (torch: 1e-7).
         tolerance_change: an image stands still while −gᵀd is less than this (torch: 1e-9).
+        record: make the steps after the first as one CUDA graph, on a parameter on CUDA that stays
+            where it lies.
 
     Raises:
         ValueError: for anything but one parameter.
@@ -59,6 +63,8 @@ class BatchedLBFGS(torch.optim.Optimizer):
         bounds: tuple[float, float] | None = None,
         tolerance_grad: float = 0.0,
         tolerance_change: float = 0.0,
+        *,
+        record: bool = False,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -73,6 +79,8 @@ class BatchedLBFGS(torch.optim.Optimizer):
         super().__init__(params, defaults)
         if len(self.param_groups) != 1 or len(self.param_groups[0]["params"]) != 1:
             raise ValueError("BatchedLBFGS takes exactly one parameter, of shape (B, ...)")
+        self.record = record
+        self.recorded: Recorded[None] | None = None
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
@@ -89,11 +97,20 @@ class BatchedLBFGS(torch.optim.Optimizer):
             return
         # Lightning's training_step runs under autocast, which must not touch these products.
         with torch.autocast(image.device.type, enabled=False):
-            self._step(image, self._unscaled(image.grad))
+            g = self._unscaled(image.grad).reshape(len(image), -1)
+            if image not in self.state:
+                self.state[image].update(empty_state(g, self.param_groups[0]["memory"]))
+                self._step(g, at_start=True)
+                self.recorded = Recorded(self._step) if self.record else None
+            elif self.recorded is not None:
+                self.recorded(g)
+            else:
+                self._step(g)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores the state; torch would turn the count of pairs into a float on the way."""
         super().load_state_dict(state_dict)
+        self.recorded = Recorded(self._step) if self.record else None
         for group in self.param_groups:
             group.setdefault("units", 1.0)  # states of 0.3.0 have none
         for state in self.state.values():
@@ -103,15 +120,11 @@ class BatchedLBFGS(torch.optim.Optimizer):
         scale = getattr(self, "grad_scale", None)  # set by GradScaler for the time of a step
         return gradient if scale is None else gradient / scale
 
-    def _step(self, image: Tensor, gradient: Tensor) -> None:
+    def _step(self, g: Tensor, at_start: bool = False) -> None:
+        """Makes one step from the gradients g, (B, n), in place."""
         group = self.param_groups[0]
-        x = image.detach().reshape(image.shape[0], -1)
-        g = gradient.reshape(x.shape)
-        state = self.state[image]
-        at_start = not state
-        if at_start:
-            state.update(empty_state(x, group["memory"]))
-
+        image = group["params"][0]
+        x, state = image.detach().reshape(g.shape), self.state[image]
         products_with_g = remember(state, g)
         d = -inverse_hessian_product(state, g, products_with_g)
         step = group["lr"] * d
@@ -134,8 +147,8 @@ class BatchedLBFGS(torch.optim.Optimizer):
             # the rounding of x, which swallows a step as small as torch's first.
             step = torch.where(within == moved, step, within - x)
             moved = within
-        state["displacement"] = step
-        state["gradient"] = g.clone()
+        state["displacement"].copy_(step)
+        state["gradient"].copy_(g)
         image.copy_(moved.reshape(image.shape))
 
 
@@ -195,8 +208,8 @@ def remember(state: dict[str, Tensor], g: Tensor) -> Tensor:
     put(products, 2, slot, by_y, accepted)
     put(products, 1, slot, by_s[:, memory:], accepted)
     put(products, 1, slot + memory, by_y[:, memory:], accepted)
-    state["gamma"] = torch.where(accepted, curvature / yy, state["gamma"])
-    state["pairs"] = state["pairs"] + accepted
+    state["gamma"].copy_(torch.where(accepted, curvature / yy, state["gamma"]))
+    state["pairs"] += accepted
     return by_g
 
 

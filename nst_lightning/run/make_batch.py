@@ -99,5 +99,6 @@ def make_model(
         steps=scale.steps,
         recompute=settings.recompute,
         compile=settings.compile,
+        cuda_graphs=settings.cuda_graphs,
     )
     return model.to(inputs.dtype), [loaded.alpha for loaded in contents]

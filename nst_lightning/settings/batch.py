@@ -58,6 +58,11 @@ class BatchSettings(TransferSettings):
     """Compile the evaluation with torch.compile: about a minute for each shape of image, so for
     large grids on a GPU only; needs a C++ compiler."""
 
+    cuda_graphs: Annotated[bool, Knob("running", RUNNING)] = False
+    """On CUDA, play a recording of a step instead of launching its kernels one by one: faster where
+    few small images are made at once. Of the style loss wasserstein, which waits for the device,
+    the optimiser's part alone."""
+
     recompute: Annotated[bool, Knob("running", RUNNING)] = False
     """Compute features twice rather than keep them: less memory, a third more time."""
 

@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor, nn
 
+from nst_lightning.cuda_graph import Recorded
 from nst_lightning.errors import UserError
 from nst_lightning.formats import RESULT_FORMATS, result_format
 from nst_lightning.imaging.mask import Mask
@@ -85,6 +86,8 @@ class StyleTransfer(L.LightningModule):
         steps: another number of steps.
         recompute: less memory for more time, see `VGG.forward_pass`.
         compile: use torch.compile.
+        cuda_graphs: on CUDA, play a recording of a step's kernels instead of launching each anew;
+            of losses that wait for the device, the optimiser's alone.
 
     Raises:
         UserError: missing weights, an image too small for the network, finished targets without
@@ -112,8 +115,11 @@ class StyleTransfer(L.LightningModule):
         steps: int | None = None,
         recompute: bool = False,
         compile: bool = False,
+        cuda_graphs: bool = False,
     ) -> None:
         super().__init__()
+        self.recorded: dict[Any, Recorded[tuple[dict[str, Tensor], Tensor]]] = {}
+        self.cuda_graphs = cuda_graphs
         self.automatic_optimization = False
         self.strict_loading = False  # a checkpoint holds the images, not the network
         self.settings = s = settings or TransferSettings()
@@ -130,6 +136,7 @@ class StyleTransfer(L.LightningModule):
                 "steps": self.steps,
                 "recompute": recompute,
                 "compile": compile,
+                "cuda_graphs": cuda_graphs,
             }
         )
         if init is None:
@@ -231,7 +238,8 @@ class StyleTransfer(L.LightningModule):
                 "content and targets."
             )
         settings = TransferSettings.model_validate(known["settings"])
-        own = {name: known[name] for name in ("steps", "recompute", "compile")}
+        how = ("steps", "recompute", "compile", "cuda_graphs")
+        own = {name: known[name] for name in how if name in known}
         image = checkpoint["state_dict"]["image"]
         model = cls(**{"settings": settings, "init": image, **own, **arguments})
         if model.network.identity["checksum"] != known["network"]["checksum"]:
@@ -317,11 +325,34 @@ class StyleTransfer(L.LightningModule):
         with torch.autocast(device, enabled=False):
             if not (image.requires_grad and torch.is_grad_enabled()):
                 return compute_losses(self.network, self.loss, image, dtype, recompute=True).terms
-            terms, gradient = self.value_and_gradient(
-                self.network, self.loss, image.detach(), dtype, recompute=self.recompute
-            )
+            terms, gradient = self._value_and_gradient(image.detach(), dtype)
             total = TotalWithGradient.apply(image, gradient, terms["total"])
         return {**terms, "total": total}
+
+    def _value_and_gradient(
+        self, image: Tensor, dtype: torch.dtype
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Computes the weighted terms of images and the gradient of their total."""
+
+        def compute(image: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+            network, loss = self.network, self.loss
+            return self.value_and_gradient(network, loss, image, dtype, recompute=self.recompute)
+
+        waits = any(one.waits for _, one in self.loss.layer_losses())
+        if waits or not self._records():
+            return compute(image)
+        recorded = self.recorded.setdefault((dtype, image.shape), Recorded(compute))
+        terms, gradient = recorded(image)
+        return {name: value.clone() for name, value in terms.items()}, gradient.clone()
+
+    def _records(self) -> bool:
+        return self.cuda_graphs and self.image.device.type == "cuda"
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "Self":
+        """Moves the module, as `to` does; what was recorded reads where its tensors were."""
+        self.recorded.clear()
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
         """Looks every `WINDOW` steps at how the losses get on."""
@@ -432,6 +463,7 @@ class StyleTransfer(L.LightningModule):
             units=s.pixel_range,
             longest_step=s.longest_step,
             bounds=(0.0, 1.0) if s.bounds else None,
+            record=self._records(),
         )
 
     def train_dataloader(self) -> "Steps":

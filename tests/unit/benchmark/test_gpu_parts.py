@@ -11,9 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nst_lightning.benchmark import gpu_figures
-from nst_lightning.benchmark.cases import Bench, Ours
-from nst_lightning.benchmark.cuda_graph import STEPS_BEFORE
+from nst_lightning.benchmark.cases import Bench
 from nst_lightning.benchmark.gpu_figures import COMPILE, GRAPH, SEARCH, Asked, Subject
 from nst_lightning.benchmark.gpu_parts import (
     NO_TIME,
@@ -171,18 +169,18 @@ def test_no_graphs_off_cuda(subject: Subject):
     assert row["problem"] == "CUDA graphs are of CUDA alone."
 
 
-def test_a_recorded_step_is_asked_on_cuda(subject: Subject, monkeypatch: pytest.MonkeyPatch):
-    def record(ours: Ours) -> Callable[[], Tensor]:
-        for _ in range(STEPS_BEFORE):
-            ours.step()
-        return ours.step
+def test_a_recorded_step_is_asked_on_cuda(subject: Subject):
+    asked: list[bool] = []
 
-    monkeypatch.setattr(gpu_figures, "record_step", record)
-    bench = subject.bench
-    there = SimpleNamespace(device=torch.device("cuda"), model=bench.model)
+    def model(size: int, batch: int, compile: bool = False, cuda_graphs: bool = False) -> Any:
+        asked.append(cuda_graphs)
+        return subject.bench.model(size, batch, compile=compile, cuda_graphs=cuda_graphs)
+
+    there = SimpleNamespace(device=torch.device("cuda"), model=model)
     on_cuda = replace(subject, bench=cast(Bench, there))
     found = PARTS["variants"].measure(on_cuda, size=32, batch=1, what=GRAPH)
     assert found["largest_difference"] == 0
+    assert asked == [False, True]
 
 
 def test_the_peak_on_cuda_is_that_of_the_steps(subject: Subject, monkeypatch: pytest.MonkeyPatch):
