@@ -36,7 +36,7 @@ Report: TypeAlias = Callable[[int, int, Losses], object]
 """Takes the number of steps made, that of all steps, and a function that returns the loss terms by
 name, which waits for the device."""
 
-APPLY = ("accelerator", "compile", "cuda_graphs", "recompute", "max_pixels", "finish", "dither")
+APPLY = ("accelerator", "compile", "recompute", "max_pixels", "finish", "dither")
 """The settings of running and writing that say something of one image in memory; those that decide
 pixels all do."""
 

@@ -121,7 +121,7 @@ class Bench:
         image: Tensor | None = None,
         which: slice = slice(None),
         compile: bool = False,
-        cuda_graphs: bool = False,
+        cuda_graphs: bool = True,
     ) -> StyleTransfer:
         """Returns our module at one size.
 

@@ -155,7 +155,7 @@ def time_variant(subject: Subject, size: int, batch: int, what: str) -> Figures:
     if what == GRAPH and bench.device.type != "cuda":
         raise UserError("CUDA graphs are of CUDA alone.")
     with subject.mode(mode) as precision:
-        plain = Ours(bench.model(size, batch), precision)
+        plain = Ours(bench.model(size, batch, cuda_graphs=False), precision)
         made = bench.model(size, batch, compile=what == COMPILE, cuda_graphs=what == GRAPH)
         other = Ours(made, precision)
         step = partial(searching, other.step) if what == SEARCH else other.step

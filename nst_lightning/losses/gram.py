@@ -8,7 +8,6 @@ from torch import Tensor
 
 from nst_lightning.losses.layer_loss import StatisticsLoss, add_by_position, by_position
 from nst_lightning.losses.moments import moments, shares_of_positions
-from nst_lightning.losses.products import sum_products
 from nst_lightning.losses.style_kind import StyleKind, weighted_mean
 from nst_lightning.losses.upcast import upcast
 from nst_lightning.settings import TransferSettings
@@ -54,7 +53,7 @@ def gram(features: Tensor, normalisation: str, guide: Tensor | None = None) -> T
     with torch.autocast(features.device.type, enabled=False):
         # Under channels_last this flattening is a view, so nothing is copied.
         f = upcast(features.flatten(2))
-        return sum_products(f, f.mT) / divisor
+        return torch.bmm(f, f.transpose(1, 2)) / divisor
 
 
 class GramLoss(StatisticsLoss):
@@ -84,13 +83,13 @@ class GramLoss(StatisticsLoss):
         """Computes Gram matrices minus the target's, (B, C, C), in float32 (float64 for
         float64)."""
         exact = features.dtype in (torch.float32, torch.float64)
-        # Products of half precision that are summed in float32 have no backward in PyTorch.
         if self.guide is None and (exact or not features.requires_grad):
             share, f = self.share_of_position(features), by_position(features)
-            if f.device.type == "cuda":
-                return sum_products(f.mT, f) * share - self.target
             if exact:
                 return torch.baddbmm(self.target, f.mT, f, beta=-1, alpha=share)
+            if f.device.type == "cuda":
+                # Products summed in float32 have no backward in PyTorch.
+                return torch.bmm(f.mT, f, out_dtype=torch.float32) * share - self.target
             if served_by_onednn(features):
                 # oneDNN sums products of bfloat16 in float32, but rounds the sum to bfloat16. Most
                 # of the target is therefore taken off within the product: what is rounded is no

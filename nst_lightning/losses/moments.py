@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor
 
-from nst_lightning.losses.products import sum_products
 from nst_lightning.losses.upcast import upcast
 
 
@@ -22,7 +21,7 @@ def moments(features: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tens
     with torch.autocast(features.device.type, enabled=False):
         f = upcast(features.flatten(2))
         weighted = f / f.shape[-1] if guide is None else f * shares_of_positions(guide).flatten(2)
-        return weighted.sum(dim=-1), sum_products(weighted, f.mT)
+        return weighted.sum(dim=-1), torch.bmm(weighted, f.transpose(1, 2))
 
 
 def shares_of_positions(guide: Tensor) -> Tensor:

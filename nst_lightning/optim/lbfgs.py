@@ -171,7 +171,19 @@ def empty_state(x: Tensor, memory: int) -> dict[str, Tensor]:
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
     """Computes the dot product of each row of (B, n) with that of another (B, n): (B,)."""
-    return torch.bmm(a[:, None, :], b[:, :, None])[:, 0, 0]
+    return sum_products(a[:, None, :], b[:, :, None])[:, 0, 0]
+
+
+def sum_products(a: Tensor, b: Tensor) -> Tensor:
+    """Multiplies (B, k, n) by (B, n, l), where n is large.
+
+    On CUDA image by image: cuBLAS shares the long sums of a single product out among the
+    multiprocessors, and those of a batch not (16 images of 512 px, memory 10, on an H100: 27 ms of
+    a step that takes 57).
+    """
+    if a.device.type != "cuda":
+        return torch.bmm(a, b)
+    return torch.stack([x @ y for x, y in zip(a, b, strict=True)])
 
 
 def without_memory_length(g: Tensor, rms: float | None, units: float, at_start: bool) -> Tensor:
@@ -204,7 +216,7 @@ def remember(state: dict[str, Tensor], g: Tensor) -> Tensor:
 
     put(basis, 1, slot, s, accepted)
     put(basis, 1, slot + memory, y, accepted)
-    by_s, by_y, by_g = torch.bmm(basis, torch.stack((s, y, g), dim=2)).unbind(dim=2)
+    by_s, by_y, by_g = sum_products(basis, torch.stack((s, y, g), dim=2)).unbind(dim=2)
     put(products, 2, slot, by_y, accepted)
     put(products, 1, slot, by_s[:, memory:], accepted)
     put(products, 1, slot + memory, by_y[:, memory:], accepted)

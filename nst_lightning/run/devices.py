@@ -14,6 +14,7 @@ from nst_lightning.grid.sources import shape_at
 from nst_lightning.run.cost import step_bytes
 from nst_lightning.run.visible_gpus import VARIABLE, visible_gpus
 from nst_lightning.settings import BatchSettings
+from nst_lightning.vgg.weights import Weights
 
 DTYPES = {
     "32-true": torch.float32,
@@ -91,6 +92,20 @@ def resolve(settings: BatchSettings, device: torch.device) -> BatchSettings:
     if precision == "auto":
         precision = "bf16-mixed" if has_bfloat16(device) else "32-true"
     return settings.model_copy(update={"precision": precision})
+
+
+def check_range(settings: BatchSettings, weights: Weights) -> None:
+    """Sees that the network's features have room in the precision.
+
+    Raises:
+        UserError: they have not.
+    """
+    caffe = weights.source == "caffe" or weights.input.startswith("caffe")
+    if caffe and settings.precision == "16-mixed":
+        raise UserError(
+            "precision 16-mixed does not go with the Caffe network, whose Gram matrices are beyond "
+            "float16's range: choose bf16-mixed or 32-true."
+        )
 
 
 def has_bfloat16(device: torch.device) -> bool:

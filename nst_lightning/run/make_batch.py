@@ -11,6 +11,7 @@ from nst_lightning.callbacks.saved_state import SavedState
 from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.imaging.resize import resize
 from nst_lightning.run.batch_run import BatchRun
+from nst_lightning.run.devices import check_range
 from nst_lightning.run.inputs import Inputs
 from nst_lightning.run.outcome import Stylised
 from nst_lightning.run.trainer import fit
@@ -33,7 +34,11 @@ def make_inputs(
         weights: of the network that they ask for.
         device: that the batches are made on.
         images: where images and masks come from; by default their files.
+
+    Raises:
+        UserError: weights that the precision is too small for.
     """
+    check_range(settings, weights)
     dtype = torch.float64 if settings.precision == "64-true" else torch.float32
     network = build_network(settings, weights).to(device)
     return Inputs(network, settings, device, dtype, images)
@@ -99,6 +104,5 @@ def make_model(
         steps=scale.steps,
         recompute=settings.recompute,
         compile=settings.compile,
-        cuda_graphs=settings.cuda_graphs,
     )
     return model.to(inputs.dtype), [loaded.alpha for loaded in contents]

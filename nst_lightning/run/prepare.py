@@ -10,7 +10,7 @@ from nst_lightning.grid.masks import mask_problem
 from nst_lightning.grid.pairs import Case
 from nst_lightning.grid.sources import shapes
 from nst_lightning.imaging.image_reader import ImageReader
-from nst_lightning.run.devices import choose_device, resolve
+from nst_lightning.run.devices import check_range, choose_device, resolve
 from nst_lightning.run.logger_files import check_logger
 from nst_lightning.run.result_file import too_large
 from nst_lightning.run.task import CaseSettings
@@ -61,6 +61,7 @@ def prepare_cases(
         check_start(case.settings, images)
         check_logger(case.settings)
         weights = load(*case.settings.network_weights)
+        check_range(case.settings, weights)
         resolved = resolve(case.settings, choose_device(case.settings.accelerator))
         todo: list[Job] = []
         broken: list[tuple[Job, str]] = []

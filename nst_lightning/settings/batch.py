@@ -58,11 +58,6 @@ class BatchSettings(TransferSettings):
     """Compile the evaluation with torch.compile: about a minute for each shape of image, so for
     large grids on a GPU only; needs a C++ compiler."""
 
-    cuda_graphs: Annotated[bool, Knob("running", RUNNING)] = False
-    """On CUDA, play a recording of a step instead of launching its kernels one by one: faster where
-    few small images are made at once. Of the style loss wasserstein, which waits for the device,
-    the optimiser's part alone."""
-
     recompute: Annotated[bool, Knob("running", RUNNING)] = False
     """Compute features twice rather than keep them: less memory, a third more time."""
 
@@ -129,16 +124,6 @@ class BatchSettings(TransferSettings):
     def suffix(self) -> str:
         """The suffix of the results, without its dot."""
         return RESULT_FORMATS[self.format].suffixes[0][1:]
-
-    @model_validator(mode="after")
-    def _fits_float16(self) -> "BatchSettings":
-        caffe = self.weights == "caffe" or self.weights_input.startswith("caffe")
-        if self.precision == "16-mixed" and caffe:
-            raise UserError(
-                "precision 16-mixed does not go with weights caffe, whose Gram matrices are "
-                "beyond float16's range: choose bf16-mixed or 32-true."
-            )
-        return self
 
     @model_validator(mode="after")
     def _can_be_written(self) -> "BatchSettings":

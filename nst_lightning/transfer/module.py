@@ -86,8 +86,9 @@ class StyleTransfer(L.LightningModule):
         steps: another number of steps.
         recompute: less memory for more time, see `VGG.forward_pass`.
         compile: use torch.compile.
-        cuda_graphs: on CUDA, play a recording of a step's kernels instead of launching each anew;
-            of losses that wait for the device, the optimiser's alone.
+        cuda_graphs: on CUDA, play a recording of an early step's kernels instead of launching each
+            anew, which takes longer than their work on a small image. Of losses that wait for the
+            device, the optimiser's kernels alone. False where the losses change on the way.
 
     Raises:
         UserError: missing weights, an image too small for the network, finished targets without
@@ -115,7 +116,7 @@ class StyleTransfer(L.LightningModule):
         steps: int | None = None,
         recompute: bool = False,
         compile: bool = False,
-        cuda_graphs: bool = False,
+        cuda_graphs: bool = True,
     ) -> None:
         super().__init__()
         self.recorded: dict[Any, Recorded[tuple[dict[str, Tensor], Tensor]]] = {}
@@ -338,8 +339,9 @@ class StyleTransfer(L.LightningModule):
             network, loss = self.network, self.loss
             return self.value_and_gradient(network, loss, image, dtype, recompute=self.recompute)
 
+        plain = self.value_and_gradient is value_and_gradient  # and not compiled
         waits = any(one.waits for _, one in self.loss.layer_losses())
-        if waits or not self._records():
+        if not self._records() or not plain or waits:
             return compute(image)
         recorded = self.recorded.setdefault((dtype, image.shape), Recorded(compute))
         terms, gradient = recorded(image)

@@ -7,7 +7,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import lightning as L
 import pytest
 import torch
 from PIL import Image
@@ -49,18 +51,28 @@ def test_a_fit_falls_in_every_precision(precision: str):
     assert not one.failed_at.any()
 
 
+class SaveAt(L.Callback):
+    """Saves a checkpoint after the tenth step."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, index: int
+    ) -> None:
+        if index == 9:
+            trainer.save_checkpoint(self.path)
+
+
 def test_a_checkpoint_loads_on_the_cpu_and_goes_on(tmp_path: Path):
-    whole = model(steps=20)
-    fit(whole, accelerator="gpu", devices=1)
-    half = model(steps=10)
-    fit(half, accelerator="gpu", devices=1).save_checkpoint(tmp_path / "half.ckpt")
-    again = StyleTransfer.load_from_checkpoint(tmp_path / "half.ckpt")
+    path, whole = tmp_path / "half.ckpt", model(steps=20)
+    fit(whole, accelerator="gpu", devices=1, callbacks=[SaveAt(path)])
+    again = StyleTransfer.load_from_checkpoint(path)
     assert again.image.device.type == "cpu"
-    assert torch.equal(again.image.detach(), half.image.detach().cpu())
-    again = StyleTransfer.load_from_checkpoint(tmp_path / "half.ckpt", steps=20)
-    fit(again, tmp_path / "half.ckpt", accelerator="gpu", devices=1)
-    # cuDNN may add up in another order; an image begun anew would differ by a tenth.
-    assert torch.allclose(again.result().cpu(), whole.result().cpu(), atol=0.02)
+    assert not torch.allclose(again.result(), whole.result().cpu(), atol=0.01)
+    fit(again, path, accelerator="gpu", devices=1)
+    # Two whole runs were equal bit for bit on an H100.
+    assert torch.allclose(again.result().cpu(), whole.result().cpu(), atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def transfer(
     batch: int = 1,
     dtype: torch.dtype = torch.float64,
     recompute: bool = False,
-    cuda_graphs: bool = False,
+    cuda_graphs: bool = True,
     **settings: Any,
 ) -> StyleTransfer:
     deep = {"style_layers": "relu3_1"} if settings.get("style_loss") == "patches" else {}
@@ -137,6 +137,7 @@ def test_every_half_precision(style_loss: str, precision: torch.dtype):
 
 def step_without_waits(model: StyleTransfer, steps: int = 3) -> None:
     """Makes steps in which CUDA refuses every wait."""
+    model.cuda_graphs = False  # to record waits
     optimizer = model.configure_optimizers()
     model.make_step(optimizer, 1)
     torch.cuda.set_sync_debug_mode("error")

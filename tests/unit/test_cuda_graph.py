@@ -182,3 +182,24 @@ def test_a_copy_has_no_recording(graphs: list[FakeGraph]):
     copied = copy.copy(again)
     assert copied.recording is None
     assert copied(torch.tensor([2.0])) == 4
+
+
+def test_what_cannot_be_recorded_runs_as_usual(
+    graphs: list[FakeGraph], monkeypatch: pytest.MonkeyPatch
+):
+    @contextmanager
+    def failing(graph: FakeGraph, capture_error_mode: str) -> Iterator[None]:
+        yield
+        raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
+
+    monkeypatch.setattr(torch.cuda, "graph", failing)
+    calls: list[float] = []
+
+    def compute(given: Tensor) -> Tensor:
+        calls.append(float(given))
+        return given + 1
+
+    recorded = Recorded(compute)
+    assert [float(recorded(torch.tensor(x))) for x in (1.0, 2.0, 3.0)] == [2.0, 3.0, 4.0]
+    assert calls == [1.0, 2.0, 2.0, 3.0]  # the second also where it was to be recorded
+    assert len(graphs) == 1

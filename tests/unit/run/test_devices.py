@@ -10,8 +10,15 @@ from nst_lightning.grid.pairs import Grid
 from nst_lightning.grid.sources import Source
 from nst_lightning.run import devices as module
 from nst_lightning.run.cost import step_bytes
-from nst_lightning.run.devices import batch_size, choose_device, largest_batch_bytes, resolve
+from nst_lightning.run.devices import (
+    batch_size,
+    check_range,
+    choose_device,
+    largest_batch_bytes,
+    resolve,
+)
 from nst_lightning.settings import build
+from nst_lightning.vgg.weights import Weights
 
 CPU, CUDA, MPS = (torch.device(kind) for kind in ("cpu", "cuda", "mps"))
 
@@ -61,3 +68,15 @@ def test_a_batch_fills_a_gpu(monkeypatch: pytest.MonkeyPatch):
     assert batch_size(build({"batch_size": 5}), CUDA, 64, 64) == 5
     pairs = Grid([Source(Path("c"), "c", (512, 512))], [Source(Path("s"), "s", (9, 9))])
     assert largest_batch_bytes(settings, CPU, pairs) == step_bytes(resolve(settings, CPU), 512, 512)
+
+
+@pytest.mark.parametrize(
+    ("source", "taken"), [("caffe", ""), ("own.pth", "caffe-bgr"), ("own.pth", "caffe-rgb")]
+)
+def test_float16_does_not_hold_the_caffe_networks_gram_matrices(source: str, taken: str):
+    """However it was told that a file's network is the Caffe one."""
+    weights = Weights({}, "", source, taken)
+    with pytest.raises(UserError, match="beyond float16's range"):
+        check_range(build({"precision": "16-mixed"}), weights)
+    check_range(build({"precision": "bf16-mixed"}), weights)
+    check_range(build({"precision": "16-mixed"}), Weights({}, "", "own.pth", "imagenet"))

@@ -165,10 +165,3 @@ def test_later_wins():
 def test_every_knob_is_documented():
     for name, field in {**type(build({})).model_fields}.items():
         assert field.description, name
-
-
-def test_half_precision_does_not_hold_the_caffe_networks_gram_matrices():
-    for caffe in ({"weights": "caffe"}, {"weights": "own.pth", "weights_input": "caffe-bgr"}):
-        with pytest.raises(UserError, match="beyond float16's range"):
-            build({**caffe, "precision": "16-mixed"})
-        assert build({**caffe, "precision": "bf16-mixed"}).precision == "bf16-mixed"
