@@ -81,7 +81,7 @@ class Inputs:
         content = self.content(job, scale).rgb
         if self.settings.init not in INITS:
             image = self.images.image(Path(self.settings.init)).rgb
-            return resize(image, *content.shape[-2:])
+            return resize(image, *content.shape[-2:], how=self.settings.resampling)
         style = content
         if self.settings.init == "style":
             first = max(job.pair.style.parts, key=lambda part: part.share)
@@ -218,11 +218,9 @@ class Inputs:
         return reading.result() if reading else self._decode(path, shape)
 
     def _decode(self, path: Path, shape: Shape) -> LoadedImage:
-        image = self.images.image(path)
-        alpha = image.alpha
-        return LoadedImage(
-            resize(image.rgb, *shape), None if alpha is None else resize(alpha, *shape)
-        )
+        image, how = self.images.image(path), self.settings.resampling
+        alpha = None if image.alpha is None else resize(image.alpha, *shape, how=how)
+        return LoadedImage(resize(image.rgb, *shape, how=how), alpha)
 
 
 def times(factor: float, side: int) -> int:

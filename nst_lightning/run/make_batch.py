@@ -98,7 +98,7 @@ def make_model(
         content,
         inputs.targets(jobs, scale),
         settings.at(scale),
-        init=resize(image, *content.shape[-2:]),
+        init=resize(image, *content.shape[-2:], how=settings.resampling),
         origin=origin,
         network=inputs.network,
         steps=scale.steps,

@@ -220,6 +220,12 @@ class TransferSettings(Model):
     """Enlarge a painting that is smaller than the result, so that its strokes keep their size in
     proportion to it."""
 
+    resampling: Annotated[Literal["bicubic", "bilinear"], Knob("pixels", SIZES, "bicubic")] = (
+        "bicubic"
+    )
+    """How images are brought to their sizes: bicubic without aliasing, or bilinear from the four
+    nearest pixels, as in programs of before 2015."""
+
     init: Annotated[str, Field(min_length=1), Knob("pixels", OPTIMISER, "content")] = "content"
     """Start: content, noise, gray (the content without its colours), style, or an image file."""
 

@@ -20,7 +20,7 @@ def starting_image(
     Args:
         content: (B, 3, H, W) in [0, 1].
         style: (B, 3, h, w) or (1, 3, h, w) in [0, 1].
-        settings: `init`, `noise_std`, `seed`.
+        settings: `init`, `noise_std`, `seed`, `resampling`.
         seed: of the noise, instead of `settings.seed`.
 
     Returns:
@@ -35,10 +35,10 @@ def starting_image(
     if settings.init == "gray":
         return luma(content)
     if settings.init == "style":
-        return resize(style, height, width).expand_as(content)
+        return resize(style, height, width, how=settings.resampling).expand_as(content)
     if settings.init == "noise":
         generator = torch.Generator().manual_seed(settings.seed if seed is None else seed)
         white = torch.randn(1, 3, height, width, generator=generator)
         return (0.5 + settings.noise_std * white).to(content).expand_as(content)
     image = load_image(settings.init)
-    return resize(image, height, width).to(content).expand_as(content)
+    return resize(image, height, width, how=settings.resampling).to(content).expand_as(content)

@@ -229,7 +229,7 @@ def make_targets(
         content: (B, 3, H, W) in [0, 1].
         styles: at least one.
         mask: the regions of the content, of any size.
-        settings: layers, losses, colours, `style_fit` and `style_scale`.
+        settings: layers, losses, colours, `style_fit`, `style_scale` and `resampling`.
     """
     height, width = content.shape[-2:]
     kind = style_kind(settings, height * width)
@@ -241,7 +241,7 @@ def make_targets(
         shape = [max(1, round(side * scale)) for side in own]
         image = style.image
         if shape != list(image.shape[-2:]):
-            image = resize(image, *shape).to(image)
+            image = resize(image, *shape, how=settings.resampling).to(image)
         image = style_colours(image, content, settings.preserve_color, settings.color_variant)
 
         def describe(region: str) -> StyleDescription:

@@ -228,6 +228,7 @@ def test_gatys_code():
     check(fixed, content, style, 0.0)
     assert (settings.weights, settings.pooling, settings.init) == ("caffe", "max", "content")
     assert (settings.bounds, settings.upscale, settings.pixel_range) == (False, True, 255)
+    assert settings.resampling == "bilinear"
     assert [(s.size, s.steps) for s in settings.scales] == [("short:512", 500), ("short:800", 200)]
 
 

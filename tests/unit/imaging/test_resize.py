@@ -98,3 +98,26 @@ def test_float32_comes_out_whatever_goes_in(dtype: torch.dtype) -> None:
 def test_sides_below_1_are_refused(shape: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         resize(torch.rand(1, 3, 4, 4), *shape)
+
+
+@pytest.mark.parametrize("shape", [(5, 6), (20, 31), (1, 1)])
+def test_bilinear_takes_the_four_nearest_pixels(shape: tuple[int, int]) -> None:
+    """Also where it makes an image smaller, which a filter without aliasing would average."""
+    image = torch.rand(1, 1, 13, 17, generator=torch.Generator().manual_seed(3))
+    made = resize(image, *shape, how="bilinear")
+
+    def between(length: int, side: int, k: int) -> tuple[int, int, float]:
+        at = max((k + 0.5) * length / side - 0.5, 0.0)
+        low = min(int(at), length - 1)
+        return low, min(low + 1, length - 1), at - low
+
+    for y in range(shape[0]):
+        top, bottom, down = between(13, shape[0], y)
+        for x in range(shape[1]):
+            left, right, across = between(17, shape[1], x)
+            rows = [
+                image[0, 0, row, left] * (1 - across) + image[0, 0, row, right] * across
+                for row in (top, bottom)
+            ]
+            expected = rows[0] * (1 - down) + rows[1] * down
+            assert float(made[0, 0, y, x]) == pytest.approx(float(expected), abs=1e-6)

@@ -11,6 +11,8 @@ from nst_lightning.errors import UserError
 from nst_lightning.grid.pairs import Grid
 from nst_lightning.grid.sources import Source
 from nst_lightning.imaging.reading import LoadedImage, read_image
+from nst_lightning.imaging.resize import resize
+from nst_lightning.imaging.writing import write_image
 from nst_lightning.run.inputs import Inputs
 from nst_lightning.settings import Scale, build
 from nst_lightning.store.job import Job
@@ -91,3 +93,14 @@ def test_a_painting_keeps_its_strokes_in_proportion(
 def test_a_large_painting_is_read_once_whatever_the_photographs_measure():
     shapes = {style_shape((100, 90), (side, 40), size=64) for side in (40, 44, 48)}
     assert shapes == {(64, 58)}
+
+
+@pytest.mark.parametrize("how", ["bicubic", "bilinear"])
+def test_images_are_resized_as_the_settings_say(how: str, tmp_path: Path):
+    noise = torch.rand(1, 3, 40, 30, generator=torch.Generator().manual_seed(0))
+    path = tmp_path / "noise.png"
+    write_image(path, noise[0])
+    inputs = Inputs(None, build({"resampling": how}), torch.device("cpu"), torch.float32)  # type: ignore[arg-type]
+    found = inputs._decode(path, (20, 15)).rgb
+    assert torch.equal(found, resize(read_image(path).rgb, 20, 15, how=how))
+    assert start(tmp_path, resampling=how).shape == (1, 3, 8, 8)
