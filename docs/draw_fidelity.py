@@ -34,6 +34,9 @@ def draw(history: Path, path: Path) -> None:
         axes.plot(at, published, "o", label="published")
         axes.set(yscale="log", xlabel="evaluations", ylabel="total loss, thousands")
         axes.set(title=f"shorter side {size} px", ylim=(min(published) / 1.5, 3000))
+        axes.set_yticks([200, 300, 500, 1000, 2000], minor=False)
+        axes.yaxis.set_major_formatter("{x:.0f}")
+        axes.yaxis.set_minor_formatter("")
         axes.legend()
         for n, loss in zip(at, published, strict=True):
             if n <= len(ours):

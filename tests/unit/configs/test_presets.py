@@ -338,7 +338,7 @@ def test_optimiser_of_the_sources(name: str):
     settings = preset(name)
     assert (settings.network, settings.optimizer) == ("vgg19", "lbfgs")
     assert (settings.resolved_learning_rate, settings.lbfgs_memory) == (1.0, 100)
-    if name in BOUNDED:
+    if name in (*BOUNDED, "seed-001"):
         assert (settings.first_step, settings.longest_step) == (0.02, 0.05)
     else:
         assert settings.longest_step is None
