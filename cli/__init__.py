@@ -1,7 +1,9 @@
 """`nst-batch`: thin commands over the library. Imports no torch until a command needs it."""
 
+import io
 import os
 import sys
+import warnings
 
 
 def main() -> None:
@@ -12,6 +14,9 @@ def main() -> None:
 
     from .app import app
 
+    warnings.formatwarning = lambda message, *_, **__: f"{message}\n"
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: for names that are not UTF-8
     # Before anything imports Lightning, which would take Slurm into its own hands.
     if place().job:
         remember_warnings()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from nst_lightning.errors import UserError
+from nst_lightning.errors import OutputError
 from nst_lightning.grid.pairs import Case, Pair
 from nst_lightning.grid.sources import Source
 from nst_lightning.stop import Interrupted
@@ -82,6 +82,7 @@ def carry_out(
         finally:
             display.remove()
         files: list[Path] = []
+        unwritten: OutputError | None = None
         made = bool(summary.done or summary.failed)
         changed = changed or made or sum(len(case.pairs) for case in cases) < ALWAYS
         if is_complete(out, ledger) if here.job else changed:
@@ -89,8 +90,7 @@ def carry_out(
             try:
                 files = report()
             except OSError as error:
-                where = f"{error.filename}: cannot be written ({error.strerror})."
-                raise UserError(where) from None
+                unwritten = OutputError.at(Path(error.filename or out), error)
 
     failed = [{"output": r.output, "reason": r.reason} for r in summary.failed]
     if flags.as_json:
@@ -110,6 +110,8 @@ def carry_out(
             f"{len(summary.done)} made, {summary.skipped} done before, {len(failed)} failed, "
             f"in {duration(summary.seconds)}{saved}; see {files[0] if files else out}"
         )
+    if unwritten:
+        raise unwritten
     if failed:
         if not flags.as_json:
             for failure in failed:

@@ -101,8 +101,17 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes text as UTF-8, its line ends as they are; see `atomic_file`."""
-    write_bytes(path, text.encode("utf-8"))
+    """Writes text as UTF-8, its line ends as they are; see `atomic_file` and `spell`."""
+    write_bytes(path, spell(text).encode())
+
+
+def spell(text: str) -> str:
+    """Returns a text that UTF-8 can hold.
+
+    A file's name is bytes on Linux. Those that are not UTF-8 stand in text as lone surrogates
+    (PEP 383), which UTF-8 does not have: they are spelled `\\udcff`.
+    """
+    return text.encode("utf-8", errors="backslashreplace").decode()
 
 
 def file_state(path: Path) -> tuple[str, int, int]:

@@ -67,8 +67,9 @@ LOGGER_HYPERPARAMS = "hparams.yaml"
 LONGEST_NAME = 255 - len("curves-.png")
 """Bytes of a name made from an input: what file systems take, less the most that is added to it."""
 
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f/\ud800-\udc7f\udd00-\udfff]")
-"""Control characters, the slash, and what no bytes of a file name are read as."""
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f/\ud800-\udfff]")
+"""Control characters, the slash, and the surrogates that bytes of a name are read as that are not
+UTF-8 (PEP 383)."""
 
 
 def safe_name(text: str) -> str:
@@ -79,7 +80,7 @@ def safe_name(text: str) -> str:
     so that names of different texts differ.
     """
     plain = _UNSAFE.sub("-", text)
-    data = plain.encode("utf-8", "surrogateescape")
+    data = plain.encode("utf-8")
     if plain == text and 0 < len(data) <= LONGEST_NAME and not text.startswith("."):
         return text
     data = data.lstrip(b".-")

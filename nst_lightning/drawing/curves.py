@@ -42,9 +42,10 @@ def draw_curves(path: Path, histories: Mapping[str, Sequence[Row]], title: str =
     for i, (label, history) in enumerate(named.items()):
         colour: Any = palette(i) if len(histories) <= 10 else palette(i / (len(histories) - 1))
         steps = [row["step"] for row in history]
-        draw_line(
-            loss, steps, [row["total"] for row in history], colour, label if many else "total"
-        )
+        totals = [row["total"] for row in history]
+        # One image's total is often its style: a broader line shows under that.
+        width = 1.3 if many else 3.5
+        draw_line(loss, steps, totals, colour, label if many else "total", width)
         if not many:
             for j, term in enumerate(("content", "style", "tv"), start=1):
                 values = [row[term] for row in history]
@@ -80,13 +81,18 @@ def draw_curves(path: Path, histories: Mapping[str, Sequence[Row]], title: str =
 
 
 def draw_line(
-    axes: "Axes", x: Sequence[float], y: Sequence[float], colour: Any, label: str
+    axes: "Axes",
+    x: Sequence[float],
+    y: Sequence[float],
+    colour: Any,
+    label: str,
+    width: float = 1.3,
 ) -> None:
     """Draws one line; what is not finite is left out, and a single value is a dot."""
     points = [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(b)]
     marker = "o" if len(points) == 1 else ""
     xs, ys = [a for a, _ in points], [b for _, b in points]
-    axes.plot(xs, ys, color=colour, label=label, linewidth=1.3, marker=marker)
+    axes.plot(xs, ys, color=colour, label=label, linewidth=width, marker=marker)
 
 
 def escape_text(text: str) -> str:

@@ -102,7 +102,8 @@ def listed_pairs(
         with table.open(newline="", encoding="utf-8-sig") as file:
             rows = [[cell.strip() for cell in row] for row in csv.reader(file) if any(row)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{table}: cannot be read as a CSV of content,style ({error}).") from None
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{table}: cannot be read as a CSV of content,style ({reason}).") from None
     if rows and [cell.lower() for cell in rows[0]] == ["content", "style"]:
         rows = rows[1:]
     if not rows:

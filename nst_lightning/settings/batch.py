@@ -69,7 +69,7 @@ class BatchSettings(TransferSettings):
     """Save a snapshot every N steps (0: none)."""
 
     save_first: Annotated[int, Field(ge=0), Knob("running", OUTPUT)] = 0
-    """Save a snapshot after each of the first K steps."""
+    """Save a snapshot after each of the first N steps."""
 
     save_at: Annotated[
         list[Annotated[int, Field(ge=1)]], BeforeValidator(parse_numbers), Knob("running", OUTPUT)

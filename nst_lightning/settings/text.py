@@ -22,9 +22,7 @@ def explain(error: ValidationError, known: Iterable[str]) -> str:
     name = place[0] if place else ""
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(place[-1], list(known), n=1)
-        hint = (
-            f": did you mean {near[0]!r}?" if near else "; `nst-batch presets default` shows all."
-        )
+        hint = f": did you mean {near[0]!r}?" if near else "; `nst-batch grid --help` names all."
         return f"there is no setting {place[-1]!r}{hint}"
     if name in ("batch_size", "first_step"):
         other = "auto" if name == "batch_size" else "torch"
@@ -50,7 +48,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such settings file.") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as a settings file ({error}).") from None
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: cannot be read as a settings file ({reason}).") from None
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: is not valid YAML: {reason}") from None

@@ -1,13 +1,14 @@
 """sha256 of input files, each read once and remembered from run to run. Imports no torch."""
 
 import json
+import os
 import time
 from contextlib import suppress
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from nst_lightning.files import file_sha256, write_text
+from nst_lightning.files import file_sha256, spell, write_text
 from nst_lightning.layout import INPUT_HASHES
 
 YOUNG_SECONDS = 2.0
@@ -51,7 +52,7 @@ class InputHashes:
 
     def _find(self, path: Path) -> str:
         state = path.stat()
-        name, stamp = str(path.resolve()), (state.st_size, state.st_mtime_ns)
+        name, stamp = spell(os.path.realpath(path)), (state.st_size, state.st_mtime_ns)
         if (known := self.known.get(name)) and known[:2] == stamp:
             return known[2]
         found = file_sha256(path)

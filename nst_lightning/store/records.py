@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
+from nst_lightning.files import spell
 from nst_lightning.formats import MAX_PIXELS
 from nst_lightning.settings import BatchSettings
 from nst_lightning.store.fingerprint import ALGORITHM
@@ -151,6 +152,8 @@ def make_record(
         status: what became of it.
         facts: other fields of `Record`.
     """
+    if "reason" in facts:
+        facts["reason"] = spell(facts["reason"])
     return Record(
         schema=SCHEMA,
         output=job.pair.output.as_posix(),
@@ -197,12 +200,14 @@ def parts(job: Job, out: Path) -> dict[str, Any]:
 
 
 def relative(path: Path, out: Path) -> str:
-    """Returns a path as seen from the output folder; absolute where there is no way (another
-    drive)."""
+    """Returns a path as seen from the output folder, as `spell` writes it; absolute where there is
+    no way (another drive)."""
     try:
-        return Path(os.path.relpath(path.resolve(), out.resolve())).as_posix()
+        # Unlike Path.resolve, it takes a link to itself as it is.
+        found = os.path.relpath(os.path.realpath(path), os.path.realpath(out))
     except ValueError:
-        return path.resolve().as_posix()
+        found = os.path.realpath(path)
+    return spell(Path(found).as_posix())
 
 
 def versions() -> dict[str, str]:

@@ -129,7 +129,7 @@ class VGG(nn.Module):
             raise UserError(
                 f"an image of {image.shape[-1]}×{image.shape[-2]} pixels is too small for layer "
                 f"{self.sequence[-1]}, which needs at least {self.minimum_side} on each side: "
-                "choose a larger --size (with --set upscale=true) or shallower layers."
+                "choose a larger --size (with --upscale) or shallower layers."
             )
 
     def forward_pass(

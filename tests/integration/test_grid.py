@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -13,7 +14,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from .conftest import EXAMPLES, Nst, pixels, put, start
+from .conftest import EXAMPLES, Nst, pixels, put, records, start
 
 NORMALIZED = "936c2d12aedffd5922304e75b7ac99c641d4b19c96f9d33b31c5bc5807ab3f54"
 """Checksum of the real normalised VGG-19; no stand-in has it."""
@@ -232,3 +233,25 @@ def test_names_of_dots_stay_in_the_folder(nst: Nst, styles: Path, tmp_path: Path
     assert refused.returncode == 2
     assert "only dots" in refused.stderr
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["out"]
+
+
+def test_names_that_are_not_utf_8_and_links_to_themselves_stop_nothing(
+    contents: Path, styles: Path, tmp_path: Path, nst: Nst
+):
+    for folder, name in ((contents, b"\xff\xfebytes.png"), (styles, b"caf\xe9.jpg")):
+        shutil.copy(next(folder.iterdir()), os.fsencode(folder) + b"/" + name)
+        (folder / "loop.png").symlink_to("loop.png")
+    out = Path(os.fsdecode(os.fsencode(tmp_path) + b"/out\xfe"))
+    words = ("grid", contents, styles, "--size", 48, "--steps", 2, "--out", out)
+    done = nst(*words, "--curves")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    made = [r for r in records(out).values() if r["status"] == "done"]
+    failed = [r for r in records(out).values() if r["status"] == "failed"]
+    assert (len(made), len(failed)) == (3 * 3, 3 + 3 + 1)
+    assert all("Too many levels of symbolic links" in record["reason"] for record in failed)
+    assert all((out / record["output"]).is_file() for record in made)
+    assert any(record["content"].endswith("\\udcff\\udcfebytes.png") for record in made)
+    again = nst(*words, "--curves")
+    assert "0 made, 9 done before, 7 failed" in again.stdout
+    assert nst("report", out).returncode == 0
