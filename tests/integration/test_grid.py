@@ -239,7 +239,7 @@ def test_names_that_are_not_utf_8_and_links_to_themselves_stop_nothing(
     contents: Path, styles: Path, tmp_path: Path, nst: Nst
 ):
     for folder, name in ((contents, b"\xff\xfebytes.png"), (styles, b"caf\xe9.jpg")):
-        shutil.copy(next(folder.iterdir()), os.fsencode(folder) + b"/" + name)
+        shutil.copy(os.fsencode(next(folder.iterdir())), os.fsencode(folder) + b"/" + name)
         (folder / "loop.png").symlink_to("loop.png")
     out = Path(os.fsdecode(os.fsencode(tmp_path) + b"/out\xfe"))
     words = ("grid", contents, styles, "--size", 48, "--steps", 2, "--out", out)
