@@ -41,8 +41,7 @@ class BatchedLBFGS(torch.optim.Optimizer):
             displacement that really happened enters the memory.
         tolerance_grad: an image stands still while max|g| is at most this (torch: 1e-7).
         tolerance_change: an image stands still while −gᵀd is less than this (torch: 1e-9).
-        record: make the steps after the first as one CUDA graph, on a parameter on CUDA that stays
-            where it lies.
+        record: make the steps after the first as one CUDA graph, on a parameter on CUDA.
 
     Raises:
         ValueError: for anything but one parameter.
@@ -51,6 +50,11 @@ class BatchedLBFGS(torch.optim.Optimizer):
     # GradScaler then leaves unscaling to `step`, which looks at each image alone: one image whose
     # float16 gradient overflowed must not cost the others their step.
     _step_supports_amp_scaling = True
+
+    record = False
+    recorded: Recorded[None] | None = None
+    place = 0
+    """Where the parameter lay when the steps were recorded."""
 
     def __init__(
         self,
@@ -80,7 +84,6 @@ class BatchedLBFGS(torch.optim.Optimizer):
         if len(self.param_groups) != 1 or len(self.param_groups[0]["params"]) != 1:
             raise ValueError("BatchedLBFGS takes exactly one parameter, of shape (B, ...)")
         self.record = record
-        self.recorded: Recorded[None] | None = None
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
@@ -101,20 +104,25 @@ class BatchedLBFGS(torch.optim.Optimizer):
             if image not in self.state:
                 self.state[image].update(empty_state(g, self.param_groups[0]["memory"]))
                 self._step(g, at_start=True)
-                self.recorded = Recorded(self._step) if self.record else None
-            elif self.recorded is not None:
-                self.recorded(g)
+            elif self.record:
+                self._recorded_at(image)(g)
             else:
                 self._step(g)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores the state; torch would turn the count of pairs into a float on the way."""
         super().load_state_dict(state_dict)
-        self.recorded = Recorded(self._step) if self.record else None
+        self.recorded = None
         for group in self.param_groups:
             group.setdefault("units", 1.0)  # states of 0.3.0 have none
         for state in self.state.values():
             state["pairs"] = state["pairs"].long()
+
+    def _recorded_at(self, image: Tensor) -> Recorded[None]:
+        """Returns the recorded step of a parameter that lies where it does now."""
+        if self.recorded is None or self.place != image.data_ptr():
+            self.recorded, self.place = Recorded(self._step), image.data_ptr()
+        return self.recorded
 
     def _unscaled(self, gradient: Tensor) -> Tensor:
         scale = getattr(self, "grad_scale", None)  # set by GradScaler for the time of a step

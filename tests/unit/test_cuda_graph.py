@@ -175,6 +175,26 @@ def test_a_module_that_was_moved_is_recorded_anew(graphs: list[FakeGraph]):
     assert len(graphs) == 4
 
 
+def test_an_image_that_was_put_elsewhere_is_recorded_anew(graphs: list[FakeGraph]):
+    models = transfer(True), transfer(False)
+    for model in models:
+        optimizer = model.configure_optimizers()
+        for step in range(1, 9):
+            if step == 5:
+                model.image.data = model.image.data.flip(-1).contiguous()
+            model.make_step(optimizer, step)
+    assert len(graphs) == 3
+    assert torch.equal(models[0].result(), models[1].result())
+
+
+def test_an_optimiser_that_was_copied_makes_steps(graphs: list[FakeGraph]):
+    model = transfer(True)
+    again = copy.copy(model.configure_optimizers())
+    model.make_step(again, 1)
+    model.make_step(again, 2)
+    assert len(graphs) == 1
+
+
 def test_a_copy_has_no_recording(graphs: list[FakeGraph]):
     again = Recorded(torch.square)
     for _ in range(2):
