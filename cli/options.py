@@ -18,6 +18,7 @@ from nst_lightning.settings import BatchSettings, Scale, build, knob_of, merge, 
 from nst_lightning.settings.knob import PANELS
 from nst_lightning.settings.presets import read_preset
 from nst_lightning.settings.sizes import SHORT_FORM
+from nst_lightning.settings.text import load_yaml
 
 Command = Callable[..., None]
 
@@ -192,6 +193,6 @@ def assignment(text: str) -> tuple[str, Any]:
     if not equals or not key.strip():
         raise UserError(f"--set takes KEY=VALUE, such as --set tv_weight=0.1, not {text!r}.")
     try:
-        return key.strip().replace("-", "_"), yaml.safe_load(value)
+        return key.strip().replace("-", "_"), load_yaml(value)
     except yaml.YAMLError:
         return key.strip().replace("-", "_"), value

@@ -37,6 +37,38 @@ def explain(error: ValidationError, known: Iterable[str]) -> str:
     return f"{where} {message}{got}." if where else f"{message}."
 
 
+LONGEST_YAML = 2**20
+"""Characters; the longest of our own files has some thousands."""
+
+DEEPEST_YAML = 30
+"""Mappings and lists inside one another."""
+
+
+def load_yaml(text: str) -> Any:
+    """Reads YAML that anybody may have written.
+
+    Raises:
+        yaml.YAMLError: it is none, too long or too deep, or an anchor holds an alias: so a few
+            lines can stand for more than any memory holds.
+    """
+    if len(text) > LONGEST_YAML:
+        raise yaml.YAMLError(f"it has more than {LONGEST_YAML} characters")
+    anchored: list[bool] = []
+    for event in yaml.parse(text, yaml.SafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            anchored.append(event.anchor is not None)
+            if len(anchored) > DEEPEST_YAML:
+                raise yaml.YAMLError(f"it goes more than {DEEPEST_YAML} levels deep")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchored.pop()
+        elif isinstance(event, yaml.AliasEvent) and any(anchored):
+            raise yaml.YAMLError(f"what the anchor holds has an alias in it, *{event.anchor}")
+    try:
+        return yaml.safe_load(text)
+    except (ValueError, OverflowError) as error:  # of numbers and dates, for which YAML has none
+        raise yaml.YAMLError(str(error)) from None
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Reads the settings of a YAML file, not yet validated.
 
@@ -44,14 +76,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
         UserError: absent, unreadable, not YAML, or not a mapping.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = load_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such settings file.") from None
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{path}: cannot be read as a settings file ({reason}).") from None
     except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).replace('in "<unicode string>", ', "").split())
         raise UserError(f"{path}: is not valid YAML: {reason}") from None
     if data is None:
         return {}
