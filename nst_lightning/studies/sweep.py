@@ -1,6 +1,7 @@
 """Sweeps: base settings and axes, multiplied into cases. Imports no torch."""
 
 import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,9 @@ from nst_lightning.settings import BatchSettings, Scale, build, merge, read_yaml
 Settings = Mapping[str, Any]
 Axes = Mapping[str, Mapping[str, Settings]]
 """Axis → label → the settings that this label stands for."""
+
+MOST_CASES = 1_000_000
+"""Beyond it the list alone would take gigabytes and hours."""
 
 KEYS = ("preset", "base", "axes", "cases", "contents", "styles")
 CASE = "case"
@@ -115,8 +119,14 @@ def expand_axes(axes: Axes, *below: Settings) -> list[Case]:
         below: settings beneath those of the axes; later wins.
 
     Raises:
-        UserError: a combination that cannot be; says which.
+        UserError: a combination that cannot be, and says which; or more of them than `MOST_CASES`.
     """
+    count = math.prod(map(len, axes.values()))
+    if count > MOST_CASES:
+        raise UserError(
+            f"the axes {', '.join(axes)} make {count} cases, more than {MOST_CASES}: take some of "
+            "their values out, or make several sweeps."
+        )
     cases = []
     for labels in itertools.product(*axes.values()):
         chosen = dict(zip(axes, labels, strict=True))

@@ -115,3 +115,9 @@ def test_each_case_names_its_results_by_its_format():
         "texture", {"layers": {"l": {}}, "seed": {"3": {}}}, {"format": "tiff"}, [source]
     )
     assert [case.pairs[0].file for case in both] == ["a.b/l/seed-3.tif"]
+
+
+def test_cases_are_counted_before_they_are_listed():
+    axes = {name: {str(k): {name: k} for k in range(1, 102)} for name in ("seed", "steps", "size")}
+    with pytest.raises(UserError, match="make 1030301 cases, more than 1000000"):
+        expand_axes(axes)
