@@ -1,7 +1,9 @@
 """The process of one worker, which makes the batches that its parent sends. Imports torch late."""
 
+import ctypes
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -99,6 +101,24 @@ class Reporter(Silent):
         self.send(Note(text))
 
 
+PR_SET_PDEATHSIG = 1
+"""prctl(2): the signal that a process gets when the thread that started it ends."""
+
+
+def end_with(parent: int) -> None:
+    """Has Linux kill this process when its parent is gone, also in the middle of a step or of an
+    import; elsewhere `Reporter.step` notices.
+
+    Args:
+        parent: the process id of what started this one.
+    """
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it was gone before
+        os._exit(1)
+
+
 def work_for_parent(
     connection: Connection, environment: Mapping[str, str], options: RunOptions, parent: int
 ) -> None:
@@ -110,6 +130,7 @@ def work_for_parent(
         options: of the run.
         parent: its process id.
     """
+    end_with(parent)
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and says so
     from nst_lightning.run.memory import keep_freed_memory

@@ -123,10 +123,25 @@ def test_workers_do_not_outlive_a_killed_parent(contents: Path, styles: Path, tm
     workers = until_busy(process.pid, out)
     process.kill()
     process.communicate()
-    until = time.monotonic() + 60
+    until = time.monotonic() + 2
     while any(Path(f"/proc/{worker}").exists() for worker in workers):
         assert time.monotonic() < until, "a worker goes on without its parent"
-        time.sleep(0.2)
+        time.sleep(0.05)
+
+
+def test_workers_that_have_not_begun_do_not_outlive_their_parent_either(
+    contents: Path, styles: Path, tmp_path: Path
+):
+    process = start("grid", contents, styles, "-o", tmp_path / "early", "--size", 64, *TWO)
+    for _ in range(900):
+        if workers := children(process.pid):
+            break
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    time.sleep(2)
+    assert workers
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
 
 
 @pytest.mark.parametrize(
