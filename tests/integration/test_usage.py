@@ -96,3 +96,15 @@ def test_presets_doctor_version(nst: Nst):
     assert doctor.returncode == 0
     assert "torch" in doctor.stdout
     assert "normalized vgg19" in doctor.stdout
+
+
+@pytest.mark.parametrize("which", ["contents", "styles"])
+def test_results_do_not_go_among_what_they_are_made_from(
+    nst: Nst, contents: Path, styles: Path, which: str
+):
+    out = {"contents": contents, "styles": styles}[which]
+    before = sorted(out.iterdir())
+    run = nst("grid", contents, styles, "-o", out / ".." / which, "--size", 48, "--steps", 2)
+    assert run.returncode == 2
+    assert "name another one" in run.stderr
+    assert sorted(out.iterdir()) == before
