@@ -1,5 +1,6 @@
 """What of the cases of a run is left to make: identifies the pairs, skips those that are done."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -8,10 +9,12 @@ from pathlib import Path
 from nst_lightning.errors import UserError
 from nst_lightning.grid.masks import mask_problem
 from nst_lightning.grid.pairs import Case
-from nst_lightning.grid.sources import shapes
+from nst_lightning.grid.sources import Source, shape_at, shapes
 from nst_lightning.imaging.image_reader import ImageReader
+from nst_lightning.run.cost import step_bytes
 from nst_lightning.run.devices import check_range, choose_device, resolve
 from nst_lightning.run.logger_files import check_logger
+from nst_lightning.run.memory import machine_bytes
 from nst_lightning.run.result_file import too_large
 from nst_lightning.run.task import CaseSettings
 from nst_lightning.settings import BatchSettings
@@ -93,6 +96,23 @@ def check_start(settings: BatchSettings, images: ImageReader) -> None:
         images.image(Path(settings.init))
 
 
+def beyond_memory(content: Source, settings: BatchSettings, here: float) -> str:
+    """Returns why an image cannot be made with so many bytes of memory; "" where it can.
+
+    Without it, the system would end the whole run, and perhaps others, in the middle of a step.
+    """
+    if content.shape is None:
+        return ""
+    height, width = shape_at(content, settings.scales[-1], settings)
+    needed = step_bytes(settings, height, width)
+    if needed <= here:
+        return ""
+    return (
+        f"{content.path}: a step at {width} x {height} pixels takes about {needed / 2**30:.0f} "
+        f"GiB, and there are {here / 2**30:.0f} here; choose a smaller --size, or --recompute."
+    )
+
+
 def identify(
     case: Case,
     resolved: BatchSettings,
@@ -102,9 +122,15 @@ def identify(
 ) -> Iterator[tuple[Job, str]]:
     """Yields the pairs of a case as jobs, each with the reason why it cannot be made, if any."""
     fingerprints = Fingerprints(resolved, weights.checksum)
+    on_cpu = choose_device(resolved.accelerator).type == "cpu"  # a GPU says it when it is full
+    here = machine_bytes() if on_cpu else math.inf
+
+    @cache
+    def of_size(content: Source) -> str:
+        return too_large(content, resolved) or beyond_memory(content, resolved, here)
+
     for pair in case.pairs:
-        problem = pair.problem or too_large(pair.content, resolved)
-        problem = problem or mask_problem(pair, images)
+        problem = pair.problem or of_size(pair.content) or mask_problem(pair, images)
         shas = ("", "", "")
         if not problem:
             try:
