@@ -105,7 +105,7 @@ def evaluate(
             "warnings": warnings,
             "page": str(page) if page else None,
         }
-        typer.echo(json.dumps(outcome, ensure_ascii=False))
+        typer.echo(json.dumps(outcome))
     elif not quiet:
         from nst_lightning.evaluation.table import format_means
 

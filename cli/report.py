@@ -37,7 +37,7 @@ def report(
         except OSError as error:
             raise OutputError.at(out / PAGE, error) from None
     if as_json:
-        typer.echo(json.dumps({"page": str(page), **counts}, ensure_ascii=False))
+        typer.echo(json.dumps({"page": str(page), **counts}))
     elif not quiet:
         more = "".join(f", {n} {state}" for state, n in counts.items() if n and state != "done")
         typer.echo(f"{counts['done']} images{more}: open {page} in a browser")

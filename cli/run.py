@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from nst_lightning.errors import UserError
+from nst_lightning.files import spell
 from nst_lightning.formats import result_format, result_suffixes
 from nst_lightning.grid.blends import blended, parse_blend, regional
 from nst_lightning.grid.masks import check_found, find_masks, mask_problem, with_mask
@@ -104,6 +105,8 @@ def run(
     )
     name = safe_name(f"{content.stem}-{image.style.name}")
     file = out or Path(f"{name}.{settings.suffix}")
+    if spell(str(file)) != str(file):
+        raise UserError(f"--out {file}: name a file in UTF-8.")
     parts = image.style.parts
     inputs = [content, *(part.path for part in parts), image.content.mask]
     for path in (*inputs, *(part.mask for part in parts)):
@@ -148,7 +151,7 @@ def run(
     if flags.as_json:
         made = summary.last.data() if summary.last else {}
         outcome = {"skipped": summary.skipped == 1, **made}
-        typer.echo(json.dumps({**outcome, "output": str(file)}, ensure_ascii=False))
+        typer.echo(json.dumps({**outcome, "output": str(file)}))
     for record in summary.failed:
         typer.echo(f"nst-batch: {record.reason}", err=True)
         raise typer.Exit(1)

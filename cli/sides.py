@@ -1,6 +1,5 @@
 """What a grid is made of: photographs, paintings, blends of them and their masks."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -24,15 +23,8 @@ def read_sides(
     """Returns the rows and the columns of a grid.
 
     Raises:
-        UserError: no images, no masks, a blend that cannot be, or results among what they are made
-            from.
+        UserError: no images, no masks, or a blend that cannot be.
     """
-    for side, what in ((contents, "photographs"), (styles, "paintings")):
-        if side.is_dir() and os.path.realpath(side) == os.path.realpath(out):
-            raise UserError(
-                f"--out {out}: is the folder of the {what} itself, and its results would be taken "
-                "for more of them; name another one."
-            )
     rows, columns = (read_sources(side, settings, out) for side in (contents, styles))
     if (mask_dir := flags.mask_dir) is not None:
         rows, columns = (find_masks(side, mask_dir, settings) for side in (rows, columns))

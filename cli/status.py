@@ -33,7 +33,7 @@ def status(
         time.sleep(every)
         found = read_status(out)
     if as_json:
-        typer.echo(json.dumps(as_data(found), ensure_ascii=False))
+        typer.echo(json.dumps(as_data(found)))
         return
     for line in lines(found, None if all_pairs else SHOWN):
         typer.echo(line)

@@ -217,7 +217,7 @@ def follow(out: Path, job: str, as_json: bool) -> None:
                 break
             time.sleep(LOOK_SECONDS)
     if as_json:
-        typer.echo(json.dumps({"job": job, **as_data(found)}, ensure_ascii=False))
+        typer.echo(json.dumps({"job": job, **as_data(found)}))
     else:
         for line in lines(found, shutil.get_terminal_size().lines):
             typer.echo(line)

@@ -42,6 +42,7 @@ def carry_out(
 
     Raises:
         typer.Exit: with 1, where a pair failed.
+        OutputError: the report cannot be written.
     """
     from nst_lightning.files import remove_leftovers
     from nst_lightning.run.cost import deal
@@ -103,19 +104,19 @@ def carry_out(
             "seconds": round(summary.seconds, 3),
             "steps_saved": summary.steps_saved,
         }
-        typer.echo(json.dumps(outcome, ensure_ascii=False))
+        typer.echo(json.dumps(outcome))
     elif not flags.quiet:
         saved = f", {summary.steps_saved} steps saved" if summary.steps_saved else ""
         typer.echo(
             f"{len(summary.done)} made, {summary.skipped} done before, {len(failed)} failed, "
             f"in {duration(summary.seconds)}{saved}; see {files[0] if files else out}"
         )
+    if failed and not flags.as_json:
+        for failure in failed:
+            typer.echo(f"failed: {failure['output']}: {failure['reason']}", err=True)
     if unwritten:
         raise unwritten
     if failed:
-        if not flags.as_json:
-            for failure in failed:
-                typer.echo(f"failed: {failure['output']}: {failure['reason']}", err=True)
         raise typer.Exit(1)
 
 
@@ -178,7 +179,7 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
             "gib": round(memory / 2**30, 2),
             "outputs": outputs,
         }
-        typer.echo(json.dumps(plan, ensure_ascii=False))
+        typer.echo(json.dumps(plan))
         return
     for problem in problems:
         typer.echo(f"cannot be made: {problem}")

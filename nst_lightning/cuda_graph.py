@@ -9,6 +9,11 @@ from torch import Tensor
 Result = TypeVar("Result")
 
 
+def can_record(tensor: Tensor) -> bool:
+    """Whether computations on a tensor's device can be recorded."""
+    return tensor.device.type == "cuda"
+
+
 class Recorded(Generic[Result]):
     """Makes the same computation over and over, on tensors of one shape on CUDA.
 
@@ -45,7 +50,9 @@ class Recorded(Generic[Result]):
         graph, place = torch.cuda.CUDAGraph(), given.detach().clone()
         try:
             # Other threads may read and write images meanwhile.
-            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            # torch's own stream is of the GPU that was recorded on first.
+            aside = torch.cuda.Stream(given.device)  # type: ignore[no-untyped-call]
+            with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):
                 result = self.compute(place)
         except RuntimeError:  # CUDA's; a fault of the computation itself comes again, outside
             return None

@@ -20,6 +20,7 @@ class NormalizedGradient(LayerLoss):
     def __init__(self, loss: LayerLoss) -> None:
         super().__init__()
         self.loss = loss
+        self.waits = loss.waits
 
     def forward(self, features: Tensor) -> Tensor:
         """Computes the loss itself of features (B, C, h, w), (B,)."""

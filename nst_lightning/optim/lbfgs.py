@@ -5,7 +5,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from nst_lightning.cuda_graph import Recorded
+from nst_lightning.cuda_graph import Recorded, can_record
 
 CURVATURE = 1e-10
 """A pair enters the memory when yᵀs exceeds this times ‖y‖‖s‖. torch.optim.LBFGS uses the same
@@ -41,7 +41,7 @@ class BatchedLBFGS(torch.optim.Optimizer):
             displacement that really happened enters the memory.
         tolerance_grad: an image stands still while max|g| is at most this (torch: 1e-7).
         tolerance_change: an image stands still while −gᵀd is less than this (torch: 1e-9).
-        record: make the steps after the first as one CUDA graph, on a parameter on CUDA.
+        record: make the steps after the first as one CUDA graph, where the parameter is on CUDA.
 
     Raises:
         ValueError: for anything but one parameter.
@@ -53,8 +53,8 @@ class BatchedLBFGS(torch.optim.Optimizer):
 
     record = False
     recorded: Recorded[None] | None = None
-    place = 0
-    """Where the parameter lay when the steps were recorded."""
+    recorded_for: tuple[Any, ...] = ()
+    """Where the parameter and its memory lay when the steps were recorded, and the options."""
 
     def __init__(
         self,
@@ -104,8 +104,8 @@ class BatchedLBFGS(torch.optim.Optimizer):
             if image not in self.state:
                 self.state[image].update(empty_state(g, self.param_groups[0]["memory"]))
                 self._step(g, at_start=True)
-            elif self.record:
-                self._recorded_at(image)(g)
+            elif self.record and can_record(image):
+                self._recorded_step(image)(g)
             else:
                 self._step(g)
 
@@ -118,10 +118,12 @@ class BatchedLBFGS(torch.optim.Optimizer):
         for state in self.state.values():
             state["pairs"] = state["pairs"].long()
 
-    def _recorded_at(self, image: Tensor) -> Recorded[None]:
-        """Returns the recorded step of a parameter that lies where it does now."""
-        if self.recorded is None or self.place != image.data_ptr():
-            self.recorded, self.place = Recorded(self._step), image.data_ptr()
+    def _recorded_step(self, image: Tensor) -> Recorded[None]:
+        """Returns the recorded step, a new one where what was recorded no longer holds."""
+        options = [value for name, value in self.param_groups[0].items() if name != "params"]
+        now = (image.data_ptr(), self.state[image]["basis"].data_ptr(), *options)
+        if self.recorded is None or self.recorded_for != now:
+            self.recorded, self.recorded_for = Recorded(self._step), now
         return self.recorded
 
     def _unscaled(self, gradient: Tensor) -> Tensor:

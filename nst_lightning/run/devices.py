@@ -14,6 +14,7 @@ from nst_lightning.grid.sources import shape_at
 from nst_lightning.run.cost import step_bytes
 from nst_lightning.run.visible_gpus import VARIABLE, visible_gpus
 from nst_lightning.settings import BatchSettings
+from nst_lightning.settings.batch import BEYOND_FLOAT16
 from nst_lightning.vgg.weights import Weights
 
 DTYPES = {
@@ -95,17 +96,15 @@ def resolve(settings: BatchSettings, device: torch.device) -> BatchSettings:
 
 
 def check_range(settings: BatchSettings, weights: Weights) -> None:
-    """Sees that the network's features have room in the precision.
+    """Sees that the network's features have room in the precision, where the settings alone do not
+    tell: a file is known to be the Caffe network by what is in it.
 
     Raises:
         UserError: they have not.
     """
     caffe = weights.source == "caffe" or weights.input.startswith("caffe")
     if caffe and settings.precision == "16-mixed":
-        raise UserError(
-            "precision 16-mixed does not go with the Caffe network, whose Gram matrices are beyond "
-            "float16's range: choose bf16-mixed or 32-true."
-        )
+        raise UserError(BEYOND_FLOAT16)
 
 
 def has_bfloat16(device: torch.device) -> bool:

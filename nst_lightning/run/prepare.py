@@ -66,6 +66,8 @@ def prepare_cases(
         weights = load(*case.settings.network_weights)
         check_range(case.settings, weights)
         resolved = resolve(case.settings, choose_device(case.settings.accelerator))
+        on_cpu = choose_device(resolved.accelerator).type == "cpu"  # a GPU says it when it is full
+        here = machine_bytes() if on_cpu else math.inf
         todo: list[Job] = []
         broken: list[tuple[Job, str]] = []
         done = 0
@@ -74,6 +76,8 @@ def prepare_cases(
                 broken.append((job, problem))
             elif finished.has(job, resolved, overwrite=overwrite):
                 done += 1
+            elif problem := beyond_memory(job.pair.content, resolved, here):
+                broken.append((job, problem))
             else:
                 todo.append(job)
         settings = CaseSettings(case.settings, resolved)
@@ -108,8 +112,9 @@ def beyond_memory(content: Source, settings: BatchSettings, here: float) -> str:
     if needed <= here:
         return ""
     return (
-        f"{content.path}: a step at {width} x {height} pixels takes about {needed / 2**30:.0f} "
-        f"GiB, and there are {here / 2**30:.0f} here; choose a smaller --size, or --recompute."
+        f"{content.path}: a step at {width} x {height} pixels takes about {needed / 2**30:.1f} "
+        f"GiB, and there are {here / 2**30:.1f} here; choose a smaller --size"
+        + ("." if settings.recompute else ", or --recompute.")
     )
 
 
@@ -122,15 +127,9 @@ def identify(
 ) -> Iterator[tuple[Job, str]]:
     """Yields the pairs of a case as jobs, each with the reason why it cannot be made, if any."""
     fingerprints = Fingerprints(resolved, weights.checksum)
-    on_cpu = choose_device(resolved.accelerator).type == "cpu"  # a GPU says it when it is full
-    here = machine_bytes() if on_cpu else math.inf
-
-    @cache
-    def of_size(content: Source) -> str:
-        return too_large(content, resolved) or beyond_memory(content, resolved, here)
-
     for pair in case.pairs:
-        problem = pair.problem or of_size(pair.content) or mask_problem(pair, images)
+        problem = pair.problem or too_large(pair.content, resolved)
+        problem = problem or mask_problem(pair, images)
         shas = ("", "", "")
         if not problem:
             try:

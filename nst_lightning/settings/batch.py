@@ -13,6 +13,11 @@ from nst_lightning.formats import LOSSY, MAX_PIXELS, RESULT_FORMATS, FilmFormat,
 from nst_lightning.settings.knob import OUTPUT, RUNNING, Knob, parse_number, parse_numbers
 from nst_lightning.settings.transfer import TransferSettings
 
+BEYOND_FLOAT16 = (
+    "precision 16-mixed does not go with the Caffe network, whose Gram matrices are beyond "
+    "float16's range: choose bf16-mixed or 32-true."
+)
+
 
 def parse_devices(value: Any) -> Any:
     """Reads `auto` as itself, `2` as 2 (how many) and `0,2` as [0, 2] (which)."""
@@ -124,6 +129,13 @@ class BatchSettings(TransferSettings):
     def suffix(self) -> str:
         """The suffix of the results, without its dot."""
         return RESULT_FORMATS[self.format].suffixes[0][1:]
+
+    @model_validator(mode="after")
+    def _fits_float16(self) -> "BatchSettings":
+        caffe = self.weights == "caffe" or self.weights_input.startswith("caffe")
+        if caffe and self.precision == "16-mixed":
+            raise UserError(BEYOND_FLOAT16)
+        return self
 
     @model_validator(mode="after")
     def _can_be_written(self) -> "BatchSettings":

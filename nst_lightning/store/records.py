@@ -167,7 +167,10 @@ def make_record(
         finished=now(),
         **parts(job, out),
         **facts,
-        settings=settings.model_dump(mode="json"),
+        settings={
+            name: spell(value) if isinstance(value, str) else value
+            for name, value in settings.model_dump(mode="json").items()
+        },
         versions=versions(),
     )
 

@@ -18,9 +18,12 @@ def read_result(result: Result) -> Tensor:
 
 
 def read_input(result: Result, path: Path, like: Tensor | None = None) -> Tensor:
-    """Reads an image that a result was made from, brought to the size of another."""
+    """Reads an image that a result was made from, brought to the size of another as it was then."""
     image = load_image(path, max_pixels=result.max_pixels)
-    return image if like is None else resize(image, *like.shape[-2:])
+    if like is None:
+        return image
+    how = result.record.settings.get("resampling", "bicubic")
+    return resize(image, *like.shape[-2:], how=how)
 
 
 def psnr(a: Tensor, b: Tensor) -> float:

@@ -13,7 +13,6 @@ from nst_lightning.drawing.csv_tables import write_table
 from nst_lightning.files import check_inside
 from nst_lightning.grid.pairs import Case
 from nst_lightning.imaging.levels import to_levels
-from nst_lightning.imaging.resize import resize
 from nst_lightning.layout import RESULTS_TABLE, SEEDS_TABLE, curves_name, figure_name
 from nst_lightning.report.figure import draw_figure
 from nst_lightning.report.panels import Panel, Row
@@ -62,7 +61,6 @@ def write_report(kind: Kind, cases: Sequence[Case], out: Path) -> list[Path]:
 def measure(kind: Kind, result: Result) -> dict[str, Any]:
     """Returns a result's losses, and how it compares with its original."""
     image = read_result(result)
-    original = read_input(result, result.pair.content.path)
     row: dict[str, Any] = {
         "image": result.pair.content.name,
         "layers": result.labels[LAYERS],
@@ -72,7 +70,7 @@ def measure(kind: Kind, result: Result) -> dict[str, Any]:
         "seconds": result.record.seconds,
     }
     if kind == "reconstruct":
-        original = resize(original, *image.shape[-2:])
+        original = read_input(result, result.pair.content.path, like=image)
         row |= {"psnr": psnr(image, original), "ssim": ssim(image, original)}
     return row | {"colour_distance": colour_distance(image, original), "grain": grain(image)}
 

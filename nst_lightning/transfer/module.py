@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor, nn
 
-from nst_lightning.cuda_graph import Recorded
+from nst_lightning.cuda_graph import Recorded, can_record
 from nst_lightning.errors import UserError
 from nst_lightning.formats import RESULT_FORMATS, result_format
 from nst_lightning.imaging.mask import Mask
@@ -343,12 +343,18 @@ class StyleTransfer(L.LightningModule):
         waits = any(one.waits for _, one in self.loss.layer_losses())
         if not self._records() or not plain or waits:
             return compute(image)
-        recorded = self.recorded.setdefault((dtype, image.shape), Recorded(compute))
+        # A network that several share may have been moved by another's Trainer.
+        places = self.network.mean.data_ptr(), self.network.std.data_ptr()
+        recorded = self.recorded.setdefault((dtype, image.shape, *places), Recorded(compute))
         terms, gradient = recorded(image)
         return {name: value.clone() for name, value in terms.items()}, gradient.clone()
 
     def _records(self) -> bool:
-        return self.cuda_graphs and self.image.device.type == "cuda"
+        return self.cuda_graphs and can_record(self.image)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves out the recordings, which are of this very module."""
+        return {**super().__getstate__(), "recorded": {}}
 
     def _apply(self, fn: Any, recurse: bool = True) -> "Self":
         """Moves the module, as `to` does; what was recorded reads where its tensors were."""
@@ -373,6 +379,7 @@ class StyleTransfer(L.LightningModule):
         low = isinstance(self.trainer.precision_plugin, MixedPrecision)
         if low and self.float32_from is None and (running & (gain < STALLED)).any():
             self.float32_from = batch_idx + 1
+            self.recorded.clear()  # which gives back its memory
         return None
 
     def _running(self) -> Tensor:
@@ -465,7 +472,7 @@ class StyleTransfer(L.LightningModule):
             units=s.pixel_range,
             longest_step=s.longest_step,
             bounds=(0.0, 1.0) if s.bounds else None,
-            record=self._records(),
+            record=self.cuda_graphs,
         )
 
     def train_dataloader(self) -> "Steps":

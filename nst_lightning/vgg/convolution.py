@@ -95,7 +95,8 @@ def served_by_cudnn(x: Tensor, weight: Tensor) -> bool:
     known = x.dtype in (torch.float32, torch.float16, torch.bfloat16)
     numbers = x.numel() // x.shape[1] * max(weight.shape[:2])
     here = x.device.type == "cuda" and torch.version.cuda is not None  # and not a GPU of AMD's
-    return known and here and numbers < 2**31
+    asked = torch.backends.cudnn.enabled and not torch.compiler.is_compiling()
+    return known and here and asked and numbers < 2**31
 
 
 def without_border(gradient: Tensor, padding: str) -> Tensor:

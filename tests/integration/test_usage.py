@@ -1,6 +1,7 @@
 """Bad usage: one sentence, exit code 2, no traceback, before any work."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -98,13 +99,9 @@ def test_presets_doctor_version(nst: Nst):
     assert "normalized vgg19" in doctor.stdout
 
 
-@pytest.mark.parametrize("which", ["contents", "styles"])
-def test_results_do_not_go_among_what_they_are_made_from(
-    nst: Nst, contents: Path, styles: Path, which: str
-):
-    out = {"contents": contents, "styles": styles}[which]
-    before = sorted(out.iterdir())
-    run = nst("grid", contents, styles, "-o", out / ".." / which, "--size", 48, "--steps", 2)
+def test_a_single_result_has_a_name_in_utf_8(nst: Nst, tmp_path: Path):
+    out = Path(os.fsdecode(os.fsencode(tmp_path) + b"/r\xff.png"))
+    run = nst("run", CONTENTS / "chelsea.jpg", STYLES / "woodcut.jpg", "-o", out)
     assert run.returncode == 2
-    assert "name another one" in run.stderr
-    assert sorted(out.iterdir()) == before
+    assert "name a file in UTF-8" in run.stderr
+    assert not list(tmp_path.iterdir())

@@ -1,6 +1,7 @@
 """A recorded step is the step: with a stand-in for CUDA's graphs, which plays on the CPU."""
 
 import copy
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +13,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from nst_lightning import StyleTransfer, TransferSettings
-from nst_lightning.cuda_graph import Recorded
+from nst_lightning.cuda_graph import Recorded, can_record
+from nst_lightning.optim import lbfgs
+from nst_lightning.transfer import module as transfer_module
 
 SETTINGS: dict[str, Any] = {
     "weights": "random",
@@ -76,8 +79,8 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> list[FakeGraph]:
         return made[-1]
 
     @contextmanager
-    def recording(graph: FakeGraph, capture_error_mode: str) -> Iterator[None]:
-        assert capture_error_mode == "thread_local"
+    def recording(graph: FakeGraph, stream: str, capture_error_mode: str) -> Iterator[None]:
+        assert (stream, capture_error_mode) == ("stream of cpu", "thread_local")
         with graph:
             yield
         with torch.no_grad():
@@ -85,7 +88,9 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> list[FakeGraph]:
 
     monkeypatch.setattr(torch.cuda, "CUDAGraph", make)
     monkeypatch.setattr(torch.cuda, "graph", recording)
-    monkeypatch.setattr(StyleTransfer, "_records", lambda model: model.cuda_graphs)
+    monkeypatch.setattr(torch.cuda, "Stream", "stream of {}".format)
+    for module in (transfer_module, lbfgs):
+        monkeypatch.setattr(module, "can_record", lambda tensor: True)
     return made
 
 
@@ -115,6 +120,7 @@ def make_steps(model: StyleTransfer, count: int = 12) -> list[Tensor]:
         {"style_loss": "mean-variance", "normalize_gradients": True},
         {"optimizer": "adam"},
         {"style_loss": "wasserstein"},
+        {"style_loss": "wasserstein", "normalize_gradients": True},
     ],
     ids=str,
 )
@@ -195,6 +201,45 @@ def test_an_optimiser_that_was_copied_makes_steps(graphs: list[FakeGraph]):
     assert len(graphs) == 1
 
 
+def test_a_module_is_copied_without_its_recordings(graphs: list[FakeGraph]):
+    model = transfer(True)
+    make_steps(model, 3)
+    again = copy.deepcopy(model)
+    assert model.recorded
+    assert not again.recorded
+    with torch.no_grad():
+        again.network.mean += 0.1  # its own
+    made = [float(one.evaluate(one.image * 1.0)["total"].sum()) for one in (model, again)]
+    assert made[0] != made[1]
+    assert pickle.loads(pickle.dumps(model)).recorded == {}
+
+
+def test_another_learning_rate_is_recorded_anew(graphs: list[FakeGraph]):
+    models = transfer(True), transfer(False)
+    for model in models:
+        optimizer = model.configure_optimizers()
+        for step in range(1, 9):
+            optimizer.param_groups[0]["lr"] = 1.0 if step < 5 else 0.5
+            model.make_step(optimizer, step)
+    assert len(graphs) == 3
+    assert torch.equal(models[0].result(), models[1].result())
+
+
+def test_a_network_that_another_has_moved_is_recorded_anew(graphs: list[FakeGraph]):
+    model = transfer(True)
+    make_steps(model, 3)
+    model.network.to(torch.float64).to(torch.float32)
+    make_steps(model, 3)
+    assert len(graphs) == 4
+
+
+def test_nothing_is_recorded_on_the_cpu():
+    assert not can_record(torch.zeros(1))
+    model = transfer(True)
+    make_steps(model, 3)
+    assert not model.recorded
+
+
 def test_a_copy_has_no_recording(graphs: list[FakeGraph]):
     again = Recorded(torch.square)
     for _ in range(2):
@@ -208,7 +253,7 @@ def test_what_cannot_be_recorded_runs_as_usual(
     graphs: list[FakeGraph], monkeypatch: pytest.MonkeyPatch
 ):
     @contextmanager
-    def failing(graph: FakeGraph, capture_error_mode: str) -> Iterator[None]:
+    def failing(graph: FakeGraph, stream: str, capture_error_mode: str) -> Iterator[None]:
         yield
         raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
 

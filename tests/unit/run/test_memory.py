@@ -70,5 +70,5 @@ def test_an_image_beyond_the_memory_is_refused_before_it_begins():
     assert beyond_memory(content, settings, needed) == ""
     said = beyond_memory(content, settings, 2**34)
     assert said.startswith("cat.jpg: a step at 30000 x 22500 pixels takes about ")
-    assert "GiB, and there are 16 here; choose a smaller --size" in said
+    assert "GiB, and there are 16.0 here; choose a smaller --size, or --recompute." in said
     assert beyond_memory(Source(Path("torn.jpg"), "torn", None), settings, 1.0) == ""

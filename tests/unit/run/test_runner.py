@@ -10,6 +10,7 @@ from PIL import Image
 from nst_lightning.grid.pairs import Case, Grid
 from nst_lightning.grid.sources import read_sources
 from nst_lightning.layout import CHECKPOINT_PAIRS, CHECKPOINT_STATE, CHECKPOINTS
+from nst_lightning.run import prepare
 from nst_lightning.run.display import Silent
 from nst_lightning.run.folder_status import read_status
 from nst_lightning.run.runner import close, run
@@ -112,3 +113,15 @@ def test_a_state_of_0_1_0_is_left_and_named(root: Path):
     assert str(folder) in note
     assert "another version of the algorithm" in note
     assert (folder / CHECKPOINT_STATE).read_bytes() == b"a state"
+
+
+def test_what_is_done_stays_done_where_there_is_less_memory(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(prepare, "machine_bytes", lambda: 1.0)
+    make(root, steps=2)
+    assert read_status(root / "out").done == NAMES
+    make(root, steps=3, overwrite=True)
+    found = read_status(root / "out")
+    assert list(found.failed) == NAMES
+    assert all("GiB, and there are 0.0 here" in reason for reason in found.failed.values())
