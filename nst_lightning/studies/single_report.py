@@ -61,6 +61,8 @@ def write_report(kind: Kind, cases: Sequence[Case], out: Path) -> list[Path]:
 def measure(kind: Kind, result: Result) -> dict[str, Any]:
     """Returns a result's losses, and how it compares with its original."""
     image = read_result(result)
+    like = image if kind == "reconstruct" else None
+    original = read_input(result, result.pair.content.path, like=like)
     row: dict[str, Any] = {
         "image": result.pair.content.name,
         "layers": result.labels[LAYERS],
@@ -70,7 +72,6 @@ def measure(kind: Kind, result: Result) -> dict[str, Any]:
         "seconds": result.record.seconds,
     }
     if kind == "reconstruct":
-        original = read_input(result, result.pair.content.path, like=image)
         row |= {"psnr": psnr(image, original), "ssim": ssim(image, original)}
     return row | {"colour_distance": colour_distance(image, original), "grain": grain(image)}
 
