@@ -49,8 +49,8 @@ class Recorded(Generic[Result]):
     def _record(self, given: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor, Result] | None:
         graph, place = torch.cuda.CUDAGraph(), given.detach().clone()
         try:
-            # Other threads may read and write images meanwhile.
-            # torch's own stream is of the GPU that was recorded on first.
+            # torch's own stream is of the GPU that was recorded on first, and other threads may
+            # read and write images meanwhile.
             aside = torch.cuda.Stream(given.device)  # type: ignore[no-untyped-call]
             with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):
                 result = self.compute(place)

@@ -65,9 +65,10 @@ def prepare_cases(
         check_logger(case.settings)
         weights = load(*case.settings.network_weights)
         check_range(case.settings, weights)
-        resolved = resolve(case.settings, choose_device(case.settings.accelerator))
-        on_cpu = choose_device(resolved.accelerator).type == "cpu"  # a GPU says it when it is full
-        here = machine_bytes() if on_cpu else math.inf
+        device = choose_device(case.settings.accelerator)
+        resolved = resolve(case.settings, device)
+        # A GPU says it when it is full.
+        here = machine_bytes() if device.type == "cpu" else math.inf
         todo: list[Job] = []
         broken: list[tuple[Job, str]] = []
         done = 0

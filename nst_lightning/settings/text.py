@@ -65,8 +65,6 @@ def load_yaml(text: str) -> Any:
             raise yaml.YAMLError(f"what the anchor holds has an alias in it, *{event.anchor}")
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise
     except (ValueError, OverflowError, LookupError, AttributeError) as error:
         # PyYAML has none of its own for numbers, dates and flags that are none.
         raise yaml.YAMLError(f"{error or 'a value'} does not fit its type") from None

@@ -339,9 +339,7 @@ class StyleTransfer(L.LightningModule):
             network, loss = self.network, self.loss
             return self.value_and_gradient(network, loss, image, dtype, recompute=self.recompute)
 
-        plain = self.value_and_gradient is value_and_gradient  # and not compiled
-        waits = any(one.waits for _, one in self.loss.layer_losses())
-        if not self._records() or not plain or waits:
+        if not self._records():
             return compute(image)
         # A network that several share may have been moved by another's Trainer.
         places = self.network.mean.data_ptr(), self.network.std.data_ptr()
@@ -350,7 +348,13 @@ class StyleTransfer(L.LightningModule):
         return {name: value.clone() for name, value in terms.items()}, gradient.clone()
 
     def _records(self) -> bool:
-        return self.cuda_graphs and can_record(self.image)
+        """Whether loss and gradient are recorded: not where compiled, or waiting for the device."""
+        return (
+            self.cuda_graphs
+            and can_record(self.image)
+            and self.value_and_gradient is value_and_gradient
+            and not any(one.waits for _, one in self.loss.layer_losses())
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         """Leaves out the recordings, which are of this very module."""

@@ -1,11 +1,7 @@
 """The Trainer, `stylize` and the command line on a GPU."""
 
-import json
 import os
-import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +12,17 @@ from PIL import Image
 
 from nst_lightning import StyleTransfer, TransferSettings, load_image, stylize
 from tests.fitting import fit
+from tests.integration.conftest import EXAMPLES, command, records, start, until
 
 pytestmark = pytest.mark.gpu
-EXAMPLES = Path(__file__).parents[2] / "examples"
 CAT, BRUSH = EXAMPLES / "contents" / "chelsea.jpg", EXAMPLES / "styles" / "brush_flow.jpg"
 SMALL = {"weights": "random", "size": 128, "scales": 1, "steps": 30}
 
 
 def nst(*words: object, **environment: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "nst_lightning", *map(str, words)]
+    everything = {**os.environ, **environment}
     return subprocess.run(
-        command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300
+        command(*words), env=everything, capture_output=True, text=True, timeout=300
     )
 
 
@@ -101,40 +97,28 @@ def folders(tmp_path: Path, count: int) -> tuple[Path, Path]:
     return contents, styles
 
 
-def lines(out: Path) -> list[dict[str, object]]:
-    return [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
-
-
 FLAGS = ("--weights", "random", "--size", 128, "--steps", 40, "--scales", 1)
 
 
 def test_a_grid(tmp_path: Path):
     done = nst("grid", *folders(tmp_path, 10), "-o", tmp_path / "out", *FLAGS, "--curves",
                "--save-every", 20)  # fmt: skip
-    print(done.stdout, done.stderr)
-    assert done.returncode == 0
-    records = lines(tmp_path / "out")
-    assert len(records) == 10
-    assert {record["status"] for record in records} == {"done"}
-    print(records[0])
+    assert done.returncode == 0, done.stderr
+    found = records(tmp_path / "out").values()
+    assert len(found) == 10
+    assert {record["status"] for record in found} == {"done"}
 
 
 def test_a_grid_killed_and_taken_up(tmp_path: Path):
     contents, styles = folders(tmp_path, 6)
     words = ("grid", contents, styles, "-o", tmp_path / "out", *FLAGS, "--steps", 400,
              "--batch-size", 2)  # fmt: skip
-    process = subprocess.Popen(
-        [sys.executable, "-m", "nst_lightning", *map(str, words)], start_new_session=True
-    )
-    first = tmp_path / "out" / "cat0" / "brush.png"
-    end = time.monotonic() + 120
-    while not first.exists() and time.monotonic() < end:
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process = start(*words)
+    until(tmp_path / "out" / "cat0" / "brush.png", 120)
+    process.kill()
+    process.communicate()
     done = nst(*words)
-    print(done.stdout, done.stderr)
-    assert done.returncode == 0
+    assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "out").glob("cat*/brush.png"))) == 6
 
 
@@ -157,12 +141,10 @@ def test_a_batch_too_large_for_the_memory_is_made_in_smaller_ones(tmp_path: Path
     done = nst("grid", *folders(tmp_path, 16), "-o", tmp_path / "out", *FLAGS, "--steps", 5,
                "--size", 256, "--batch-size", 16,
                PYTORCH_ALLOC_CONF="per_process_memory_fraction:0.011")  # fmt: skip
-    print(done.stdout, done.stderr)
-    assert done.returncode == 0
+    assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "out").glob("cat*/brush.png"))) == 16
 
 
 def test_doctor_names_the_gpu():
     done = nst("doctor")
-    print(done.stdout, done.stderr)
     assert torch.cuda.get_device_name(0) in done.stdout

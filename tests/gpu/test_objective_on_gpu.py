@@ -1,7 +1,5 @@
 """Losses, gradients and steps on a GPU: those of the CPU, and none that waits for the device."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -10,6 +8,7 @@ import torch
 from torch import Tensor
 
 from nst_lightning import StyleTransfer, TransferSettings
+from nst_lightning.benchmark.modes import active
 from nst_lightning.transfer.module import build_network
 from nst_lightning.transfer.targets import Style
 from nst_lightning.vgg.weights import Weights, load_weights
@@ -27,15 +26,6 @@ GPU = torch.device("cuda")
 
 WAIT = {"wasserstein"}
 """Style losses whose steps wait: eigenvalues are looked at by the CPU."""
-
-
-@contextmanager
-def no_tf32() -> Iterator[None]:
-    cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = cudnn.allow_tf32, products.allow_tf32
-    cudnn.allow_tf32 = products.allow_tf32 = False
-    yield
-    cudnn.allow_tf32, products.allow_tf32 = before
 
 
 @cache
@@ -104,7 +94,7 @@ def test_every_style_loss_is_that_of_the_cpu(style_loss: str, arrangement: str, 
     )
     assert_close(there[0], here[0], 1e-9)
     assert_close(there[1], here[1], 1e-6)
-    with no_tf32():
+    with active("32-true"):
         single = first_evaluation(
             transfer(GPU, arrangement, batch, torch.float32, style_loss=style_loss)
         )

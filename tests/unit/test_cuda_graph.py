@@ -2,7 +2,7 @@
 
 import copy
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -134,15 +134,22 @@ def test_recorded_steps_are_the_steps(changes: dict[str, Any], graphs: list[Fake
     assert torch.equal(recorded.result(), usual.result())
 
 
-def test_an_image_that_fails_stands_still(graphs: list[FakeGraph]):
+def change_before_step_5(
+    change: Callable[[StyleTransfer, torch.optim.Optimizer], object],
+) -> tuple[StyleTransfer, StyleTransfer]:
+    """Makes eight steps, recorded and as usual, with a change on the way."""
     models = transfer(True), transfer(False)
     for model in models:
         optimizer = model.configure_optimizers()
         for step in range(1, 9):
             if step == 5:
-                with torch.no_grad():
-                    model.image[1] = 1e30
+                change(model, optimizer)
             model.make_step(optimizer, step)
+    return models
+
+
+def test_an_image_that_fails_stands_still(graphs: list[FakeGraph]):
+    models = change_before_step_5(lambda model, _: model.image.data[1].fill_(1e30))
     assert torch.equal(models[0].failed_at, models[1].failed_at)
     assert models[0].failed_at.tolist() == [0, 5]
     assert torch.equal(models[0].result(), models[1].result())
@@ -151,7 +158,7 @@ def test_an_image_that_fails_stands_still(graphs: list[FakeGraph]):
 
 def test_another_precision_is_recorded_anew(graphs: list[FakeGraph]):
     model = transfer(True)
-    images = [model.image.detach().to(dtype).requires_grad_() for dtype in (torch.float32,) * 2]
+    images = [model.image.detach().clone().requires_grad_() for _ in range(2)]
     first, second = (model.evaluate(image * 0.9)["total"] for image in images)
     assert torch.equal(first, second)
     with torch.autocast("cpu", torch.bfloat16):
@@ -182,13 +189,10 @@ def test_a_module_that_was_moved_is_recorded_anew(graphs: list[FakeGraph]):
 
 
 def test_an_image_that_was_put_elsewhere_is_recorded_anew(graphs: list[FakeGraph]):
-    models = transfer(True), transfer(False)
-    for model in models:
-        optimizer = model.configure_optimizers()
-        for step in range(1, 9):
-            if step == 5:
-                model.image.data = model.image.data.flip(-1).contiguous()
-            model.make_step(optimizer, step)
+    def put_elsewhere(model: StyleTransfer, _: torch.optim.Optimizer) -> None:
+        model.image.data = model.image.data.flip(-1).contiguous()
+
+    models = change_before_step_5(put_elsewhere)
     assert len(graphs) == 3
     assert torch.equal(models[0].result(), models[1].result())
 
@@ -215,12 +219,7 @@ def test_a_module_is_copied_without_its_recordings(graphs: list[FakeGraph]):
 
 
 def test_another_learning_rate_is_recorded_anew(graphs: list[FakeGraph]):
-    models = transfer(True), transfer(False)
-    for model in models:
-        optimizer = model.configure_optimizers()
-        for step in range(1, 9):
-            optimizer.param_groups[0]["lr"] = 1.0 if step < 5 else 0.5
-            model.make_step(optimizer, step)
+    models = change_before_step_5(lambda _, optimizer: optimizer.param_groups[0].update(lr=0.5))
     assert len(graphs) == 3
     assert torch.equal(models[0].result(), models[1].result())
 
