@@ -43,5 +43,5 @@ def run(
         if process.exitcode is None:
             process.kill()
             raise subprocess.TimeoutExpired(words, seconds)
-        said, errors = ((out / name).read_text() for name in ("stdout", "stderr"))
+        said, errors = ((out / name).read_text(errors="replace") for name in ("stdout", "stderr"))
         return subprocess.CompletedProcess(words, process.exitcode, said, errors)

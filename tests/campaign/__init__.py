@@ -1,0 +1,1 @@
+"""Attacks on the command line, seeded and bounded; docs/reliability.md has what they found."""
