@@ -32,7 +32,7 @@ Attempt = Callable[[random.Random, Path, Figures], list[str]]
 Done = subprocess.CompletedProcess[str]
 
 
-class Hang(Exception):
+class HangError(Exception):
     """A command did not end in time."""
 
 
@@ -40,12 +40,12 @@ def nst(*words: object, seconds: float = HANG_SECONDS) -> Done:
     """Runs `nst-batch` in a process of its own.
 
     Raises:
-        Hang: it did not end in time.
+        HangError: it did not end in time.
     """
     try:
         return forked.run([str(word) for word in words], ENVIRONMENT, seconds)
     except subprocess.TimeoutExpired:
-        raise Hang(f"hangs: nst-batch {' '.join(map(str, words))}") from None
+        raise HangError(f"hangs: nst-batch {' '.join(map(str, words))}") from None
 
 
 def broken_by(done: Done, codes: tuple[int, ...] = (0, 1, 2)) -> list[str]:
@@ -96,7 +96,7 @@ def attempt_at(attempt: Attempt, number: int, seed: int, figures: Figures) -> li
     folder = Path(tempfile.mkdtemp(prefix="nst-campaign-"))
     try:
         broken = attempt(random.Random(f"{seed}:{number}"), folder, figures)
-    except Hang as hang:
+    except HangError as hang:
         broken = [str(hang)]
     figures["attempts"] += 1
     if broken:
