@@ -13,6 +13,7 @@ def main() -> None:
     from nst_lightning.stop import Interrupted, ignore_warnings, remember_warnings
 
     from .app import app
+    from .wording import in_a_line
 
     warnings.formatwarning = lambda message, *_, **__: f"{message}\n"
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -23,7 +24,7 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        print(f"nst-batch: {error}", file=sys.stderr)
+        print(f"nst-batch: {in_a_line(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
     except Interrupted as error:
         # The interpreter's own shutdown could still be stopped half-way by a second signal.
@@ -32,6 +33,12 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        said = f"{error.filename}: cannot be used ({error.strerror}); mend that, or name another."
+        print(f"nst-batch: {in_a_line(said)}", file=sys.stderr)
+        sys.exit(2)
     finally:
         if place().job:
             ignore_warnings()

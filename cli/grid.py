@@ -58,7 +58,6 @@ def grid(
         show_plan(deal([Case(settings, pairs)], *share), out, flags.as_json)
         return
     check_folder(out, [contents, styles])
-    check_settings(out, settings, overwrite=flags.overwrite)
     words = list(sys.argv[1:])
     if "--shard" in words:  # settings.yaml speaks of the whole grid
         del words[words.index("--shard") :][:2]
@@ -73,6 +72,7 @@ def grid(
         out,
         share=share,
         flags=flags,
+        check=lambda: check_settings(out, settings, overwrite=flags.overwrite),
         ready=ready,
         report=lambda: [
             *draw_sheet(out, content_sources, style_sources, pairs, settings),

@@ -5,12 +5,13 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from nst_lightning.errors import UserError
+from nst_lightning.errors import UserError, output_errors
 from nst_lightning.grid.blends import PAIRS
 from nst_lightning.grid.pairs import Case
 from nst_lightning.layout import JOBS
@@ -84,8 +85,10 @@ def grid(
 
     With --dry-run, print the sbatch script.
     """
+    from nst_lightning.run.claim import claim, settings_digest
     from nst_lightning.run.job_array import executor, minutes, script, submit
     from nst_lightning.store.expected import write_expected
+    from nst_lightning.store.heartbeat import remove_heartbeat, this_process, write_heartbeat
     from nst_lightning.store.ledger import Ledger
     from nst_lightning.store.output import check_folder, check_settings
 
@@ -104,17 +107,28 @@ def grid(
         typer.echo(script(made, tasks))
         return
     check_folder(out, [contents, styles])
-    check_settings(out, settings, overwrite=overwrite)
-    words = grid_words(contents, styles, settings, out, overwrite)
-    words += path_options({
-        "--pairs": pairs_file, "--mask-dir": beside.mask_dir,
-        "--blend-styles": beside.blend_styles,
-    })  # fmt: skip
-    commands = [[*words, "--shard", f"{index}/{tasks}"] for index in range(1, tasks + 1)]
-    if overwrite:  # which of them are done with these settings, each task finds out
-        Ledger(out).withdraw([pair.file for pair in pairs])
-    write_expected(out, [Case(settings, pairs)])
-    job = submit(made, out, commands)
+    cases = [Case(settings, pairs)]
+    own = this_process(digest=settings_digest(cases))
+    try:
+        with output_errors(out):
+            write_heartbeat(out, own)
+            shared = claim(out, own)
+        check_settings(out, settings, overwrite=overwrite)
+        with output_errors(out):
+            words = grid_words(contents, styles, settings, out, overwrite)
+            if overwrite:  # which of them are done with these settings, each task finds out
+                Ledger(out).withdraw([pair.file for pair in pairs])
+            write_expected(out, cases, shared=shared)
+        words += path_options({
+            "--pairs": pairs_file, "--mask-dir": beside.mask_dir,
+            "--blend-styles": beside.blend_styles,
+        })  # fmt: skip
+        commands = [[*words, "--shard", f"{index}/{tasks}"] for index in range(1, tasks + 1)]
+        job = submit(made, out, commands)
+        with suppress(OSError):  # the tasks claim the folder themselves when they begin
+            write_heartbeat(out, own.model_copy(update={"job": job, "submitted": True}))
+    finally:
+        remove_heartbeat(out, own)
     if as_json and not wait:
         typer.echo(json.dumps({"job": job, "tasks": tasks, "out": str(out)}))
     else:
@@ -191,7 +205,8 @@ def follow(out: Path, job: str, as_json: bool) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
-    from nst_lightning.run.folder_status import ACTIVE, as_data, read_status
+    from nst_lightning.run.folder_status import as_data, read_status
+    from nst_lightning.run.liveness import ACTIVE
     from nst_lightning.run.slurm import job_states
 
     from .status import in_a_line, lines

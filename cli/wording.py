@@ -22,3 +22,17 @@ def size_in_words(scale: Scale) -> str:
     if not isinstance(scale.target, float):
         return f"{scale.size} px"
     return "the original size" if scale.target == 1 else f"{scale.size} of the original size"
+
+
+LONGEST = 2000
+"""Characters of a message; one that repeats what somebody gave could be of any length."""
+
+
+def in_a_line(text: str) -> str:
+    """Returns a message without line ends and control characters, the middle of a long one left
+    out."""
+    shown = "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )
+    half = LONGEST // 2 - 20
+    return shown if len(shown) <= LONGEST else f"{shown[:half]} … {shown[-half:]}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from nst_lightning.errors import OutputError
+from nst_lightning.errors import OutputError, output_errors
 from nst_lightning.grid.pairs import Case, Pair
 from nst_lightning.grid.sources import Source
 from nst_lightning.stop import Interrupted
@@ -26,10 +26,13 @@ def carry_out(
     *,
     share: tuple[int, int] = (0, 1),
     flags: Flags,
+    check: Callable[[], None] = lambda: None,
     ready: Callable[[], None],
     report: Callable[[], list[Path]],
 ) -> None:
     """Makes the images of all cases, then the report; what is finished is never made again.
+
+    Commands with the same settings may share the folder; it is refused to others meanwhile.
 
     Args:
         cases: what is asked for.
@@ -37,14 +40,17 @@ def carry_out(
         share: of several that are started by hand, which one this is, from 0, and how many. The
             tasks of a Slurm job divide it among them.
         flags: as the options say.
+        check: called as soon as the folder is claimed; raises where it may not be used.
         ready: called when nothing stands in the way, before the first image.
         report: called at the end; returns the files to point at, the first one to look at.
 
     Raises:
         typer.Exit: with 1, where a pair failed.
+        UserError: another command with other settings is at work there, or something is in the way.
         OutputError: the report cannot be written.
     """
     from nst_lightning.files import remove_leftovers
+    from nst_lightning.run.claim import claim, settings_digest
     from nst_lightning.run.cost import deal
     from nst_lightning.run.heartbeat_display import HeartbeatDisplay
     from nst_lightning.run.runner import close, run
@@ -59,39 +65,46 @@ def carry_out(
     ledger = Ledger(out, here.name, asdict(here)) if here.job else Ledger(out)
     mine = deal(cases, share[0] * here.size + here.rank, share[1] * here.size)
     display = HeartbeatDisplay(
-        out, here, choose_display(flags.quiet or flags.as_json, cases[0].settings.log_every)
+        out,
+        here,
+        choose_display(flags.quiet or flags.as_json, cases[0].settings.log_every),
+        settings_digest(cases),
     )
-
-    changed = False
+    changed = shared = False
 
     def begin() -> None:
         nonlocal changed
-        ready()
-        changed = write_expected(out, cases)
+        with output_errors(out):
+            ready()
+            changed = write_expected(out, cases, shared=shared)
 
+    files: list[Path] = []
+    unwritten: OutputError | None = None
     with stop.listening():
         try:
+            with output_errors(out):
+                shared = claim(out, display.begin())
+            check()
             if here.rank == 0:
                 remove_leftovers(out)
             summary = run(
                 mine, out, display, stop, ledger=ledger, overwrite=flags.overwrite, ready=begin
             )
+            made = bool(summary.done or summary.failed)
+            changed = changed or made or sum(len(case.pairs) for case in cases) < ALWAYS
+            if is_complete(out, ledger) if here.job else changed:
+                close(out, ledger)
+                try:
+                    with output_errors(out):
+                        files = report()
+                except OutputError as error:
+                    unwritten = error
         except Interrupted as interrupted:
             display.remove()
             say_interrupted(interrupted, mine, out)
             raise
         finally:
             display.remove()
-        files: list[Path] = []
-        unwritten: OutputError | None = None
-        made = bool(summary.done or summary.failed)
-        changed = changed or made or sum(len(case.pairs) for case in cases) < ALWAYS
-        if is_complete(out, ledger) if here.job else changed:
-            close(out, ledger)
-            try:
-                files = report()
-            except OSError as error:
-                unwritten = OutputError.at(Path(error.filename or out), error)
 
     failed = [{"output": r.output, "reason": r.reason} for r in summary.failed]
     if flags.as_json:

@@ -1,5 +1,7 @@
 """The exceptions that reach the user as a sentence instead of a traceback."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -21,3 +23,19 @@ class OutputError(UserError):
             f"{path}: cannot be written ({error.strerror}); what is finished stays, and the same "
             "command goes on from there once that is mended."
         )
+
+
+@contextmanager
+def output_errors(path: Path) -> Iterator[None]:
+    """Turns an error of writing into one for the user.
+
+    Args:
+        path: what is written, where the error does not say it.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError.at(Path(error.filename or path), error) from None

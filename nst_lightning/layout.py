@@ -21,12 +21,14 @@ STATE = Path(".nst")
 LEDGER_PARTS = STATE / "ledger"
 """One manifest per task of a Slurm job."""
 INPUT_HASHES = STATE / "hashes.json"
-EXPECTED = STATE / "expected.json"
-"""The results that the last run was to make."""
-EXPECTED_BEFORE = STATE / "wanted.json"
-"""The same, as 0.1.0 wrote it."""
+EXPECTED = STATE / "expected"
+"""The results that the last runs were to make: a file for each list of those that shared."""
+EXPECTED_BEFORE = (STATE / "expected.json", STATE / "wanted.json")
+"""The one list that earlier versions kept, the first of all under the second name."""
 TASKS = STATE / "tasks"
 """One file per process at work."""
+CLAIMS = STATE / "claims"
+"""What the folder is used for; the file with the highest number counts."""
 CHECKPOINTS = STATE / "checkpoints"
 """One folder per batch in progress, with these two files in it."""
 CHECKPOINT_PAIRS = "pairs.json"
@@ -50,7 +52,8 @@ GALLERY_RESULTS, GALLERY_LARGE = GALLERY / "results", GALLERY / "large"
 GALLERY_THUMBNAILS, GALLERY_VIEWS = GALLERY / "thumbs", GALLERY / "views"
 
 WRITTEN_BY_RUNS = (
-    MANIFEST, MANIFEST_LOCK, LEDGER_PARTS, TASKS, CHECKPOINTS, JOBS, SUBMITTED, BLENDS,
+    MANIFEST, MANIFEST_LOCK, LEDGER_PARTS, TASKS, CLAIMS, EXPECTED, CHECKPOINTS, JOBS, SUBMITTED,
+    BLENDS,
 )  # fmt: skip
 """Folders that a run writes to, and files that it writes in place, whatever it makes."""
 WRITTEN_BY_REPORTS = (GALLERY_RESULTS, GALLERY_LARGE, GALLERY_THUMBNAILS, GALLERY_VIEWS)

@@ -2,6 +2,7 @@
 
 import csv
 import difflib
+import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,10 @@ from nst_lightning.errors import UserError
 from nst_lightning.grid.sources import Shape, Source, shapes
 from nst_lightning.layout import own_folder
 from nst_lightning.settings import BatchSettings
+from nst_lightning.settings.text import read_text
+
+LONGEST_TABLE = 2**28
+"""Bytes; millions of pairs have fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +104,8 @@ def listed_pairs(
         UserError: unreadable, a row of another length, or an image that is not in the folders.
     """
     try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(file) if any(row)]
+        lines = io.StringIO(read_text(table, LONGEST_TABLE).removeprefix("\ufeff"), newline="")
+        rows = [[cell.strip() for cell in row] for row in csv.reader(lines) if any(row)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{table}: cannot be read as a CSV of content,style ({reason}).") from None

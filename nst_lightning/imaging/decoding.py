@@ -8,7 +8,14 @@ from typing import Any
 from PIL import Image, ImageChops
 
 from nst_lightning.errors import UserError
-from nst_lightning.imaging.opening import as_sentences, check_size, load, opened, orientation
+from nst_lightning.imaging.opening import (
+    as_sentences,
+    check_memory,
+    check_size,
+    load,
+    opened,
+    orientation,
+)
 from nst_lightning.imaging.profiles import to_srgb
 
 _UPRIGHT = {
@@ -74,6 +81,7 @@ def decode_image(image: Image.Image, name: str, *, max_pixels: int) -> Decoded:
 
 
 def _decode(image: Image.Image, path: Path | str, max_pixels: int) -> Decoded:
+    check_memory(path, image)
     stored = _stored_as(image)
     # Pillow turns a TIFF itself.
     turn = None if image.format == "TIFF" else _UPRIGHT.get(orientation(image))

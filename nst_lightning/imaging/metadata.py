@@ -47,11 +47,13 @@ def image_size(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> tuple[int, 
     """Returns the (height, width) of an upright image without decoding its pixels.
 
     Raises:
-        UserError: the file is not an image that can be read, or has more than `max_pixels`.
+        UserError: the file is not an image that can be read, or has more than `max_pixels` or than
+            the memory holds.
     """
-    from nst_lightning.imaging.opening import opened, upright_size
+    from nst_lightning.imaging.opening import check_memory, opened, upright_size
 
     with opened(path, max_pixels) as image:
+        check_memory(path, image)
         return upright_size(image)
 
 

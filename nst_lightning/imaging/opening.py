@@ -1,16 +1,17 @@
 """Opening image files: every way a file can be wrong, as a sentence. Imports no torch."""
 
+import ctypes
 import re
 import stat
 import struct
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError, _imaging
 
 from nst_lightning.errors import UserError
 from nst_lightning.formats import (
@@ -20,12 +21,31 @@ from nst_lightning.formats import (
     UNSUPPORTED_SUFFIXES,
 )
 from nst_lightning.imaging import png
+from nst_lightning.machine_memory import machine_bytes
 
 # The only formats Pillow is let try: others run external programs or read no pixels.
 _PILLOW_FORMATS = [name.upper() for name in FORMATS]
 
 _PILLOW_LIMIT = threading.RLock()
 """Held while Pillow's own limit, which is global, is replaced by the caller's."""
+
+PIXEL_BYTES = 27
+"""Memory that reading takes for each pixel."""
+
+# Each file has one sentence of ours; what Pillow has to say beside it is noise. Set once, for files
+# are read in many threads, which share the filters.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+def _quiet_libtiff() -> None:
+    """Has libtiff no longer write to the screen by itself: Pillow raises what fails."""
+    with suppress(AttributeError, OSError):  # it is not in there, or hidden
+        library = ctypes.CDLL(_imaging.__file__)
+        library.TIFFSetErrorHandler(None)
+        library.TIFFSetWarningHandler(None)
+
+
+_quiet_libtiff()
 
 
 @contextmanager
@@ -94,21 +114,21 @@ def upright_size(image: ImageFile.ImageFile) -> tuple[int, int]:
 def orientation(image: Image.Image) -> int:
     """Returns the EXIF orientation, 1 to 8, that an image is stored in.
 
-    It is 1 where there is none or the EXIF is damaged. The pixels need not be decoded for it.
+    It is 1 where there is none or the EXIF is damaged. The pixels are decoded for it where it may
+    stand behind them, in a PNG; whatever is wrong with them is raised.
     """
-    getexif = type(image).getexif
     if image.format == "PNG" and "exif" not in image.info:
         file: BinaryIO | None = getattr(image, "fp", None)  # none once the pixels are decoded
-        if file is not None and not png.has_text_or_exif_after_pixels(file):
-            # PngImageFile.getexif would decode all pixels to look for EXIF behind them.
-            getexif = Image.Image.getexif
+        if file is not None and png.has_text_or_exif_after_pixels(file):
+            image.load()
     try:
-        value = getexif(image).get(ExifTags.Base.Orientation, 1)
-    except (MemoryError, UserError):
+        # Not PngImageFile's, which always decodes the pixels and takes their damage for the EXIF's.
+        value = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
+        return int(value) if value in range(1, 9) else 1
+    except MemoryError:
         raise
     except Exception:  # damaged EXIF raises nearly anything, and the pixels may be fine
         return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 @contextmanager
@@ -154,6 +174,24 @@ def check_size(path: Path | str, image: Image.Image, max_pixels: int) -> None:
         raise UserError(f"{path}: has no pixels, it is {width} wide and {height} high.")
     if width * height > max_pixels:
         raise _too_many(path, width * height, max_pixels)
+
+
+def check_memory(path: Path | str, image: Image.Image) -> None:
+    """Sees that an image can be read into the memory of this machine.
+
+    A file of a hundred bytes may well be an image of one colour and 13,000 x 13,000 pixels; without
+    this, the system would end the whole run.
+
+    Raises:
+        UserError: it has more pixels.
+    """
+    needed, here = image.width * image.height * PIXEL_BYTES, machine_bytes()
+    if needed > here:
+        raise UserError(
+            f"{path}: reading its {image.width} x {image.height} pixels takes about "
+            f"{needed / 2**30:.1f} GiB of memory, and there are {here / 2**30:.1f} here; make it "
+            "smaller."
+        )
 
 
 def _open(file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import BinaryIO
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -52,12 +53,11 @@ def texts(file: BinaryIO) -> dict[str, str]:
 def has_text_or_exif_after_pixels(file: BinaryIO) -> bool:
     """Returns whether the orientation may stand behind the pixels; `file` stays where it is."""
     position = file.tell()
-    try:
-        names = [name for name, _, _ in chunks(file)]
-    except ValueError:
-        return False
-    finally:
-        file.seek(position)
+    names = []
+    with suppress(ValueError):  # a broken end takes nothing from what stands before it
+        for name, _, _ in chunks(file):
+            names.append(name)
+    file.seek(position)
     late = names[names.index(b"IDAT") :] if b"IDAT" in names else []
     return not TEXT_CHUNKS.isdisjoint(late) or b"eXIf" in late
 

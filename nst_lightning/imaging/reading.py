@@ -49,9 +49,13 @@ def to_tensors(decoded: Decoded, name: Path | str) -> LoadedImage:
     try:
         rgb = _tensor(decoded.colour)
         alpha = None if decoded.alpha is None else _tensor(decoded.alpha)
-        if not bool(rgb.isfinite().all()):
-            raise UserError(f"{name}: holds values that are not finite numbers (NaN or infinity).")
-        return LoadedImage(rgb.clamp_(0, 1).expand(1, 3, -1, -1).contiguous(), alpha)
+        if decoded.colour.mode == "F":  # all others hold levels of 8 bits
+            if not bool(rgb.isfinite().all()):
+                raise UserError(
+                    f"{name}: holds values that are not finite numbers (NaN or infinity)."
+                )
+            rgb.clamp_(0, 1)
+        return LoadedImage(rgb.expand(1, 3, -1, -1).contiguous(), alpha)
     except (MemoryError, RuntimeError) as error:  # torch raises the latter when memory is short
         raise UserError(f"{name}: does not fit into this machine's memory.") from error
 

@@ -1,27 +1,18 @@
 """How far a run is, from what its processes leave in the output folder. Imports no torch."""
 
-import socket
-import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nst_lightning.errors import UserError
-from nst_lightning.files import is_alive
-from nst_lightning.layout import EXPECTED, MANIFEST
+from nst_lightning.layout import MANIFEST
 from nst_lightning.run.job_array import submitted
-from nst_lightning.run.slurm import job_states
+from nst_lightning.run.liveness import ACTIVE, alive_among, ask_slurm
 from nst_lightning.store.expected import read_expected
 from nst_lightning.store.heartbeat import BatchState, Heartbeat, read_heartbeats
 from nst_lightning.store.ledger import Ledger
-
-SILENT_SECONDS = 300.0
-"""A process that cannot be asked for is taken for dead when it has written nothing for so long."""
-
-ACTIVE = {"PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "REQUEUED", "SUSPENDED"}
-"""States of jobs that will still do something."""
 
 
 @dataclass
@@ -58,13 +49,10 @@ def read_status(out: Path) -> Status:
         if not (out / MANIFEST).is_file():
             raise UserError(f"{out}: nst-batch has not made anything there.") from None
         expected = known
-    except (OSError, ValueError):
-        raise UserError(
-            f"{out / EXPECTED}: cannot be read; run the same command again, which writes it anew."
-        ) from None
     found = Status()
-    states = _ask_slurm(out)
-    alive = _alive(out, states)
+    heartbeats = list(read_heartbeats(out))
+    states = ask_slurm([one.job for one in heartbeats] + submitted(out))
+    alive = alive_among(heartbeats, states)
     seconds, made, left = 0.0, 0, 0.0
     running = {name: (one, batch) for one in alive for batch in one.batches for name in batch.pairs}
     for file in expected:
@@ -91,38 +79,7 @@ def read_status(out: Path) -> Status:
 
 def _progress(process: Heartbeat, batch: BatchState) -> str:
     """Returns how far a batch is, and where."""
-    if process.job:
-        where = f"job {process.job}, task {process.rank} on {process.host}"
-    else:
-        where = f"process on {process.host}, {process.pid}"
-    return f"step {batch.step}/{batch.steps}, {where}"
-
-
-def _ask_slurm(out: Path) -> Mapping[str, str]:
-    """Returns the states of all jobs that have to do with a folder; nothing where Slurm does not
-    answer."""
-    jobs = {one.job for one in read_heartbeats(out) if one.job} | set(submitted(out))
-    try:
-        return job_states(sorted(jobs))
-    except OSError:
-        return {}
-
-
-def _alive(out: Path, states: Mapping[str, str]) -> list[Heartbeat]:
-    """Returns the heartbeats of processes that are alive."""
-    found = list(read_heartbeats(out))
-    latest: dict[str, int] = {}
-    for one in found:
-        latest[one.job] = max(latest.get(one.job, 0), one.restarts)
-    return [one for one in found if one.restarts == latest[one.job] and _lives(one, states)]
-
-
-def _lives(process: Heartbeat, states: Mapping[str, str]) -> bool:
-    if process.job and states:
-        return states.get(process.job) in ("RUNNING", "COMPLETING")
-    if not process.job and process.host == socket.gethostname():
-        return is_alive(process.pid)
-    return time.time() - process.written < SILENT_SECONDS
+    return f"step {batch.step}/{batch.steps}, {process.where}"
 
 
 def is_active(status: Status) -> bool:

@@ -1,16 +1,19 @@
 """A display that keeps a heartbeat of this process. Imports no torch."""
 
-import os
-import socket
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from nst_lightning.layout import TASKS
 from nst_lightning.run.display import Display, Losses
 from nst_lightning.run.slurm import Place
-from nst_lightning.store.heartbeat import BatchState, Heartbeat, write_heartbeat
+from nst_lightning.store.heartbeat import (
+    BatchState,
+    Heartbeat,
+    remove_heartbeat,
+    this_process,
+    write_heartbeat,
+)
 from nst_lightning.store.records import Record
 
 WRITE_SECONDS = 10.0
@@ -24,16 +27,26 @@ class HeartbeatDisplay:
         out: the output folder.
         place: this process's.
         display: the other.
+        digest: of the settings that it works with.
     """
 
-    def __init__(self, out: Path, place: Place, display: Display) -> None:
+    def __init__(self, out: Path, place: Place, display: Display, digest: str = "") -> None:
+        self.out = out
         self.place = place
         self.display = display
-        self.host = socket.gethostname()
-        name = place.name if place.job else f"{self.host}-{os.getpid()}"
-        self.path = out / TASKS / f"{name}.json"
+        self.digest = digest
         self.batches: dict[int, BatchState] = {}
         self.written = 0.0
+
+    def begin(self) -> Heartbeat:
+        """Writes the first heartbeat, and returns it.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        first = self._now()
+        write_heartbeat(self.out, first)
+        return first
 
     def start(self, pairs: int, skipped: int, work: int) -> None:
         self._write()
@@ -64,19 +77,18 @@ class HeartbeatDisplay:
 
     def remove(self) -> None:
         """Removes the file: the run ends."""
-        with suppress(OSError):
-            self.path.unlink()
+        remove_heartbeat(self.out, self._now())
 
-    def _write(self) -> None:
-        self.written = time.monotonic()
-        heartbeat = Heartbeat(
+    def _now(self) -> Heartbeat:
+        return this_process(
+            digest=self.digest,
             job=self.place.job,
             restarts=self.place.restarts,
             rank=self.place.rank,
-            host=self.host,
-            pid=os.getpid(),
-            written=time.time(),
             batches=list(self.batches.values()),
         )
+
+    def _write(self) -> None:
+        self.written = time.monotonic()
         with suppress(OSError):  # a full disk will be noticed where it matters
-            write_heartbeat(self.path, heartbeat)
+            write_heartbeat(self.out, self._now())

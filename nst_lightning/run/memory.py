@@ -1,11 +1,7 @@
-"""The memory of this machine, and of freed tensors."""
+"""The memory of freed tensors."""
 
 import ctypes
-import math
-import os
 import platform
-from contextlib import suppress
-from pathlib import Path
 
 # malloc.h of the GNU C library.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
@@ -14,22 +10,6 @@ TOP_PAD = 64 << 20
 LARGEST_KEPT = 1 << 21
 """Pixels of an image up to which memory is kept: it costs a third more memory (1024 × 1024: 2.9
 instead of 2.1 GB a step), and beyond this memory is dearer than time."""
-
-
-CGROUP = Path("/sys/fs/cgroup/memory.max")
-"""What a container may take, or `max` (Linux, control groups version 2)."""
-
-
-def machine_bytes() -> float:
-    """Returns the memory that this machine has, or this container may take; infinite where the
-    system does not say."""
-    try:
-        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return math.inf
-    with suppress(OSError, ValueError):
-        return min(pages, int(CGROUP.read_text()))
-    return pages
 
 
 def keep_freed_memory() -> bool:

@@ -11,10 +11,10 @@ from nst_lightning.grid.masks import mask_problem
 from nst_lightning.grid.pairs import Case
 from nst_lightning.grid.sources import Source, shape_at, shapes
 from nst_lightning.imaging.image_reader import ImageReader
+from nst_lightning.machine_memory import machine_bytes
 from nst_lightning.run.cost import step_bytes
 from nst_lightning.run.devices import check_range, choose_device, resolve
 from nst_lightning.run.logger_files import check_logger
-from nst_lightning.run.memory import machine_bytes
 from nst_lightning.run.result_file import too_large
 from nst_lightning.run.task import CaseSettings
 from nst_lightning.settings import BatchSettings

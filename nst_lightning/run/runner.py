@@ -1,23 +1,21 @@
 """Runs cases on this machine: skips what is done, makes the rest, reports each pair."""
 
 import itertools
-import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import torch
 
-from nst_lightning.errors import OutputError
+from nst_lightning.errors import output_errors
 from nst_lightning.grid.pairs import Case, batches
-from nst_lightning.layout import TASKS
 from nst_lightning.run.checkpoints import Checkpoints
 from nst_lightning.run.cost import plan_flops
 from nst_lightning.run.devices import batch_size, choose_device, choose_devices
 from nst_lightning.run.display import Display
+from nst_lightning.run.liveness import remove_dead
 from nst_lightning.run.memory import LARGEST_KEPT, keep_freed_memory
 from nst_lightning.run.pool import Pool, environments
 from nst_lightning.run.prepare import PreparedCase, prepare_cases
@@ -89,7 +87,7 @@ def run(
     ready()
     if ledger:
         outdated = finished.outdated(job for case in prepared for job in case.todo)
-        with output_errors(ledger):
+        with output_errors(ledger.path):
             ledger.withdraw(outdated)
     checkpoints = Checkpoints(out)
     checkpoints.remove_done(finished.is_done)
@@ -97,7 +95,7 @@ def run(
 
     def finish(record: Record) -> None:
         if ledger:
-            with output_errors(ledger):
+            with output_errors(ledger.path):
                 ledger.append(record)
         summary.add(record)
         display.finished(record)
@@ -131,19 +129,6 @@ def run(
         summary.seconds = time.monotonic() - started
         display.stop()
     return summary
-
-
-@contextmanager
-def output_errors(ledger: Ledger) -> Iterator[None]:
-    """Turns an error of writing the ledger into one for the user.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise OutputError.at(ledger.path, error) from None
 
 
 def work_here(
@@ -187,9 +172,9 @@ def batches_of(case: PreparedCase, checkpoints: Checkpoints) -> list[list[Job]]:
 
 
 def close(out: Path, ledger: Ledger) -> None:
-    """Tidies up when all is made: one line per pair in the manifest, no heartbeats, no states of
-    images that are done."""
+    """Tidies up when all is made: one line per pair in the manifest, no heartbeats of the dead,
+    no states of images that are done."""
     ledger.compact()
     done = ledger.pick(lambda record: record.status == "done")
     Checkpoints(out).remove_done(lambda pair: done.get(pair[0], False))  # with whatever settings
-    shutil.rmtree(out / TASKS, ignore_errors=True)
+    remove_dead(out)

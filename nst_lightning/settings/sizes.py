@@ -175,6 +175,9 @@ def is_number_of_scales(value: Any) -> bool:
     return value == "auto" or (str(value).strip().isdigit() and not isinstance(value, bool))
 
 
+MOST_SCALES = 17
+"""Halved so often, no side is left of more than a pixel."""
+
 FINER = 0.4
 """Steps of a scale for each step of the scale before, which is half as large."""
 
@@ -189,7 +192,7 @@ def coarse_to_fine(size: int | str, steps: int, count: int | None) -> list[dict[
             for it is another number of pixels in each image.
 
     Raises:
-        ValueError: there are fewer steps than scales.
+        ValueError: there are fewer steps than scales, or too many scales.
     """
     whole = share_of(size)
     text = str(size)
@@ -201,6 +204,8 @@ def coarse_to_fine(size: int | str, steps: int, count: int | None) -> list[dict[
         count = 1
         while max(sides) / 2**count >= SMALLEST_START and count < steps:
             count += 1
+    if count > MOST_SCALES:
+        raise ValueError(f"scales should be at most {MOST_SCALES}, not {count}")
     if steps < count:
         raise ValueError(f"scales is {count}, but there are only {steps} steps to share out")
     shares = [FINER**k for k in range(count)]

@@ -2,6 +2,7 @@
 torch."""
 
 import difflib
+import errno
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -70,6 +71,22 @@ def load_yaml(text: str) -> Any:
         raise yaml.YAMLError(f"{error or 'a value'} does not fit its type") from None
 
 
+def read_text(path: Path, most: int) -> str:
+    """Reads a file that a user names, in UTF-8.
+
+    Raises:
+        OSError: it cannot be read, is no file, or has more than `most` bytes.
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "a pipe or a device, which may never end; name a file")
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"it has more than {most} bytes")
+    return data.decode("utf-8")
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Reads the settings of a YAML file, not yet validated.
 
@@ -77,7 +94,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         UserError: absent, unreadable, not YAML, or not a mapping.
     """
     try:
-        data = load_yaml(path.read_text(encoding="utf-8"))
+        data = load_yaml(read_text(path, 4 * LONGEST_YAML))
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such settings file.") from None
     except (OSError, UnicodeDecodeError) as error:

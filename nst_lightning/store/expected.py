@@ -2,14 +2,15 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter, model_validator
+from pydantic import BaseModel, TypeAdapter, ValidationError, model_validator
 
 from nst_lightning.files import write_text
 from nst_lightning.grid.pairs import Case, Grid
-from nst_lightning.layout import EXPECTED, EXPECTED_BEFORE
+from nst_lightning.layout import EXPECTED, EXPECTED_BEFORE, short_hash
 from nst_lightning.store.ledger import Ledger
 
 
@@ -44,8 +45,13 @@ class ExpectedFiles(BaseModel, frozen=True):
 _CASES = TypeAdapter(list[ExpectedGrid | ExpectedFiles])
 
 
-def write_expected(out: Path, cases: Sequence[Case]) -> bool:
+def write_expected(out: Path, cases: Sequence[Case], *, shared: bool = False) -> bool:
     """Notes every result that the cases ask for.
+
+    Args:
+        out: the output folder.
+        cases: what is asked for.
+        shared: whether others are at work there, whose lists stay.
 
     Returns:
         Whether that is something new.
@@ -54,12 +60,15 @@ def write_expected(out: Path, cases: Sequence[Case]) -> bool:
         OSError: it cannot be written.
     """
     text = _CASES.dump_json([_expected(case) for case in cases]).decode()
-    path = out / EXPECTED
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
-        return False
+    # Same lists have one file, so that those who share a folder need not take turns.
+    path = out / EXPECTED / f"{short_hash(text)}.json"
+    before = _lists(out)
     write_text(path, text)
-    (out / EXPECTED_BEFORE).unlink(missing_ok=True)
-    return True
+    for other in [] if shared else before:
+        if other != path:
+            with suppress(OSError):
+                other.unlink()
+    return path not in before
 
 
 def _expected(case: Case) -> ExpectedGrid | ExpectedFiles:
@@ -72,14 +81,24 @@ def _expected(case: Case) -> ExpectedGrid | ExpectedFiles:
 
 
 def read_expected(out: Path) -> Iterator[str]:
-    """Returns every result that the last run in a folder asked for, relative to the folder.
+    """Returns every result that the last runs in a folder asked for, relative to the folder.
 
     Raises:
-        OSError, ValueError: there is no such note, or it is damaged.
+        FileNotFoundError: there is no such note, or none that can be read.
     """
-    path = out / EXPECTED
-    cases = _CASES.validate_json((path if path.exists() else out / EXPECTED_BEFORE).read_bytes())
-    return itertools.chain.from_iterable(case.results() for case in cases)
+    lists = []
+    for path in _lists(out):
+        with suppress(OSError, ValidationError):
+            lists.append(_CASES.validate_json(path.read_bytes()))
+    if not lists:
+        raise FileNotFoundError(out / EXPECTED)
+    every = itertools.chain.from_iterable(case.results() for cases in lists for case in cases)
+    return every if len(lists) == 1 else iter(dict.fromkeys(every))
+
+
+def _lists(out: Path) -> list[Path]:
+    found = sorted((out / EXPECTED).glob("*.json"))
+    return found or [path for name in EXPECTED_BEFORE if (path := out / name).exists()][:1]
 
 
 def is_complete(out: Path, ledger: Ledger) -> bool:

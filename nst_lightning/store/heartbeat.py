@@ -1,12 +1,16 @@
 """What a process is at, in a file that `nst-batch status` reads. Imports no torch."""
 
+import os
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from nst_lightning.files import write_text
+from nst_lightning.files import started_at, write_text
 from nst_lightning.layout import TASKS
 
 
@@ -22,25 +26,70 @@ class BatchState(BaseModel, frozen=True):
 class Heartbeat(BaseModel, frozen=True):
     """A process at work on an output folder."""
 
+    digest: str = ""
+    """Of the settings that it works with; see `run.claim`."""
     job: str = ""
     """The Slurm job, `12` or `12_3`; empty outside of Slurm."""
+    submitted: bool = False
+    """Whether it stands for the tasks of a job that are yet to begin."""
     restarts: int = 0
     """How often the job was requeued."""
     rank: int = 0
     host: str
     pid: int
+    started: str = ""
+    """When the process began; see `files.started_at`."""
     written: float
     """Seconds since 1970."""
-    batches: list[BatchState]
+    batches: list[BatchState] = []
+
+    @property
+    def name(self) -> str:
+        """What tells it from the others of the folder, also from a job's earlier restarts."""
+        if self.submitted:
+            return f"{self.job}.submitted"
+        return f"{self.job}.{self.restarts}.{self.rank}" if self.job else f"{self.host}-{self.pid}"
+
+    @property
+    def where(self) -> str:
+        """What messages call it."""
+        if self.submitted:
+            return f"job {self.job}"
+        if self.job:
+            return f"job {self.job}, task {self.rank} on {self.host}"
+        return f"process on {self.host}, {self.pid}"
 
 
-def write_heartbeat(path: Path, heartbeat: Heartbeat) -> None:
+def this_process(**facts: Any) -> Heartbeat:
+    """Returns the heartbeat of this process as it is now.
+
+    Args:
+        facts: other fields of `Heartbeat`.
+    """
+    pid = os.getpid()
+    return Heartbeat(
+        host=socket.gethostname(), pid=pid, started=started_at(pid), written=time.time(), **facts
+    )
+
+
+def heartbeat_file(out: Path, heartbeat: Heartbeat) -> Path:
+    """Returns where the heartbeat of a process goes."""
+    return out / TASKS / f"{heartbeat.name}.json"
+
+
+def write_heartbeat(out: Path, heartbeat: Heartbeat) -> None:
     """Writes what a process is at into its file.
 
     Raises:
         OSError: it cannot be written.
     """
-    write_text(path, heartbeat.model_dump_json())
+    write_text(heartbeat_file(out, heartbeat), heartbeat.model_dump_json())
+
+
+def remove_heartbeat(out: Path, heartbeat: Heartbeat) -> None:
+    """Removes the file of a process that ends."""
+    with suppress(OSError):
+        heartbeat_file(out, heartbeat).unlink()
 
 
 def read_heartbeats(out: Path) -> Iterator[Heartbeat]:

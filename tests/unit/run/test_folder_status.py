@@ -1,7 +1,7 @@
 """How far a run is, from the files of its processes."""
 
 import json
-import os
+import shutil
 import time
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from nst_lightning.errors import UserError
 from nst_lightning.grid.pairs import Case, Grid, Pair
 from nst_lightning.grid.sources import Source
 from nst_lightning.layout import EXPECTED, EXPECTED_BEFORE, TASKS
-from nst_lightning.run import folder_status as module
+from nst_lightning.run import liveness
 from nst_lightning.run.display import Silent
 from nst_lightning.run.folder_status import read_status
 from nst_lightning.run.heartbeat_display import HeartbeatDisplay
@@ -60,25 +60,27 @@ def test_every_pair_is_in_one_group(out: Path):
 
 def test_the_dead_do_not_run(out: Path, monkeypatch: pytest.MonkeyPatch):
     display = busy(out, Place())
-    notice = json.loads(display.path.read_text())
-    display.path.write_text(json.dumps(notice | {"pid": 2**22 + 1}))
+    (path,) = (out / TASKS).iterdir()
+    notice = json.loads(path.read_text())
+    path.write_text(json.dumps(notice | {"pid": 2**22 + 1}))
     assert read_status(out).running == {}
-    display.path.write_text(json.dumps(notice | {"host": "elsewhere"}))
+    path.write_text(json.dumps(notice | {"host": "elsewhere"}))
     assert len(read_status(out).running) == 2
-    display.path.write_text(
-        json.dumps(notice | {"host": "elsewhere", "written": time.time() - 1e4})
-    )
+    path.write_text(json.dumps(notice | {"host": "elsewhere", "written": time.time() - 1e4}))
     assert read_status(out).running == {}
-    display.path.write_text('{"batches": [')
+    path.write_text('{"batches": [')
     assert read_status(out).running == {}
-    assert os.getpid()
+    path.write_text(json.dumps(notice | {"started": "before"}))  # another process had its number
+    assert read_status(out).running == {}
+    display.remove()
+    assert not path.exists()
 
 
 def test_slurm_is_asked_for_its_jobs(out: Path, monkeypatch: pytest.MonkeyPatch):
     busy(out, Place(job="12", restarts=0, size=2))
     HeartbeatDisplay(out, Place(job="12", restarts=1), Silent()).batch(["b/y"], 100, {})
     states = {"12": "RUNNING"}
-    monkeypatch.setattr(module, "job_states", lambda jobs: states if jobs == ["12"] else {})
+    monkeypatch.setattr(liveness, "job_states", lambda jobs: states if jobs == ["12"] else {})
     assert list(read_status(out).running) == ["b/y.png"]  # what ran before the restart does not
     states["12"] = "COMPLETED"
     assert read_status(out).running == {}
@@ -115,7 +117,8 @@ def test_results_of_another_format(tmp_path: Path):
         ["a/x.y.tif"], ["a/z.tif"], ["a/v.tif"],
     )  # fmt: skip
     # A note of before there was a choice means PNG.
-    (tmp_path / EXPECTED).write_text('[[["a"], ["x", "y"]]]')
+    shutil.rmtree(tmp_path / EXPECTED)
+    (tmp_path / EXPECTED_BEFORE[0]).write_text('[[["a"], ["x", "y"]]]')
     assert list(read_expected(tmp_path)) == ["a/x.png", "a/y.png"]
 
 
@@ -124,9 +127,9 @@ def test_the_notes_of_0_1_0_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     heartbeat = """{"job": "12_3", "restarts": 1, "rank": 0, "host": "node1", "pid": 4107,
         "written": 1795517446.9, "batches": [{"pairs": ["a/y"], "step": 7, "steps": 15}]}"""
     (tmp_path / TASKS).mkdir(parents=True)
-    (tmp_path / EXPECTED_BEFORE).write_text(expected)
+    (tmp_path / EXPECTED_BEFORE[1]).write_text(expected)
     (tmp_path / TASKS / "12_3.1.0.json").write_text(heartbeat)
-    monkeypatch.setattr(module, "job_states", lambda jobs: dict.fromkeys(jobs, "RUNNING"))
+    monkeypatch.setattr(liveness, "job_states", lambda jobs: dict.fromkeys(jobs, "RUNNING"))
     found = read_status(tmp_path)
     assert found.waiting == ["a/x.webp", "conv_1/seed-0.png"]
     assert found.running == {"a/y.webp": "step 7/15, job 12_3, task 0 on node1"}
@@ -134,4 +137,19 @@ def test_the_notes_of_0_1_0_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     source = Source(Path("c"), "c", (8, 8))
     write_expected(tmp_path, [Case(build({}), Grid([source], [source]))])
     assert list(read_expected(tmp_path)) == ["c/c.png"]
-    assert not (tmp_path / EXPECTED_BEFORE).exists()
+    assert not (tmp_path / EXPECTED_BEFORE[1]).exists()
+
+
+def test_lists_of_those_who_share_are_merged(tmp_path: Path):
+    (a,), (x, y) = sources("a"), sources("x", "y")
+    lists = [[Case(build({}), Grid([a], styles))] for styles in ([x], [x, y])]
+    assert write_expected(tmp_path, lists[0])
+    assert write_expected(tmp_path, lists[1], shared=True)
+    assert not write_expected(tmp_path, lists[1], shared=True)
+    assert sorted(read_expected(tmp_path)) == ["a/x.png", "a/y.png"]
+    (tmp_path / EXPECTED / "torn.json").write_text('[{"contents"')
+    (tmp_path / EXPECTED / "folder.json").mkdir()
+    assert sorted(read_expected(tmp_path)) == ["a/x.png", "a/y.png"]
+    # Alone, the last list counts.
+    assert not write_expected(tmp_path, lists[0])
+    assert list(read_expected(tmp_path)) == ["a/x.png"]

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from nst_lightning.grid.sources import Source
-from nst_lightning.run import memory
 from nst_lightning.run.cost import step_bytes
 from nst_lightning.run.prepare import beyond_memory
 from nst_lightning.settings import build
@@ -50,17 +49,6 @@ def test_the_estimate_by_hand():
         assert step_bytes(build({**layers, "precision": precision}), 64, 64) == expected
     usual, spare = (build({"precision": "bf16-mixed", "recompute": r}) for r in (False, True))
     assert step_bytes(spare, 512, 512) < 0.9 * step_bytes(usual, 512, 512)
-
-
-def test_a_container_may_have_less_than_the_machine(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(memory, "CGROUP", tmp_path / "memory.max")
-    all_of_it = memory.machine_bytes()
-    assert 2**28 < all_of_it < 2**50
-    for text, expected in (("max", all_of_it), ("1048576", 2**20), (f"{2**60}", all_of_it)):
-        memory.CGROUP.write_text(text + "\n")
-        assert memory.machine_bytes() == expected
 
 
 def test_an_image_beyond_the_memory_is_refused_before_it_begins():
