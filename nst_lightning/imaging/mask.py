@@ -12,6 +12,7 @@ from nst_lightning.formats import LOSSY, MAX_PIXELS
 from nst_lightning.imaging.levels import to_levels
 from nst_lightning.imaging.opening import opened
 from nst_lightning.imaging.reading import LoadedImage, read_image
+from nst_lightning.settings.text import echo
 
 MOST = 256
 """Regions of a mask: as many as there are grey levels. A photograph has more flat colours."""
@@ -157,6 +158,7 @@ def colour_name(text: str) -> str:
         red, green, blue = ImageColor.getrgb(text)[:3]
     except ValueError:
         raise UserError(
-            f"{text!r} is no colour of a region; write a grey level (0 to 255), a name or #rrggbb."
+            f"{echo(text)} is no colour of a region; write a grey level (0 to 255), a name or "
+            "#rrggbb."
         ) from None
     return f"#{red:02x}{green:02x}{blue:02x}"

@@ -1,6 +1,7 @@
 """Opening image files: every way a file can be wrong, as a sentence. Imports no torch."""
 
 import ctypes
+import logging
 import re
 import stat
 import struct
@@ -29,12 +30,15 @@ _PILLOW_FORMATS = [name.upper() for name in FORMATS]
 _PILLOW_LIMIT = threading.RLock()
 """Held while Pillow's own limit, which is global, is replaced by the caller's."""
 
-PIXEL_BYTES = 27
-"""Memory that reading takes for each pixel."""
+PIXEL_BYTES = 24
+"""Memory that reading an image takes for each pixel at its peak: a PNG of one colour and
+13,000 x 13,000 pixels took 21.1, at 4,000 x 4,000 it was 22.0, and 23.3 with alpha, a turn or 16
+bits. Of these the tensor takes 12, Pillow's image 4 and the bytes on the way 6."""
 
 # Each file has one sentence of ours; what Pillow has to say beside it is noise. Set once, for files
 # are read in many threads, which share the filters.
 warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def _quiet_libtiff() -> None:

@@ -15,6 +15,15 @@ from pydantic import BaseModel, ValidationError
 from nst_lightning.errors import UserError
 from nst_lightning.settings.sizes import Scale, is_number_of_scales, parse_scales
 
+LONGEST_ECHO = 80
+"""Characters of what was given that a message repeats."""
+
+
+def echo(value: object) -> str:
+    """Returns a value as a message repeats it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_ECHO else f"{text[: LONGEST_ECHO - 1]}…"
+
 
 def explain(error: ValidationError, known: Iterable[str]) -> str:
     """Returns the first complaint of a ValidationError as one sentence; `known` are the names."""
@@ -24,15 +33,17 @@ def explain(error: ValidationError, known: Iterable[str]) -> str:
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(place[-1], list(known), n=1)
         hint = f": did you mean {near[0]!r}?" if near else "; `nst-batch grid --help` names all."
-        return f"there is no setting {place[-1]!r}{hint}"
+        return f"there is no setting {echo(place[-1])}{hint}"
     if name in ("batch_size", "first_step"):
         other = "auto" if name == "batch_size" else "torch"
-        return f"{name} should be {other} or a number above 0, not {first['input']!r}."
+        return f"{name} should be {other} or a number above 0, not {echo(first['input'])}."
+    given = first["input"]
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    message = message.replace(repr(given), echo(given))
     message = message[:1].lower() + message[1:]
     where = ".".join(part for part in place if not part.startswith(("function-", "constrained-")))
     where = re.sub(r"^scales\.\d+\.|\.\d+$", "", where)
-    got = "" if isinstance(first["input"], (dict, BaseModel)) else f", not {first['input']!r}"
+    got = "" if isinstance(given, (dict, BaseModel)) else f", not {echo(given)}"
     if first["type"] == "value_error":
         got = ""
     return f"{where} {message}{got}." if where else f"{message}."

@@ -3,6 +3,8 @@
 import errno
 import os
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +13,11 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, PngImagePlugin, TiffImagePlugin
 
 from nst_lightning import UserError
 from nst_lightning.formats import MAX_PIXELS
+from nst_lightning.imaging import opening
 from nst_lightning.imaging.decoding import decode
 from nst_lightning.imaging.metadata import image_size, read_metadata
 from nst_lightning.imaging.reading import LoadedImage, load_image, read_image
@@ -405,6 +408,29 @@ def test_orientation_behind_the_pixels_of_a_png(tmp_path: Path) -> None:
     assert image_size(path) == (5, 7)
 
 
+@pytest.mark.parametrize("missing", [1, 4, 8, 12])
+def test_orientation_behind_the_pixels_of_a_png_without_its_end(
+    tmp_path: Path, missing: int
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    path = png(tmp_path / "a.png", stored(RGB, 8), 8, 2, after=chunk(b"eXIf", exif.tobytes()[6:]))
+    path.write_bytes(path.read_bytes()[:-missing])
+    assert read_image(path).rgb.shape[-2:] == image_size(path) == (5, 7)
+
+
+def test_damaged_pixels_before_an_orientation(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    path = png(tmp_path / "a.png", stored(RGB, 8), 8, 2, after=chunk(b"eXIf", exif.tobytes()[6:]))
+    data = path.read_bytes()
+    start = data.index(b"IDAT") + 4
+    path.write_bytes(data[: start + 20] + b"\xff" * 30 + data[start + 50 :])
+    assert "damaged" in refusal(path)
+    with pytest.raises(UserError, match="damaged"):
+        image_size(path)
+
+
 @pytest.mark.parametrize(
     "exif", [b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0junk" * 9]
 )
@@ -415,12 +441,23 @@ def test_damaged_exif_harms_nothing(tmp_path: Path, exif: bytes) -> None:
     assert image_size(tmp_path / "a.jpg") == (32, 48)
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "a.webp", "a.tif"])
+@pytest.mark.parametrize("name", ["a.jpg", "a.webp", "a.tif", "a.png"])
 def test_orientation_in_xmp(tmp_path: Path, name: str) -> None:
     packet = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
-    given: dict[str, Any] = {"tiffinfo": {700: packet}} if name == "a.tif" else {"xmp": packet}
-    Image.new("RGB", (30, 20)).save(tmp_path / name, **given)
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", packet.decode())
+    given: dict[str, Any] = {"a.tif": {"tiffinfo": {700: packet}}, "a.png": {"pnginfo": text}}
+    Image.new("RGB", (30, 20)).save(tmp_path / name, **given.get(name, {"xmp": packet}))
     assert load_image(tmp_path / name).shape[-2:] == image_size(tmp_path / name) == (30, 20)
+
+
+def test_an_orientation_that_is_written_as_a_fraction(tmp_path: Path) -> None:
+    for turn, size in ((6.0, (30, 20)), (6.5, (20, 30))):
+        tags = TiffImagePlugin.ImageFileDirectory_v2()
+        tags[0x0112] = turn
+        tags.tagtype[0x0112] = 12  # a TIFF's double
+        Image.new("RGB", (30, 20)).save(tmp_path / "a.tif", tiffinfo=tags)
+        assert load_image(tmp_path / "a.tif").shape[-2:] == image_size(tmp_path / "a.tif") == size
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
@@ -501,6 +538,61 @@ def test_memory_that_does_not_suffice(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "memory" in refusal(path)
 
 
+def sides(path: Path, side: int) -> Path:
+    """A PNG that claims to be a square, without its pixels."""
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(99)))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b""))
+    return path
+
+
+def test_more_pixels_than_the_memory_holds_are_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = sides(tmp_path / "a.png", 13_000)
+    monkeypatch.setattr(opening, "machine_bytes", lambda: 2.0**32)
+    assert image_size(path) == (13_000, 13_000)
+    monkeypatch.setattr(opening, "machine_bytes", lambda: 2.0**31)
+    message = refusal(path)
+    assert "takes about 3.8 GiB of memory, and there are 2.0 here; make it smaller." in message
+    with pytest.raises(UserError) as caught:
+        image_size(path)
+    assert str(caught.value) == message
+
+    Image.new("RGB", (800, 640)).save(tmp_path / "a.jpg")
+    monkeypatch.setattr(opening, "machine_bytes", lambda: 2.0**22)
+    assert "make it smaller" in refusal(tmp_path / "a.jpg")
+    decode(tmp_path / "a.jpg", max_pixels=MAX_PIXELS, at_least=70)  # a part takes less
+
+
+READS = """
+import sys
+from nst_lightning.errors import UserError
+from nst_lightning.imaging.decoding import decode
+for path in sys.argv[1:]:
+    try:
+        decode(path, max_pixels=9999)
+    except UserError:
+        print("refused")
+"""
+
+
+def test_nobody_but_us_says_what_is_wrong(tmp_path: Path) -> None:
+    paths = []
+    for compression in ("raw", "tiff_lzw", "tiff_adobe_deflate", "jpeg", "group4"):
+        mode = "1" if compression == "group4" else "RGB"
+        paths.append(tmp_path / f"{compression}.tif")
+        Image.radial_gradient("L").convert(mode).save(paths[-1], compression=compression)
+        data = bytearray(paths[-1].read_bytes())
+        data[len(data) // 3 : len(data) // 2] = bytes(range(256)) * (len(data) // 1536)
+        paths[-1].write_bytes(data[:-9] if compression == "raw" else data)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    words = [sys.executable, "-c", READS, *map(str, paths)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, env=environment)
+    assert "refused" in done.stdout
+    assert done.stderr == ""
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.heic", "a"])
 def test_empty(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"")
@@ -571,10 +663,7 @@ def test_zero_sized(tmp_path: Path, width: int, height: int) -> None:
 
 def test_decompression_bombs(tmp_path: Path) -> None:
     for side in (13_400, 20_000, 60_000):  # just above Pillow's limit, above, and far above it
-        header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-        body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(99)))
-        (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b""))
-        message = refusal(tmp_path / "a.png")
+        message = refusal(sides(tmp_path / "a.png", side))
         assert f"has {side**2} pixels" in message
         assert str(MAX_PIXELS) in message
         assert f"--max-pixels {side**2}." in message
