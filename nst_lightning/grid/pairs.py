@@ -149,7 +149,7 @@ def parse_shard(which: str) -> tuple[int, int]:
         UserError: not of the form I/N with 1 ≤ I ≤ N.
     """
     first, slash, count = which.partition("/")
-    if not (slash and first.isdigit() and count.isdigit() and 1 <= int(first) <= int(count)):
+    if not (slash and first.isdecimal() and count.isdecimal() and 1 <= int(first) <= int(count)):
         raise UserError(f"--shard should be I/N with I from 1 to N, such as 1/4, not {which!r}.")
     return int(first) - 1, int(count)
 

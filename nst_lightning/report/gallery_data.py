@@ -130,7 +130,11 @@ def sorting_key(labels: Sequence[str], label_of: Mapping[str, str]) -> Callable[
 
     def natural(value: str) -> list[tuple[bool, int, str]]:
         parts = re.findall(r"[0-9]+|[^0-9]+", label_of[value].casefold())
-        return [(not p[0].isdigit(), int(p) if p[0].isdigit() else 0, p) for p in parts]
+        number = [part[0] in "0123456789" for part in parts]  # isdigit takes ² too; int does not
+        return [
+            (not is_one, int(part) if is_one else 0, part)
+            for part, is_one in zip(parts, number, strict=True)
+        ]
 
     try:
         if not any(math.isnan(float(label)) for label in labels):

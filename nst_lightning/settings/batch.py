@@ -23,7 +23,7 @@ def parse_devices(value: Any) -> Any:
     """Reads `auto` as itself, `2` as 2 (how many) and `0,2` as [0, 2] (which)."""
     if isinstance(value, str) and value != "auto":
         parts = [part.strip() for part in value.split(",") if part.strip()]
-        if not parts or not all(part.isdigit() for part in parts):
+        if not parts or not all(part.isdecimal() for part in parts):
             raise ValueError(f"should be auto, a number, or a list such as 0,2, not {value!r}")
         value = [int(part) for part in parts] if "," in value else int(parts[0])
     if isinstance(value, bool) or value == [] or (isinstance(value, int) and value < 1):

@@ -60,7 +60,7 @@ class Model(BaseModel):
 
 def parse_number(value: Any) -> Any:
     """Reads `16` as 16, for a choice that a number is among."""
-    return int(value) if isinstance(value, str) and value.isdigit() else value
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
 def parse_numbers(value: Any) -> Any:

@@ -95,7 +95,7 @@ def parse_size(value: Any) -> Any:
     if (share := share_of(text)) is not None and 0 < share <= 1:
         return percent(share)
     short, text = text.startswith(SHORT), text.removeprefix(SHORT)
-    sides = [int(side) for side in text.split("x") if side.isdigit()]
+    sides = [int(side) for side in text.split("x") if side.isdecimal()]
     if isinstance(value, int) and not isinstance(value, bool):
         sides = [value]
     if (
@@ -172,7 +172,7 @@ def parse_scales(value: Any) -> Any:
 
 def is_number_of_scales(value: Any) -> bool:
     """Returns whether `scales` is auto or a number of scales, to be made from size and steps."""
-    return value == "auto" or (str(value).strip().isdigit() and not isinstance(value, bool))
+    return value == "auto" or (str(value).strip().isdecimal() and not isinstance(value, bool))
 
 
 MOST_SCALES = 17
@@ -204,10 +204,10 @@ def coarse_to_fine(size: int | str, steps: int, count: int | None) -> list[dict[
         count = 1
         while max(sides) / 2**count >= SMALLEST_START and count < steps:
             count += 1
-    if count > MOST_SCALES:
-        raise ValueError(f"scales should be at most {MOST_SCALES}, not {count}")
     if steps < count:
         raise ValueError(f"scales is {count}, but there are only {steps} steps to share out")
+    if count > MOST_SCALES:
+        raise ValueError(f"scales should be at most {MOST_SCALES}, not {count}")
     shares = [FINER**k for k in range(count)]
     ends = [round(steps * sum(shares[: k + 1]) / sum(shares)) for k in range(count)]
     made, before = [], 0

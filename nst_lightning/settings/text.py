@@ -7,10 +7,10 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from nst_lightning.errors import UserError
 from nst_lightning.settings.sizes import Scale, is_number_of_scales, parse_scales
@@ -65,6 +65,16 @@ def load_yaml(text: str) -> Any:
     """
     if len(text) > LONGEST_YAML:
         raise yaml.YAMLError(f"it has more than {LONGEST_YAML} characters")
+    try:
+        _check_shape(text)
+        return yaml.safe_load(text)
+    except (ValueError, OverflowError, LookupError, AttributeError) as error:
+        # PyYAML has none of its own for numbers, dates, flags and characters that are none.
+        raise yaml.YAMLError(f"{error or 'a value'} does not fit its type") from None
+
+
+def _check_shape(text: str) -> None:
+    """Sees that YAML is not too deep, and that no anchor holds an alias."""
     anchored: list[bool] = []
     for event in yaml.parse(text, yaml.SafeLoader):
         if isinstance(event, yaml.CollectionStartEvent):
@@ -75,11 +85,6 @@ def load_yaml(text: str) -> Any:
             anchored.pop()
         elif isinstance(event, yaml.AliasEvent) and any(anchored):
             raise yaml.YAMLError(f"what the anchor holds has an alias in it, *{event.anchor}")
-    try:
-        return yaml.safe_load(text)
-    except (ValueError, OverflowError, LookupError, AttributeError) as error:
-        # PyYAML has none of its own for numbers, dates and flags that are none.
-        raise yaml.YAMLError(f"{error or 'a value'} does not fit its type") from None
 
 
 def read_text(path: Path, most: int) -> str:
@@ -126,12 +131,31 @@ def dump_yaml(settings: BaseModel) -> str:
     return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
+class _Scales(BaseModel):
+    scales: Annotated[list[Scale], BeforeValidator(parse_scales), Field(min_length=1)]
+
+
+def check_scales(value: Any) -> list[Scale]:
+    """Reads a list of scales.
+
+    Raises:
+        UserError: it is none.
+    """
+    try:
+        return _Scales(scales=value).scales
+    except ValidationError as error:
+        raise UserError(explain(error, ())) from None
+
+
 def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
     """Merges settings from several sources; later wins.
 
     A list of scales replaces earlier sizes and steps. A `size` or `steps`, or a number of scales,
     over an earlier list replaces it: the steps default to their sum, the size to that of the last,
     and the number of scales to 1, so that a published setting stays what it is at another size.
+
+    Raises:
+        UserError: the earlier list is none.
     """
     merged: dict[str, Any] = {}
     for layer in layers:
@@ -139,7 +163,7 @@ def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
         if "scales" in layer and not is_number_of_scales(layer["scales"]):
             merged = {k: v for k, v in merged.items() if k not in ("size", "steps")}
         elif {"size", "steps", "scales"} & set(layer) and not is_number_of_scales(before):
-            earlier = [Scale.model_validate(scale) for scale in parse_scales(before)]
+            earlier = check_scales(before)
             merged["size"] = earlier[-1].size
             merged["steps"] = sum(scale.steps for scale in earlier)
             merged["scales"] = 1

@@ -64,11 +64,28 @@ def read_sweep(path: Path) -> Sweep:
         axes[CASE] = read_axis(CASE, read_mapping(data, "cases", path), path)
     if not axes:
         raise UserError(f"{path}: holds neither axes nor cases, so there is nothing to sweep.")
+    names = {key: read_name(data, key, path) for key in ("preset", "contents", "styles")}
     folders = {
-        key: path.parent / Path(data[key]).expanduser() if data.get(key) else None
+        key: path.parent / at_home(names[key], path) if names[key] else None
         for key in ("contents", "styles")
     }
-    return Sweep(data.get("preset"), read_mapping(data, "base", path), axes, **folders)
+    return Sweep(names["preset"] or None, read_mapping(data, "base", path), axes, **folders)
+
+
+def read_name(data: Settings, key: str, path: Path) -> str:
+    """Returns the text under a key; "" where it is absent."""
+    value = data.get(key) or ""
+    if not isinstance(value, str):
+        raise UserError(f"{path}: {key} should be one name, in quotes, not {value!r}.")
+    return value
+
+
+def at_home(name: str, path: Path) -> Path:
+    """Returns a path, `~` at its beginning being the user's own folder."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        raise UserError(f"{path}: {name!r} is in the folder of nobody; name another.") from None
 
 
 def read_mapping(data: Settings, key: str, path: Path) -> dict[str, Any]:
@@ -107,7 +124,7 @@ def format_label(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "+".join(map(str, value))
     if isinstance(value, dict):
-        return "+".join(f"{key}={weight:g}" for key, weight in value.items())
+        return "+".join(f"{key}={format_label(weight)}" for key, weight in value.items())
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

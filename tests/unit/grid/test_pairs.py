@@ -1,5 +1,6 @@
 """Names, pairs, shards, batches."""
 
+import os
 from pathlib import Path
 from random import Random
 
@@ -92,7 +93,7 @@ def test_a_grid_is_every_content_with_every_style():
     assert (other[5].file, other[5].extras) == ("c/y.tif", Path("c/y"))
 
 
-@pytest.mark.parametrize("wrong", ["0/4", "5/4", "x", "1/", "/2", "-1/2"])
+@pytest.mark.parametrize("wrong", ["0/4", "5/4", "x", "1/", "/2", "-1/2", "²/4"])
 def test_shards_out_of_range(wrong: str):
     with pytest.raises(UserError, match="--shard"):
         parse_shard(wrong)
@@ -174,3 +175,9 @@ def test_the_plan_of_a_strange_name_stays_in_the_folder(tmp_path: Path, name: st
         for path in (pair.output, pair.extras):
             assert len(path.parts) == 2
             assert not any(part.startswith(".") for part in path.parts)
+
+
+def test_a_table_that_is_a_pipe_is_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="cannot be read as a CSV"):
+        listed_pairs(tmp_path / "pipe", [], [])

@@ -22,6 +22,7 @@ from nst_lightning.report.gallery_data import (
     finite_number,
     gallery_data,
     make_link,
+    sorting_key,
     tabulate_settings,
 )
 from tests.results_folder import (
@@ -257,6 +258,12 @@ def test_which_axes_are_shown_first(
 def test_images_that_are_their_own_style_have_one_axis() -> None:
     records = [record(f"{c}/all/seed-0.png", c, c, case={"seed": "0"}) for c in "ab"]
     assert [axis.name for axis in find_axes(records)] == ["content", "case:seed"]
+
+
+def test_digits_of_other_scripts_are_sorted_as_letters() -> None:
+    names = ["²", "a10", "a2", "٣b"]
+    key = sorting_key(names, {name: name for name in names})
+    assert sorted(names, key=key) == ["a2", "a10", "²", "٣b"]
 
 
 def test_labels_are_short_and_distinct() -> None:

@@ -165,3 +165,14 @@ def test_later_wins():
 def test_every_knob_is_documented():
     for name, field in {**type(build({})).model_fields}.items():
         assert field.description, name
+
+
+@pytest.mark.parametrize("size", [512, "original"])
+def test_more_scales_than_make_sense_are_refused_at_once(size: int | str):
+    with pytest.raises(UserError, match="scales should be at most 17, not 9000000"):
+        build({"scales": 9_000_000, "steps": 10_000_000, "size": size})
+
+
+def test_a_number_of_scales_is_in_plain_digits():
+    with pytest.raises(UserError, match="size should be"):
+        build({"scales": "²"})

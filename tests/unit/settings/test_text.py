@@ -1,5 +1,6 @@
 """YAML that anybody may have written."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import yaml
 
 from cli.options import assignment
 from nst_lightning.errors import UserError
-from nst_lightning.settings.text import LONGEST_YAML, load_yaml, read_yaml
+from nst_lightning.settings.text import LONGEST_YAML, load_yaml, merge, read_yaml
 
 BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n"
 
@@ -25,6 +26,7 @@ HOSTILE = {
     "length": f"# {'x' * LONGEST_YAML}\nsteps: 3",
     "unclosed": "{steps: [",
     "a control character": "steps: \x01",
+    "a character that is none": 'init: "\\U00110000"',
 }
 
 
@@ -50,3 +52,28 @@ def test_a_setting_on_the_command_line_that_is_no_yaml_is_text(value: str):
 @pytest.mark.parametrize("text", ["3", "[1, 2]", "{a: 1e-3}", "", "null", "caf\u00e9"])
 def test_all_else_is_what_yaml_says(text: str):
     assert load_yaml(text) == yaml.safe_load(text)
+
+
+@pytest.mark.parametrize("scales", [[], None, 3.5, [1], [{"size": 0}], {"size": 64}, "64:x"])
+def test_a_size_over_scales_that_are_none_is_one_sentence(scales: object):
+    with pytest.raises(UserError, match=r"scales|size|steps"):
+        merge({"scales": scales}, {"size": 64})
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match=r"pipe: cannot be read as a settings file \(a pipe or a"):
+        read_yaml(tmp_path / "pipe")
+
+
+def test_a_device_without_an_end_is_not_read():
+    with pytest.raises(UserError, match="name a file"):
+        read_yaml(Path("/dev/zero"))
+
+
+def test_no_more_is_read_than_settings_have(tmp_path: Path):
+    path = tmp_path / "long.yaml"
+    with path.open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(UserError, match="has more than"):
+        read_yaml(path)

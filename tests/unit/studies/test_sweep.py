@@ -121,3 +121,20 @@ def test_cases_are_counted_before_they_are_listed():
     axes = {name: {str(k): {name: k} for k in range(1, 102)} for name in ("seed", "steps", "size")}
     with pytest.raises(UserError, match="make 1030301 cases, more than 1000000"):
         expand_axes(axes)
+
+
+@pytest.mark.parametrize("key", ["preset", "contents", "styles"])
+@pytest.mark.parametrize("value", ["[a]", "{a: b}", "2024"])
+def test_what_is_no_name_is_said(tmp_path: Path, key: str, value: str):
+    with pytest.raises(UserError, match=f"{key} should be one name, in quotes"):
+        sweep(tmp_path, f"axes: {{seed: [1]}}\n{key}: {value}\n")
+
+
+def test_nobodys_folder_is_said(tmp_path: Path):
+    with pytest.raises(UserError, match="'~nobody-at-all/x' is in the folder of nobody"):
+        sweep(tmp_path, "axes: {seed: [1]}\ncontents: ~nobody-at-all/x\n")
+
+
+def test_layers_of_an_axis_may_weigh_anything_until_they_are_checked(tmp_path: Path):
+    read = sweep(tmp_path, "axes: {style_layers: [{conv_1: x}, {conv_1: [2]}]}\n")
+    assert list(read.axes["style_layers"]) == ["conv_1=x", "conv_1=2"]
