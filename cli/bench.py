@@ -76,7 +76,7 @@ def parse_numbers(text: str) -> list[int]:
         UserError: anything else.
     """
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not all(part.isdigit() and int(part) > 0 for part in parts):
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise UserError(f"{text!r}: should be whole numbers above 0, such as 256,512.")
     return [int(part) for part in parts]
 
