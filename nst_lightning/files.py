@@ -114,6 +114,15 @@ def spell(text: str) -> str:
     return text.encode("utf-8", errors="backslashreplace").decode()
 
 
+def exists(path: Path) -> bool:
+    """Whether there is such a file or folder; there is none of a name that the system refuses."""
+    try:
+        path.stat()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def file_state(path: Path) -> tuple[str, int, int]:
     """Returns name, size and date of a file, 0 where there is none: another one has others."""
     try:

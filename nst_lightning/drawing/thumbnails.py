@@ -5,6 +5,7 @@ from pathlib import Path
 from PIL import Image
 
 from nst_lightning.errors import UserError
+from nst_lightning.files import exists
 from nst_lightning.imaging.decoding import decode_on_white
 from nst_lightning.imaging.encoding import save_image
 from nst_lightning.imaging.metadata import image_size
@@ -36,7 +37,7 @@ def small_copy(original: Path, copy: Path, longest: int, *, max_pixels: int) -> 
         try:
             image = decode_on_white(original, max_pixels=max_pixels, at_least=longest)
         except UserError:
-            if original.exists():  # it was replaced by one that cannot be read
+            if exists(original):  # it was replaced by one that cannot be read
                 return None
         else:
             height, width = fit(image.height, image.width, longest)

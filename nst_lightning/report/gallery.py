@@ -14,7 +14,7 @@ from typing import Any
 from nst_lightning.drawing.thumbnails import Size, small_copy
 from nst_lightning.errors import UserError
 from nst_lightning.evaluation.table import read_evaluation
-from nst_lightning.files import check_inside, write_text
+from nst_lightning.files import check_inside, exists, write_text
 from nst_lightning.formats import RESULT_FORMATS, result_format, result_suffixes
 from nst_lightning.layout import (
     GALLERY_LARGE,
@@ -153,7 +153,7 @@ def copy_input(out: Path, path: str, max_pixels: int) -> InputCopies:
     if size is not None:
         thumb = out / GALLERY_THUMBNAILS / name
         thumbnail = small_copy(view, thumb, THUMBNAIL, max_pixels=max_pixels)
-    return InputCopies(name, thumbnail, size, original.is_file())
+    return InputCopies(name, thumbnail, size, exists(original))
 
 
 def render(title: str, data: dict[str, Any]) -> str:

@@ -133,6 +133,12 @@ def test_it_works_after_the_originals_or_the_folder_have_moved(tmp_path: Path) -
     assert (moved / "gallery" / "views" / style["copy"]).is_file()
 
 
+def test_an_original_of_a_name_too_long_for_the_system_is_not_there(tmp_path: Path) -> None:
+    out = make_grid(tmp_path, ["a"], ["s0"])
+    change(out, "a/s0.png", style=f"../{'s' * 700}.png")
+    assert write_gallery(out)[1]["done"] == 1
+
+
 def test_results_without_a_image_say_why(tmp_path: Path) -> None:
     out = make_grid(tmp_path, ["a"], ["broken", "failed", "gone", "good"])
     (out / "a" / "broken.png").write_bytes((out / "a" / "good.png").read_bytes()[:50])
