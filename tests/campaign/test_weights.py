@@ -1,0 +1,9 @@
+"""A few attempts of the campaign against weights."""
+
+from tests.campaign.harness import run
+from tests.campaign.weights import attempt
+
+
+def test_no_weights_break_a_promise():
+    figures = run(attempt, count=2, seconds=60, seed=1)
+    assert (figures["attempts"], figures["broken"]) == (2, 0)
