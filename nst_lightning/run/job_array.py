@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nst_lightning.errors import UserError
 from nst_lightning.layout import JOBS, SUBMITTED
+from nst_lightning.store.heartbeat import JOB_ID
 
 if TYPE_CHECKING:
     from submitit import SlurmExecutor
@@ -85,7 +86,8 @@ def submit(made: "SlurmExecutor", out: Path, commands: Sequence[Sequence[str]]) 
 def submitted(out: Path) -> list[str]:
     """Returns the ids of the jobs that were submitted for a folder, the last one last."""
     path = out / SUBMITTED
-    return path.read_text().split() if path.is_file() else []
+    said = path.read_text(errors="replace").split() if path.is_file() else []
+    return [job for job in said if re.fullmatch(JOB_ID, job)]
 
 
 def minutes(text: str) -> int:

@@ -50,7 +50,7 @@ def _lives(process: Heartbeat, states: Mapping[str, str]) -> bool:
         return states.get(process.job) in ("RUNNING", "COMPLETING")
     if not process.job and process.host == socket.gethostname():
         return is_alive(process.pid) and process.started in ("", started_at(process.pid))
-    return time.time() - process.written < SILENT_SECONDS
+    return abs(time.time() - process.written) < SILENT_SECONDS
 
 
 def remove_dead(out: Path) -> None:

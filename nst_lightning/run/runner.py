@@ -83,6 +83,11 @@ def run(
     started = time.monotonic()
     devices = choose_devices(cases[0].settings)
     finished, hashes = Finished(out, ledger), InputHashes(out if ledger else None)
+    if ledger and ledger.damaged:
+        display.note(
+            f"{ledger.manifest}: {len(ledger.damaged)} of its lines cannot be read and count as "
+            "absent; results that stand are entered again from their own records."
+        )
     prepared = prepare_cases(cases, finished, hashes, overwrite=overwrite)
     ready()
     if ledger:

@@ -8,10 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from nst_lightning.files import started_at, write_text
 from nst_lightning.layout import TASKS
+
+JOB_ID = r"\d+(?:_\d+)?"
+"""How Slurm names a job, or a task of an array."""
 
 
 class BatchState(BaseModel, frozen=True):
@@ -19,8 +22,8 @@ class BatchState(BaseModel, frozen=True):
 
     pairs: list[str]
     """Its results, without their suffix."""
-    step: int = 0
-    steps: int
+    step: int = Field(0, ge=0)
+    steps: int = Field(ge=1)
 
 
 class Heartbeat(BaseModel, frozen=True):
@@ -28,7 +31,7 @@ class Heartbeat(BaseModel, frozen=True):
 
     digest: str = ""
     """Of the settings that it works with; see `run.claim`."""
-    job: str = ""
+    job: str = Field("", pattern=rf"^({JOB_ID})?$")
     """The Slurm job, `12` or `12_3`; empty outside of Slurm."""
     submitted: bool = False
     """Whether it stands for the tasks of a job that are yet to begin."""
@@ -36,10 +39,10 @@ class Heartbeat(BaseModel, frozen=True):
     """How often the job was requeued."""
     rank: int = 0
     host: str
-    pid: int
+    pid: int = Field(gt=0)
     started: str = ""
     """When the process began; see `files.started_at`."""
-    written: float
+    written: float = Field(allow_inf_nan=False)
     """Seconds since 1970."""
     batches: list[BatchState] = []
 

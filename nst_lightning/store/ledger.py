@@ -44,11 +44,13 @@ class Ledger:
         self.parts = out / LEDGER_PARTS
         self.path = self.parts / f"{part}.jsonl" if part else self.manifest
         self.lock_file = out / MANIFEST_LOCK
+        self.damaged: set[Line] = set()
+        """The lines that were met and hold no record, as a kill in mid-write leaves one."""
 
     def read(self) -> dict[str, Record]:
         """Returns the last record of each pair, by its output (relative to the folder).
 
-        A line that holds no record, as a kill in mid-write leaves, is passed over.
+        A line that holds no record is passed over; see `damaged`.
         """
         return self.pick(lambda record: record)
 
@@ -137,6 +139,8 @@ class Ledger:
                     end = start + len(line)
                     if record := parse_record(line):
                         yield record, Line(path, start, end)
+                    elif line.strip():
+                        self.damaged.add(Line(path, start, end))
                     start = end
 
 

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -159,19 +160,36 @@ def _brief(record: Record) -> tuple[str, int]:
 def check_settings(out: Path, settings: BatchSettings, *, overwrite: bool) -> None:
     """Sees that the folder's finished images were made with the same settings.
 
+    Where `settings.yaml` says something else, the records of the images decide: it may be damaged.
+
     Raises:
         UserError: they were not, and nothing is to be overwritten; names the differences.
     """
-    if overwrite or not (out / SETTINGS).is_file():
+    file = out / SETTINGS
+    if overwrite or not file.is_file():
         return
-    if not any(record.status == "done" for record in Ledger(out).records()):
+    try:
+        if not changed_settings(read_settings(out), settings):
+            return
+    except UserError:
+        warnings.warn(f"{file}: cannot be read, and is written anew.", stacklevel=2)
+    asked = Ledger(out).pick(lambda record: record.settings if record.status == "done" else {})
+    for made_with in filter(None, asked.values()):
+        reasons = _changed_since(made_with, settings)
+        if reasons:
+            raise UserError(
+                f"{out}: holds images made with {'; '.join(reasons)}; choose another folder with "
+                "--out, or replace them with --overwrite."
+            )
         return
-    reasons = changed_settings(read_settings(out), settings)
-    if reasons:
-        raise UserError(
-            f"{out}: holds images made with {'; '.join(reasons)}; choose another folder with "
-            "--out, or replace them with --overwrite."
-        )
+
+
+def _changed_since(before: Mapping[str, Any], now: BatchSettings) -> list[str]:
+    """Returns how the settings of a record differ from others."""
+    try:
+        return changed_settings(build(before), now)
+    except UserError:  # of another version, which knew other settings
+        return ["other settings"]
 
 
 def refusal(path: Path, job: Job, record: Record | None, settings: BatchSettings) -> str:
@@ -188,10 +206,7 @@ def differences(record: Record, job: Job, settings: BatchSettings) -> list[str]:
     reasons = []
     if record.settings:
         resolved = {"precision": record.resolved.precision or settings.precision}
-        try:
-            reasons = changed_settings(build(record.settings | resolved), settings)
-        except UserError:  # of another version, which knew other settings
-            reasons = ["other settings"]
+        reasons = _changed_since(record.settings | resolved, settings)
     for role, sha in (("content", job.content_sha256), ("style", job.style_sha256)):
         source: Source = getattr(job.pair, role)
         if getattr(record, f"{role}_sha256") == sha:
@@ -249,7 +264,7 @@ def write_settings(out: Path, settings: BatchSettings, command: str) -> None:
     note = f"# Written by nst-batch; --config {SETTINGS} repeats it.\n# {command}\n"
     text = note + dump_yaml(settings)
     path = out / SETTINGS
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
+    if not path.is_file() or path.read_bytes() != text.encode():
         write_text(path, text)
 
 

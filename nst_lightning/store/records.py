@@ -8,9 +8,9 @@ from collections.abc import Container
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from nst_lightning.files import spell
 from nst_lightning.formats import MAX_PIXELS
@@ -23,6 +23,9 @@ SCHEMA = 2
 
 The lines of 0.1.0 carry none, which counts as 1: they have the keys of 2, but for `schema` itself.
 """
+
+LONGEST_PART, LONGEST_OUTPUT = 255, 4000
+"""Bytes of a name and letters of a path: what Linux takes, with room for the folder before it."""
 
 Status = Literal["done", "failed", "waiting"]
 """`waiting`: it was done, but a run has begun that is to replace it."""
@@ -48,6 +51,20 @@ class Resolved(BaseModel, frozen=True):
     height: int | None = None
 
 
+def check_output(text: str) -> str:
+    """Returns the name of a result as it is.
+
+    Raises:
+        ValueError: no file of an output folder can have it.
+    """
+    parts = text.split("/")
+    if any(not 0 < len(part.encode()) <= LONGEST_PART or part in (".", "..") for part in parts):
+        raise ValueError("no file of the folder")
+    if "\0" in text or len(text) > LONGEST_OUTPUT:
+        raise ValueError("no file at all")
+    return text
+
+
 class Record(BaseModel, frozen=True):
     """What became of a pair. Paths are relative to the output folder; what is absent was not known.
 
@@ -55,7 +72,8 @@ class Record(BaseModel, frozen=True):
     """
 
     schema_version: int = Field(1, alias="schema")
-    output: str
+    output: Annotated[str, AfterValidator(check_output)]
+    """Its result, relative to the output folder."""
     status: Status = "failed"
     content: str = ""
     content_sha256: str = ""
@@ -116,7 +134,8 @@ class Record(BaseModel, frozen=True):
     @property
     def max_pixels(self) -> int:
         """The largest image that the run was told to open, in pixels."""
-        return int(self.settings.get("max_pixels", MAX_PIXELS))
+        asked = self.settings.get("max_pixels")
+        return asked if isinstance(asked, int) and asked > 0 else MAX_PIXELS
 
     def with_facts(self, **facts: Any) -> "Record":
         """Returns the record with these fields changed."""

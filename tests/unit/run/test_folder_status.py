@@ -10,11 +10,12 @@ import pytest
 from nst_lightning.errors import UserError
 from nst_lightning.grid.pairs import Case, Grid, Pair
 from nst_lightning.grid.sources import Source
-from nst_lightning.layout import EXPECTED, EXPECTED_BEFORE, TASKS
+from nst_lightning.layout import EXPECTED, EXPECTED_BEFORE, SUBMITTED, TASKS
 from nst_lightning.run import liveness
 from nst_lightning.run.display import Silent
 from nst_lightning.run.folder_status import read_status
 from nst_lightning.run.heartbeat_display import HeartbeatDisplay
+from nst_lightning.run.job_array import submitted
 from nst_lightning.run.slurm import Place
 from nst_lightning.settings import build
 from nst_lightning.store.expected import is_complete, read_expected, write_expected
@@ -153,3 +154,20 @@ def test_lists_of_those_who_share_are_merged(tmp_path: Path):
     # Alone, the last list counts.
     assert not write_expected(tmp_path, lists[0])
     assert list(read_expected(tmp_path)) == ["a/x.png"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"pid": -1}, {"job": "1\0"}, {"written": "NaN"}, {"written": 1e300, "host": "elsewhere"},
+     {"batches": [{"pairs": ["a/z"], "step": 0, "steps": 0}]}, {"batches": None}],
+)  # fmt: skip
+def test_a_damaged_heartbeat_counts_as_absent(out: Path, damage: dict[str, object]):
+    busy(out, Place())
+    (path,) = (out / TASKS).iterdir()
+    path.write_text(json.dumps(json.loads(path.read_text()) | damage))
+    assert read_status(out).running == {}
+
+
+def test_a_damaged_list_of_jobs_names_those_that_can_be_jobs(out: Path):
+    (out / SUBMITTED).write_bytes(b"12\n1\0\n\xff\n--all\n13_4\n")
+    assert submitted(out) == ["12", "13_4"]

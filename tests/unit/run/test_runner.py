@@ -125,3 +125,17 @@ def test_what_is_done_stays_done_where_there_is_less_memory(
     found = read_status(root / "out")
     assert list(found.failed) == NAMES
     assert all("GiB, and there are 0.0 here" in reason for reason in found.failed.values())
+
+
+def test_damaged_lines_are_told_and_what_stands_is_entered_again(root: Path):
+    manifest = root / "out" / "manifest.jsonl"
+    first, *others = manifest.read_text().splitlines()
+    damaged = first.replace('"status": "done"', '"status": 7')
+    manifest.write_text("\n".join([damaged, *others, deep := "[" * 3000]) + "\n")
+    before = {name: (root / "out" / name).stat().st_mtime_ns for name in NAMES}
+    (note,) = make(root, steps=2, most=0)
+    assert "2 of its lines cannot be read" in note
+    assert deep not in manifest.read_text()
+    assert read_status(root / "out").done == NAMES
+    assert before == {name: (root / "out" / name).stat().st_mtime_ns for name in NAMES}
+    assert make(root, steps=2, most=0) == []

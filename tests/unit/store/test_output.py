@@ -1,5 +1,6 @@
 """What stands in an output folder and what a run may do to it."""
 
+import warnings
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from nst_lightning.grid.pairs import Grid
 from nst_lightning.grid.sources import Source
 from nst_lightning.imaging.metadata import Metadata
 from nst_lightning.imaging.writing import write_image
-from nst_lightning.settings import build
+from nst_lightning.settings import BatchSettings, build
 from nst_lightning.store.job import Job
 from nst_lightning.store.ledger import Ledger
 from nst_lightning.store.output import (
@@ -19,6 +20,7 @@ from nst_lightning.store.output import (
     changed_settings,
     check_folder,
     check_settings,
+    read_settings,
     write_settings,
 )
 from nst_lightning.store.records import Record
@@ -107,11 +109,31 @@ def test_a_record_of_settings_that_are_no_longer_known(tmp_path: Path):
         Finished(tmp_path, None).has(job(), SETTINGS, overwrite=False)
 
 
+def made_with(settings: BatchSettings) -> Record:
+    return Record(output="c/s.png", status="done", settings=settings.model_dump(mode="json"))
+
+
+@pytest.mark.parametrize("damaged", ["steps: 7", "", "steps: [", "\0", "sparkle: 1"])
+def test_records_say_what_damaged_settings_do_not(tmp_path: Path, damaged: str):
+    before, now = build({"size": 32}), build({"size": 64})
+    Ledger(tmp_path).append(made_with(before))
+    (tmp_path / "settings.yaml").write_text(damaged)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        check_settings(tmp_path, before, overwrite=False)
+        with pytest.raises(UserError, match="scales 32:300 instead of 64:300"):
+            check_settings(tmp_path, now, overwrite=False)
+    unreadable = damaged not in ("steps: 7", "")
+    assert ["is written anew" in str(one.message) for one in said] == [True, True] * unreadable
+    write_settings(tmp_path, before, "")
+    assert read_settings(tmp_path) == before
+
+
 @pytest.mark.parametrize("old_first", [True, False])
 def test_a_folder_of_another_format_is_refused(tmp_path: Path, old_first: bool):
     settings = [build({"size": 32}), build({"size": 32, "format": "jpeg", "finish": "detail"})]
     before, now = settings if old_first else settings[::-1]
-    Ledger(tmp_path).append(Record(output="c/s.png", status="done"))
+    Ledger(tmp_path).append(made_with(before))
     write_settings(tmp_path, before, "")
     check_settings(tmp_path, before, overwrite=False)
     names = ("png", "jpeg") if old_first else ("jpeg", "png")

@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,3 +89,20 @@ def test_lines_of_a_later_version_are_read_as_far_as_they_are_known():
     assert record is not None
     assert record.schema_version == 9
     assert record == Record(schema=9, output="a.png", status="done")
+
+
+@pytest.mark.parametrize(
+    "output",
+    ["", "/etc/x.png", "../x.png", "a/../x.png", "a//x.png", "./x.png", "a\0b.png", "x" * 256,
+     "a/" * 2500 + "x.png"],
+)  # fmt: skip
+def test_a_line_whose_result_is_no_file_of_the_folder_is_no_record(output: str):
+    whole = json.dumps({"output": "a/x.png", "status": "done"})
+    assert parse_record(whole) is not None
+    assert parse_record(json.dumps({"output": output, "status": "done"})) is None
+
+
+@pytest.mark.parametrize("limit", [None, "x", -1, 2.5, [], "9" * 5000])
+def test_a_limit_that_is_none_is_the_usual_one(limit: Any):
+    assert Record(output="x", settings={"max_pixels": limit}).max_pixels == MAX_PIXELS
+    assert Record(output="x", settings={"max_pixels": 7}).max_pixels == 7
