@@ -57,7 +57,7 @@ TWINS = (
 
 def some_names(dice: Dice) -> list[str]:
     """Returns hostile names for one folder."""
-    kinds = dice.choices(["odd", "written", "bytes", "twins"], weights=(5, 3, 2, 3), k=3)
+    kinds = dice.choices(["odd", "written", "bytes", "twins"], weights=(5, 3, 2, 3), k=2)
     found = ["good.png"]
     for kind in kinds:
         if kind == "twins":

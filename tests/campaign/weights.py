@@ -27,6 +27,8 @@ from tests.integration.conftest import ENVIRONMENT
 Dice = random.Random
 
 LONGEST_MESSAGE = 2000
+STEPS = 200
+"""Of an image in progress: enough to be killed amid them."""
 KINDS = ("weights", "weights", "state")
 
 
@@ -168,12 +170,12 @@ def grid_of(folder: Path) -> list[object]:
 def killed() -> Path:
     """Returns a folder with a grid that was killed when it had saved a state, made once."""
     folder = Path(tempfile.mkdtemp(prefix="nst-campaign-killed-"))
-    words = [*map(str, put_inputs(folder)), "60", "--weights", "random"]
+    words = [*map(str, put_inputs(folder)), str(STEPS), "--weights", "random"]
     log = folder / "log"
     log.mkdir()
     process = forked.ready().Process(target=forked.be_the_command, args=(words, ENVIRONMENT, log))
     process.start()
-    end = time.monotonic() + 90
+    end = time.monotonic() + 300
     while not list(folder.glob("out/.nst/checkpoints/*/state.ckpt")) and time.monotonic() < end:
         time.sleep(0.01)
     process.kill()
@@ -235,7 +237,7 @@ def of_state(dice: Dice, folder: Path, marker: Path) -> list[str]:
         )
     )
     before = listing(folder, but=folder / "out")
-    done = nst(*grid_of(folder), 60, "--weights", "random", seconds=60)
+    done = nst(*grid_of(folder), STEPS, "--weights", "random", seconds=60)
     broken = broken_by(done, (0,))
     broken += changed_outside(before, listing(folder, but=folder / "out"))
     try:
