@@ -149,7 +149,7 @@ def count_tasks(shards: str, pairs: int, at_once: int) -> int:
     """
     if shards == "auto":
         return min(pairs, at_once)
-    if not shards.isdigit() or int(shards) < 1:
+    if not shards.isdecimal() or int(shards) < 1:
         raise UserError(f"--shards should be auto or a number above 0, not {shards!r}.")
     return min(pairs, int(shards))
 

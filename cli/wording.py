@@ -1,5 +1,6 @@
 """Numbers and sizes as parts of a sentence. Imports no torch."""
 
+from nst_lightning.files import printable
 from nst_lightning.settings import Scale
 from nst_lightning.settings.sizes import ShorterSide
 
@@ -31,8 +32,6 @@ LONGEST = 2000
 def in_a_line(text: str) -> str:
     """Returns a message without line ends and control characters, the middle of a long one left
     out."""
-    shown = "".join(
-        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
-    )
+    shown = printable(text)
     half = LONGEST // 2 - 20
     return shown if len(shown) <= LONGEST else f"{shown[:half]} … {shown[-half:]}"

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nst_lightning.callbacks.progress import Progress
 from nst_lightning.errors import UserError
-from nst_lightning.files import file_sha256
+from nst_lightning.files import file_sha256, home_expanded
 from nst_lightning.grid.given_images import Masks, Styles, read_pair
 from nst_lightning.grid.pairs import Pair
 from nst_lightning.imaging.in_memory import AnyImage, ImagesInMemory
@@ -225,7 +225,7 @@ def make_one(
 def shared_weights(source: str, network: str, weights_input: str) -> Weights:
     """Returns a network's weights, which stay in memory (80 MB) until those of two others are
     asked for; a file that has changed is read again."""
-    path = Path(source).expanduser()
+    path = home_expanded(source)
     now = (path.resolve(), path.stat().st_mtime_ns) if path.is_file() else ()
     return _weights(source, network, weights_input, now)
 

@@ -123,6 +123,21 @@ def exists(path: Path) -> bool:
     return True
 
 
+def printable(text: str) -> str:
+    """Returns a text in one line: line ends and control characters are spelled `\\n`, `\\x1b`."""
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )
+
+
+def home_expanded(text: str) -> Path:
+    """Returns a path that a user wrote, its `~` or `~name` read where there is such a home."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
 def file_state(path: Path) -> tuple[str, int, int]:
     """Returns name, size and date of a file, 0 where there is none: another one has others."""
     try:

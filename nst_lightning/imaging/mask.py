@@ -152,7 +152,7 @@ def colour_name(text: str) -> str:
     """
     from PIL import ImageColor
 
-    if text.isdigit() and int(text) <= 255:
+    if text.isdecimal() and len(text) <= 3 and int(text) <= 255:
         return "#" + f"{int(text):02x}" * 3
     try:
         red, green, blue = ImageColor.getrgb(text)[:3]

@@ -21,6 +21,7 @@ from nst_lightning.files import atomic_file, check_inside, write_text
 from nst_lightning.layout import CHECKPOINT_PAIRS, CHECKPOINT_STATE, CHECKPOINTS
 from nst_lightning.store.fingerprint import ALGORITHM
 from nst_lightning.store.job import Job
+from nst_lightning.vgg.state_dicts import load_tensors
 
 Identity = tuple[str, str]
 """What a pair in progress is known by: its output and its fingerprint."""
@@ -97,13 +98,11 @@ class Checkpoints:
         self.saved = self._read_folders()  # another worker may have begun them, and died
         for batch in self.saved:
             if set(asked) <= set(batch.pairs):
+                where = [batch.pairs.index(one) for one in asked]
                 try:
-                    path = batch.folder / CHECKPOINT_STATE
-                    state = torch.load(path, map_location="cpu", weights_only=True)
-                except Exception:  # whatever torch says of a file that is no checkpoint
+                    return sliced(load_tensors(batch.folder / CHECKPOINT_STATE), where), False
+                except Exception:  # whatever is raised by a file that is no state
                     unreadable = True
-                    continue
-                return sliced(state, [batch.pairs.index(one) for one in asked]), False
         return None, unreadable
 
     def _read_folders(self) -> list[SavedBatch]:

@@ -98,7 +98,7 @@ def minutes(text: str) -> int:
     """
     days, dash, rest = text.rpartition("-")
     parts = rest.split(":")
-    known = (not dash or days.isdigit()) and all(part.isdigit() for part in parts)
+    known = (not dash or days.isdecimal()) and all(part.isdecimal() for part in parts)
     if not known or len(parts) > 3:
         raise UserError(f"--time should be minutes, H:MM:SS or D-HH:MM:SS, not {text!r}.")
     numbers = [int(part) for part in parts]

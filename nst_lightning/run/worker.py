@@ -141,7 +141,10 @@ class Worker:
             problem = error
         # Outside the handler, whose traceback would hold on to the batch's tensors.
         if state is not None and not is_out_of_memory(problem):
-            self.checkpoints.drop(jobs)  # should it be to blame, they begin anew
+            self.display.note(
+                f"{batch_name(jobs)}: cannot go on from its saved state; it begins anew"
+            )
+            self.checkpoints.drop(jobs)
             yield from self._attempt(jobs)
             return
         if len(jobs) == 1:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nst_lightning.errors import UserError
-from nst_lightning.files import check_inside, write_text
+from nst_lightning.files import check_inside, printable, write_text
 from nst_lightning.grid.sources import Source
 from nst_lightning.imaging.metadata import read_metadata
 from nst_lightning.layout import SETTINGS, WRITTEN_BY_RUNS, own_folder
@@ -26,13 +26,19 @@ def check_folder(out: Path, inputs: Sequence[Path]) -> None:
     """Makes the output folder and sees that it can be written.
 
     Raises:
-        UserError: it is a file, an input folder, cannot be written, or has links that lead out.
+        UserError: it is a file, an input folder or above one, cannot be written, or has links that
+            lead out.
     """
     if out.exists() and not out.is_dir():
         raise UserError(f"{out}: is a file; name a folder with --out.")
-    for folder in inputs:
-        if folder.is_dir() and folder.resolve() == out.resolve():
+    for folder in filter(Path.is_dir, inputs):
+        if folder.resolve() == out.resolve():
             raise UserError(f"{out}: is a folder of inputs; name another folder with --out.")
+        if folder.resolve().is_relative_to(out.resolve()):
+            raise UserError(
+                f"{out}: holds the folder of inputs {folder}, among which results could come to "
+                "stand; name another folder with --out."
+            )
     check_links(out, WRITTEN_BY_RUNS)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -261,7 +267,7 @@ def show_scale(scale: Mapping[str, Any]) -> str:
 
 def write_settings(out: Path, settings: BatchSettings, command: str) -> None:
     """Writes `settings.yaml`: what was asked, complete, so that `--config` repeats it."""
-    note = f"# Written by nst-batch; --config {SETTINGS} repeats it.\n# {command}\n"
+    note = f"# Written by nst-batch; --config {SETTINGS} repeats it.\n# {printable(command)}\n"
     text = note + dump_yaml(settings)
     path = out / SETTINGS
     if not path.is_file() or path.read_bytes() != text.encode():

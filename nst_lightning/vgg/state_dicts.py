@@ -8,6 +8,7 @@ classifier) and the Sequential of the normalised VGG (`0.weight` is a 1x1 convol
 
 import hashlib
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """
     if path.suffix.lower() not in SUFFIXES:
         raise UserError(f"{path} is not a weights file: name one that ends in {_any_of(SUFFIXES)}.")
+    if path.exists() and not path.is_file():
+        raise UserError(f"the weights file {path} is a folder, a pipe or a device: name a file.")
     try:
         path.open("rb").close()  # apart: torch.load raises OSError for truncated files, too
     except FileNotFoundError:
@@ -69,7 +72,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         if path.suffix.lower() == ".safetensors":
             state = safetensors.torch.load(path.read_bytes())
         else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = load_tensors(path)
     except pickle.UnpicklingError as error:
         raise UserError(
             f"{path} is damaged or holds more than tensors, such as code, which is never run: "
@@ -82,6 +85,17 @@ def read_state(path: Path) -> dict[str, Tensor]:
             ".safetensors, .pth or .pt."
         ) from error
     return _tensors(state, path)
+
+
+def load_tensors(path: Path) -> Any:
+    """Returns what torch has saved in a file, on the CPU; no code in it is ever run.
+
+    Raises:
+        Exception: of any type, where it is no such file.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a damaged file torch may warn, before it raises
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _tensors(state: Any, path: Path) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from nst_lightning.errors import UserError
-from nst_lightning.files import atomic_file
+from nst_lightning.files import atomic_file, home_expanded
 from nst_lightning.settings.layers import BLOCKS
 from nst_lightning.settings.transfer import WeightsInput
 from nst_lightning.vgg import caffe, imagenet, normalized
@@ -145,7 +145,7 @@ def load_weights(source: str, network: str = "vgg19", weights_input: str = "auto
         if weights_input != "auto":
             tensors |= fed(tensors["conv1_1.weight"], weights_input)
     else:
-        tensors, taken = file_tensors(Path(source).expanduser(), network, weights_input)
+        tensors, taken = file_tensors(home_expanded(source), network, weights_input)
     return Weights(tensors, checksum(tensors), source, taken)
 
 

@@ -28,7 +28,7 @@ def be_the_command(words: list[str], environment: dict[str, str], out: Path) -> 
 def ready() -> ForkServerContext:
     """The context whose server every process of pytest starts once, at its first command."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["nst_lightning.api", __name__])
+    context.set_forkserver_preload(["nst_lightning.api", "nst_lightning.cli.app", __name__])
     return context
 
 

@@ -12,7 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from nst_lightning.files import atomic_file, remove_leftovers, write_text
+from nst_lightning.files import (
+    atomic_file,
+    home_expanded,
+    is_alive,
+    printable,
+    remove_leftovers,
+    started_at,
+    write_text,
+)
 
 STUCK_WRITER = """
 import sys, time
@@ -217,3 +225,24 @@ def test_removing_leftovers_touches_nothing_else(
     remove_leftovers(tmp_path)
     remove_leftovers(tmp_path / "absent")
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_home_that_nobody_has_is_a_name_like_any_other():
+    assert home_expanded("~/x") == Path.home() / "x"
+    assert home_expanded("~nobody-of-this-name/x") == Path("~nobody-of-this-name/x")
+
+
+def test_a_printable_text_is_one_line():
+    assert printable("é\n\x1b[31m\u202e\udcff") == "é\\n\\x1b[31m\\u202e\\udcff"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says when a process began")
+def test_a_process_is_told_from_another_of_its_number(dead_pid: int):
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        assert started_at(os.getpid()).isdecimal()
+        assert int(started_at(child.pid)) >= int(started_at(os.getpid()))
+        assert is_alive(child.pid)
+    finally:
+        child.communicate(b"\n")
+    assert started_at(dead_pid) == ""

@@ -90,7 +90,7 @@ def test_aspect():
 def test_names_of_colours():
     assert colour_name("255") == colour_name("white") == colour_name("#fff") == "#ffffff"
     assert colour_name("128") == "#808080"
-    for wrong in ("256", "whitish", "", "#12"):
+    for wrong in ("256", "whitish", "", "#12", "²", "9" * 5000):
         with pytest.raises(UserError, match="no colour of a region"):
             colour_name(wrong)
 

@@ -391,6 +391,39 @@ def test_the_user_hears_what_becomes_of_a_saved_state(jobs: list[Job], tmp_path:
         ]
 
 
+@pytest.mark.parametrize(
+    ("without", "sentence"),
+    [
+        (("optimizer_states",), "its saved state cannot be read; it begins anew"),
+        (("state_dict", "image"), "cannot go on from its saved state; it begins anew"),
+        (("run", "seconds"), "cannot go on from its saved state; it begins anew"),
+    ],
+)
+def test_a_state_that_lacks_something_is_told_and_the_images_begin_anew(
+    jobs: list[Job], tmp_path: Path, without: tuple[str, ...], sentence: str
+):
+    one = worker(tmp_path)
+    one.display = StopAfter(2, one.stop)
+    with pytest.raises(Interrupted):
+        one.run([jobs], lambda record: None)
+    (path,) = (tmp_path / ".nst" / "checkpoints").glob("*/state.ckpt")
+    *way, last = without
+    state = torch.load(path, weights_only=True)
+    part = state
+    for name in way:
+        part = part[name]
+    part[last] = {"of another kind": 1}
+    if len(without) == 1:
+        del part[last]
+    torch.save(state, path)
+    one = worker(tmp_path)
+    one.display = notes = Notes()
+    records: list[Record] = []
+    one.run([jobs], records.append)
+    assert notes.said[-1].endswith(sentence)
+    assert [(record.status, record.resumed) for record in records] == [("done", [])] * 2
+
+
 def test_a_share_is_of_the_contents_own_size(jobs: list[Job], tmp_path: Path):
     scales = [{"size": 1, "steps": 1}, {"size": "original", "steps": 2}]
     first = {"content_layers": "relu1_1", "style_layers": "relu1_1"}  # the others need more pixels

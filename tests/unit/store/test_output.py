@@ -129,6 +129,14 @@ def test_records_say_what_damaged_settings_do_not(tmp_path: Path, damaged: str):
     assert read_settings(tmp_path) == before
 
 
+@pytest.mark.parametrize("word", ["a\x01b", "a\x85b", "a\nseed: 77\n#"])
+def test_a_command_of_odd_characters_does_not_change_what_it_is_noted_with(
+    tmp_path: Path, word: str
+):
+    write_settings(tmp_path, SETTINGS, f"nst-batch grid '{word}' styles")
+    assert read_settings(tmp_path) == SETTINGS
+
+
 @pytest.mark.parametrize("old_first", [True, False])
 def test_a_folder_of_another_format_is_refused(tmp_path: Path, old_first: bool):
     settings = [build({"size": 32}), build({"size": 32, "format": "jpeg", "finish": "detail"})]
@@ -147,5 +155,8 @@ def test_where_results_may_go(tmp_path: Path):
         check_folder(tmp_path / "file", [])
     with pytest.raises(UserError, match="folder of inputs"):
         check_folder(tmp_path, [tmp_path])
-    check_folder(tmp_path / "a" / "b", [tmp_path])
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(UserError, match="holds the folder of inputs"):
+        check_folder(tmp_path, [tmp_path / "photos"])
+    check_folder(tmp_path / "a" / "b", [tmp_path, tmp_path / "photos", tmp_path / "file"])
     assert (tmp_path / "a" / "b").is_dir()

@@ -1,6 +1,7 @@
 """State dict layouts: folded exactly, completed or refused by name, never run."""
 
 import os
+import pickle
 from collections import OrderedDict
 from pathlib import Path
 
@@ -206,15 +207,26 @@ def test_truncated_files_are_refused(tmp_path: Path) -> None:
 
 def test_what_is_not_a_weights_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "folder.pth").mkdir()
+    os.mkfifo(tmp_path / "pipe.pth")
     torch.save([1, 2], tmp_path / "list.pth")
     for name, words in (
         ("absent.pth", "there is no weights file"),
-        ("folder.pth", "cannot be read"),
+        ("folder.pth", "a folder, a pipe or a device"),
+        ("pipe.pth", "a folder, a pipe or a device"),
         ("image.png", "not a weights file"),
         ("list.pth", "no state dict"),
     ):
         with pytest.raises(UserError, match=words):
             read_state(tmp_path / name)
+
+
+def test_a_damaged_file_is_told_in_one_sentence(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    (tmp_path / "pickle.pth").write_bytes(pickle.dumps({"a": 1}, protocol=4))
+    with pytest.raises(UserError, match=r"is not a weights file or is damaged|more than tensors"):
+        read_state(tmp_path / "pickle.pth")
+    assert [str(one.message) for one in recwarn] == []
 
 
 def test_the_checksum_covers_names_shapes_and_values() -> None:
