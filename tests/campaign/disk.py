@@ -55,18 +55,10 @@ def attempt(rng: Dice, folder: Path, figures: Figures) -> list[str]:
         for name in names:
             Image.effect_noise((48, 48), 60).convert("RGB").save(folder / side / f"{name}.png")
     form = rng.choice(["png", "png", "jpeg", "webp", "tiff"])
-    grid = [
-        "grid",
-        folder / "contents",
-        folder / "styles",
-        "--out",
-        out,
-        "--size",
-        48,
-        "--steps",
-        3,
-    ]
-    grid += ["--weights", "random", "--format", form, "--quiet", *EXTRAS]
+    grid = (
+        "grid", folder / "contents", folder / "styles", "--out", out, "--size", 48, "--steps", 3,
+        "--weights", "random", "--format", form, "--quiet", *EXTRAS,
+    )  # fmt: skip
     before = listing(folder, but=out)
     broken: list[str] = []
     kib = rng.choice([rng.randrange(4, 200, 4), rng.randrange(100, 700, 4)])

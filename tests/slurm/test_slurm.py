@@ -143,6 +143,7 @@ def test_a_time_limit_costs_nothing(
     # Slurm looks at limits every half minute: the image is held until its signal is there.
     process = process_of(out)
     os.kill(int(process.name), signal.SIGSTOP)
+    slurm.until(lambda: is_held(process), 10, job)  # a signal takes its time on a busy machine
     slurm.until(lambda: not is_held(process) or signal.SIGUSR2 in pending(process), 60, job)
     with suppress(ProcessLookupError):
         os.kill(int(process.name), signal.SIGCONT)
@@ -231,3 +232,24 @@ def test_submit_waits_and_lists_what_failed(
     assert "6 of 8 done, 0 running, 2 failed, 0 waiting" in done.stdout
     assert len(outputs(out)) == 6
     assert (out / "grid.png").is_file()
+
+
+def test_a_job_that_waits_keeps_other_settings_away(
+    slurm: Cluster, contents: Path, styles: Path, tmp_path: Path
+):
+    out = tmp_path / "out"
+    words = (contents, styles, "-o", out, *QUICK, "--steps", 4)
+    held = ("--partition", "main", "--sbatch", "hold", "--shards", 2, "--json")
+    job = json.loads(slurm.run(*NST, "submit", "grid", *words, *held).stdout)["job"]
+    refused = slurm.run(*NST, "grid", *words, "--style-weight", 7)
+    assert refused.returncode == 2
+    assert f"at work with other settings (job {job})" in refused.stderr
+    # The same settings share the folder with it.
+    assert slurm.run(*NST, "grid", *words, "--shard", "1/2").returncode == 0
+    slurm.run("scontrol", "release", job)
+    assert slurm.wait(job) == ["COMPLETED"] * 2, slurm.logs()
+    assert len(outputs(out)) == 6
+    assert {line["status"] for line in manifest(out)} == {"done"}
+    # It is over, so that nothing stands in the way of other settings any more.
+    other = slurm.run(*NST, "grid", *words, "--style-weight", 7)
+    assert "holds images made with style_weight" in other.stderr
