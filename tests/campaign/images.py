@@ -1,4 +1,4 @@
-"""Thousands of malformed pictures: each is read or named in one sentence, and nothing else is said.
+"""Thousands of malformed images: each is read or named in one sentence, and nothing else is said.
 
 They are made by damaging small good ones of all formats that can be read, and used as contents,
 styles, masks and starts.
@@ -27,7 +27,7 @@ MOST = 1_000_000
 """Pixels of an image in most attempts; the others keep the limit that users have."""
 
 USES = ("contents", "contents", "styles", "masks", "init")
-"""What the malformed pictures are used as."""
+"""What the malformed images are used as."""
 
 GRID = (
     "--size", 16, "--steps", 1, "--weights", "random",
@@ -38,7 +38,7 @@ NOISE = re.compile(r"Warning|site-packages|\.py\b")
 """What stands in no line of ours."""
 
 OURS = re.compile(r"\[\d+/\d+\] |failed: |nst-batch: |\S+/(n\d\d|good\d)\.\S+: ")
-"""How a line of ours begins: with the pair, the command or the picture that it is about."""
+"""How a line of ours begins: with the pair, the command or the image that it is about."""
 
 LONGEST = 400
 """Characters of a line."""
@@ -49,7 +49,7 @@ CLAIMS = (0, 1, 255, 65535, 13_000, 2**31 - 1, 2**32 - 1)
 
 @cache
 def seeds() -> dict[str, bytes]:
-    """Returns good pictures: file name → bytes."""
+    """Returns good images: file name → bytes."""
     small = Image.radial_gradient("L").resize((32, 24))
     colour = Image.merge("RGB", (small, small.transpose(Image.Transpose.ROTATE_180), small))
     clear = colour.copy()
@@ -62,7 +62,7 @@ def seeds() -> dict[str, bytes]:
     xmp_text = PngImagePlugin.PngInfo()
     xmp_text.add_itxt("XML:com.adobe.xmp", xmp.decode(), zip=True)
     more: dict[str, Any] = {"save_all": True, "append_images": [colour.rotate(90)]}
-    pictures: list[tuple[str, Image.Image, dict[str, Any]]] = [
+    drawn: list[tuple[str, Image.Image, dict[str, Any]]] = [
         ("rgb.png", colour, {}),
         ("deep.png", small.convert("I;16"), {}),
         ("palette.png", flat, {"transparency": 2}),
@@ -89,7 +89,7 @@ def seeds() -> dict[str, bytes]:
         ("animated.gif", flat, more),
     ]
     made = {}
-    for name, image, options in pictures:
+    for name, image, options in drawn:
         data = io.BytesIO()
         image.save(
             data, {"jpg": "jpeg", "tif": "tiff"}.get(name[-3:], name.split(".")[1]), **options
@@ -136,7 +136,7 @@ def cut(dice: random.Random, data: bytes) -> bytes:
 
 
 def splice(dice: random.Random, data: bytes) -> bytes:
-    """Continues with the rest of another picture."""
+    """Continues with the rest of another image."""
     other = dice.choice(list(seeds().values()))
     return data[: dice.randrange(len(data))] + other[dice.randrange(len(other)) :]
 
@@ -211,7 +211,7 @@ DAMAGE = (flip, cut, splice, insert, claim, claim_sides, swap_chunks, damage_met
 
 
 def malformed(dice: random.Random) -> tuple[str, bytes]:
-    """Returns the suffix and the bytes of one malformed picture."""
+    """Returns the suffix and the bytes of one malformed image."""
     name, data = dice.choice(list(seeds().items()))
     for _ in range(dice.choice((1, 1, 1, 2, 3))):
         data = dice.choice(DAMAGE)(dice, data) if len(data) > 8 else data
@@ -219,7 +219,7 @@ def malformed(dice: random.Random) -> tuple[str, bytes]:
 
 
 def attempt(dice: random.Random, folder: Path, figures: Figures) -> list[str]:
-    """Draws a folder with malformed pictures in one of their uses, and good ones."""
+    """Draws a folder with malformed images in one of their uses, and good ones."""
     contents, styles, masks = (folder / name for name in ("contents", "styles", "masks"))
     for place in (contents, styles, masks):
         place.mkdir()
@@ -247,7 +247,7 @@ def attempt(dice: random.Random, folder: Path, figures: Figures) -> list[str]:
     if use != "init" and not (out / "good0/good1.png").is_file():
         broken.append(f"the good pair is not made: {done.stderr[-500:]}")
     for path, result in bad.items():
-        figures["pictures"] += 1
+        figures["images"] += 1
         figures["made" if result.is_file() else "refused"] += 1
         if not result.is_file() and not named(path, done):
             broken.append(f"{path.name} is neither made nor named: {done.stderr[-500:]}")
@@ -265,7 +265,7 @@ def noise(done: Done) -> list[str]:
 
 
 def named(path: Path, done: Done) -> bool:
-    """Returns whether a sentence on the screen is about a picture."""
+    """Returns whether a sentence on the screen is about an image."""
     return any(
         path.name in line and line.rstrip().endswith(".") for line in done.stderr.splitlines()
     )

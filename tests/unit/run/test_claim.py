@@ -81,12 +81,13 @@ def test_a_claim_that_says_nothing_holds_nothing(tmp_path: Path):
     assert claims(tmp_path) == ["7.json", "x.json"]
 
 
-def test_only_one_of_many_at_once_has_the_folder(tmp_path: Path):
+@pytest.mark.parametrize("kinds", [1, 4])
+def test_those_of_one_kind_have_the_folder_when_twenty_begin_at_once(tmp_path: Path, kinds: int):
     outcomes: list[str] = []
-    barrier = threading.Barrier(16)
+    barrier = threading.Barrier(20)
 
     def begin(number: int) -> None:
-        own = process(tmp_path, f"settings {number % 4}", number)
+        own = process(tmp_path, f"settings {number % kinds}", number)
         barrier.wait()
         try:
             claim(tmp_path, own)
@@ -94,12 +95,12 @@ def test_only_one_of_many_at_once_has_the_folder(tmp_path: Path):
         except UserError:
             remove_heartbeat(tmp_path, own)
 
-    threads = [threading.Thread(target=begin, args=(number,)) for number in range(16)]
+    threads = [threading.Thread(target=begin, args=(number,)) for number in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(outcomes) == 4
+    assert len(outcomes) == 20 // kinds
     assert len(set(outcomes)) == 1
 
 
