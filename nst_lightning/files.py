@@ -21,6 +21,7 @@ _NAME_BYTES = 255
 """The longest file name that common file systems take."""
 
 _NO_FSYNC_HERE = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}
+_NO_LINKS_HERE = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 _LEFTOVER = re.compile(r"\.(?P<host>[^.]*)-(?P<pid>\d+)-[0-9a-f]+\.nst-tmp$")
 
 
@@ -103,6 +104,34 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
 def write_text(path: Path, text: str) -> None:
     """Writes text as UTF-8, its line ends as they are; see `atomic_file` and `spell`."""
     write_bytes(path, spell(text).encode())
+
+
+def create(path: Path, data: bytes) -> bool:
+    """Writes a file that is seen whole, unless there is one: of several writers one succeeds, on
+    shared disks too.
+
+    Returns:
+        Whether it was this one.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    whole = path.with_name(_temporary_name(path.name))
+    write_bytes(whole, data)
+    try:
+        os.link(whole, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS_HERE:
+            raise
+        with suppress(FileExistsError), path.open("xb") as file:  # may be seen half-written
+            file.write(data)
+            return True
+        return False
+    finally:
+        whole.unlink()
+    return True
 
 
 def spell(text: str) -> str:

@@ -3,11 +3,9 @@
 Imports no torch.
 """
 
-import errno
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,14 +13,12 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from nst_lightning.errors import UserError
-from nst_lightning.files import write_text
+from nst_lightning.files import create
 from nst_lightning.grid.pairs import Case
 from nst_lightning.layout import CLAIMS
 from nst_lightning.run.liveness import alive_among, ask_slurm
 from nst_lightning.store.fingerprint import ALGORITHM, pixel_settings
 from nst_lightning.store.heartbeat import Heartbeat, read_heartbeats
-
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 
 
 class Claim(BaseModel, frozen=True):
@@ -74,11 +70,12 @@ def claim(out: Path, own: Heartbeat) -> bool:
             # Its holder lives, so nobody can have put another in its place since `own` was written.
             if any(one.name == last.holder for one in others):
                 return True
-        mine = Claim(digest=own.digest, holder=own.name)
-        if _put(out, number + 1, mine) and _last_claim(out)[0] == number + 1:
+        mine = Claim(digest=own.digest, holder=own.name).model_dump_json().encode()
+        if create(out / CLAIMS / f"{number + 1}.json", mine) and _last_claim(out)[0] == number + 1:
             for path, earlier in _claims(out):
                 if earlier <= number:
-                    path.unlink(missing_ok=True)
+                    with suppress(OSError):  # another has removed it
+                        path.unlink()
             return bool(_at_work(out, own, own.digest))
 
 
@@ -105,24 +102,3 @@ def _last_claim(out: Path) -> tuple[int, Claim | None]:
     with suppress(OSError, ValidationError):
         return number, Claim.model_validate_json(path.read_bytes())
     return number, None
-
-
-def _put(out: Path, number: int, new: Claim) -> bool:
-    """Makes a claim, and returns whether its number was still free."""
-    path = out / CLAIMS / f"{number}.json"
-    whole = path.with_name(f".{new.holder}-{secrets.token_hex(8)}")
-    write_text(whole, new.model_dump_json())
-    try:
-        os.link(whole, path)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        with suppress(FileExistsError), path.open("x") as file:  # may be seen half-written
-            file.write(new.model_dump_json())
-            return True
-        return False
-    finally:
-        whole.unlink()
-    return True

@@ -14,6 +14,7 @@ import pytest
 
 from nst_lightning.files import (
     atomic_file,
+    create,
     home_expanded,
     is_alive,
     printable,
@@ -246,3 +247,29 @@ def test_a_process_is_told_from_another_of_its_number(dead_pid: int):
     finally:
         child.communicate(b"\n")
     assert started_at(dead_pid) == ""
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_only_one_of_several_writers_creates_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+):
+    if not links:
+
+        def refuse(*paths: Path) -> None:
+            raise OSError(errno.EPERM, "no links here")
+
+        monkeypatch.setattr(os, "link", refuse)
+    path = tmp_path / "folder" / "file"
+    made: list[bool] = []
+    threads = [
+        threading.Thread(target=lambda n=n: made.append(create(path, b"%d" % n * 99)))
+        for n in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(made) == [False] * 7 + [True]
+    assert len(set(path.read_bytes())) == 1
+    assert len(path.read_bytes()) == 99
+    assert list(path.parent.iterdir()) == [path]
