@@ -9,7 +9,7 @@ import typer
 
 from nst_lightning.errors import UserError
 from nst_lightning.settings import BatchSettings, Scale, build, parse_scales
-from nst_lightning.settings.sizes import ShorterSide
+from nst_lightning.settings.sizes import ShorterSide, is_whole_number
 
 from .flags import Accelerator, Json, Weights, WeightsInput
 
@@ -76,7 +76,7 @@ def parse_numbers(text: str) -> list[int]:
         UserError: anything else.
     """
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+    if not all(is_whole_number(part) and int(part) > 0 for part in parts):
         raise UserError(f"{text!r}: should be whole numbers above 0, such as 256,512.")
     return [int(part) for part in parts]
 

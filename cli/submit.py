@@ -16,6 +16,7 @@ from nst_lightning.grid.blends import PAIRS
 from nst_lightning.grid.pairs import Case
 from nst_lightning.layout import JOBS
 from nst_lightning.settings import BatchSettings
+from nst_lightning.settings.sizes import is_whole_number
 
 from .flags import DryRun, Json, Out, Overwrite, StyleFlags
 from .grid import Contents, PairsFile, Styles, choose_pairs
@@ -149,7 +150,7 @@ def count_tasks(shards: str, pairs: int, at_once: int) -> int:
     """
     if shards == "auto":
         return min(pairs, at_once)
-    if not shards.isdecimal() or int(shards) < 1:
+    if not is_whole_number(shards) or int(shards) < 1:
         raise UserError(f"--shards should be auto or a number above 0, not {shards!r}.")
     return min(pairs, int(shards))
 

@@ -12,7 +12,8 @@ from nst_lightning.errors import UserError
 from nst_lightning.grid.sources import Shape, Source, shapes
 from nst_lightning.layout import own_folder
 from nst_lightning.settings import BatchSettings
-from nst_lightning.settings.text import read_text
+from nst_lightning.settings.sizes import is_whole_number
+from nst_lightning.settings.text import echo, read_text
 
 LONGEST_TABLE = 2**28
 """Bytes; millions of pairs have fewer."""
@@ -149,8 +150,11 @@ def parse_shard(which: str) -> tuple[int, int]:
         UserError: not of the form I/N with 1 ≤ I ≤ N.
     """
     first, slash, count = which.partition("/")
-    if not (slash and first.isdecimal() and count.isdecimal() and 1 <= int(first) <= int(count)):
-        raise UserError(f"--shard should be I/N with I from 1 to N, such as 1/4, not {which!r}.")
+    numbers = is_whole_number(first) and is_whole_number(count)
+    if not (slash and numbers and 1 <= int(first) <= int(count)):
+        raise UserError(
+            f"--shard should be I/N with I from 1 to N, such as 1/4, not {echo(which)}."
+        )
     return int(first) - 1, int(count)
 
 

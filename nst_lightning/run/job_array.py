@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nst_lightning.errors import UserError
 from nst_lightning.layout import JOBS, SUBMITTED
+from nst_lightning.settings.sizes import is_whole_number
 from nst_lightning.store.heartbeat import JOB_ID
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def minutes(text: str) -> int:
     """
     days, dash, rest = text.rpartition("-")
     parts = rest.split(":")
-    known = (not dash or days.isdecimal()) and all(part.isdecimal() for part in parts)
+    known = (not dash or is_whole_number(days)) and all(map(is_whole_number, parts))
     if not known or len(parts) > 3:
         raise UserError(f"--time should be minutes, H:MM:SS or D-HH:MM:SS, not {text!r}.")
     numbers = [int(part) for part in parts]

@@ -170,10 +170,18 @@ def parse_scales(value: Any) -> Any:
     return [dict(zip(("size", "steps", "content_weight"), part, strict=False)) for part in parts]
 
 
+def is_whole_number(text: str) -> bool:
+    """Returns whether a text is a number of digits alone; of thousands of them `int` reads none."""
+    return text.isdecimal() and len(text) <= LONGEST_NUMBER
+
+
 def is_number_of_scales(value: Any) -> bool:
     """Returns whether `scales` is auto or a number of scales, to be made from size and steps."""
     return value == "auto" or (str(value).strip().isdecimal() and not isinstance(value, bool))
 
+
+LONGEST_NUMBER = 18
+"""Digits; nothing here is counted in more."""
 
 MOST_SCALES = 17
 """Halved so often, no side is left of more than a pixel."""

@@ -171,11 +171,11 @@ def torn(out: Path) -> list[str]:
 
 
 def attempt(rng: random.Random, folder: Path, figures: Figures) -> list[str]:
-    """Kills a run up to five times, lets it end, and compares."""
+    """Kills a run up to eight times, lets it end, and compares."""
     calm, out = undisturbed(), folder / "out"
     workers = rng.choice((1, 2))
     broken: list[str] = []
-    for number in range(rng.randint(1, 5)):
+    for number in range(rng.randint(2, 8)):
         process = begin(out, workers, folder / f"said-{number}")
         phase = rng.choice(PHASES)
         wait_for_phase(phase, rng, process, out)

@@ -154,7 +154,7 @@ def attempt(rng: random.Random, folder: Path, figures: Figures) -> list[str]:
     shutil.copytree(template(), folder, dirs_exist_ok=True)
     out = folder / "out"
     before, around = images(out), listing(folder, but=out)
-    damages = [damage(rng, out) for _ in range(rng.randint(2, 6))]
+    damages = [damage(rng, out) for _ in range(rng.randint(3, 8))]
     figures["damaged notes"] += len(damages)
     broken: list[str] = []
     check: Callable[[], bool] = lambda: images(out) == before  # noqa: E731

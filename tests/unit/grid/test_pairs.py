@@ -93,7 +93,7 @@ def test_a_grid_is_every_content_with_every_style():
     assert (other[5].file, other[5].extras) == ("c/y.tif", Path("c/y"))
 
 
-@pytest.mark.parametrize("wrong", ["0/4", "5/4", "x", "1/", "/2", "-1/2", "²/4"])
+@pytest.mark.parametrize("wrong", ["0/4", "5/4", "x", "1/", "/2", "-1/2", "²/4", "9" * 5000 + "/1"])
 def test_shards_out_of_range(wrong: str):
     with pytest.raises(UserError, match="--shard"):
         parse_shard(wrong)
