@@ -96,12 +96,7 @@ def lines(out: Path) -> int:
 def begin(out: Path, workers: int, errors: Path) -> BaseProcess:
     """Starts the command in a process of its own."""
     errors.mkdir()
-    given = [str(word) for word in words(out, workers)]
-    process = forked.ready().Process(
-        target=forked.be_the_command, args=(given, ENVIRONMENT, errors)
-    )
-    process.start()
-    return process
+    return forked.start([str(word) for word in words(out, workers)], ENVIRONMENT, errors)
 
 
 def wait_for(moment: Callable[[], bool], process: BaseProcess, seconds: float = 120) -> None:

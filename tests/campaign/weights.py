@@ -173,8 +173,7 @@ def killed() -> Path:
     words = [*map(str, put_inputs(folder)), str(STEPS), "--weights", "random"]
     log = folder / "log"
     log.mkdir()
-    process = forked.ready().Process(target=forked.be_the_command, args=(words, ENVIRONMENT, log))
-    process.start()
+    process = forked.start(words, ENVIRONMENT, log)
     end = time.monotonic() + 300
     while not list(folder.glob("out/.nst/checkpoints/*/state.ckpt")) and time.monotonic() < end:
         time.sleep(0.01)

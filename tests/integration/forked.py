@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from nst_lightning.cli import main
@@ -32,13 +33,19 @@ def ready() -> ForkServerContext:
     return context
 
 
+def start(words: list[str], environment: dict[str, str], out: Path) -> BaseProcess:
+    """Starts the command; what it says goes into two files of a folder."""
+    process = ready().Process(target=be_the_command, args=(words, environment, out))
+    process.start()
+    return process
+
+
 def run(
     words: list[str], environment: dict[str, str], seconds: float
 ) -> "subprocess.CompletedProcess[str]":
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
-        process = ready().Process(target=be_the_command, args=(words, environment, out))
-        process.start()
+        process = start(words, environment, out)
         process.join(seconds)
         if process.exitcode is None:
             process.kill()

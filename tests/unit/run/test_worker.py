@@ -211,6 +211,16 @@ class StopAfter(Silent):
             self.flag.raised(signal.SIGTERM)
 
 
+def interrupt(jobs: list[Job], out: Path) -> Path:
+    """Begins a batch and stops it after two steps; returns its saved state."""
+    one = worker(out)
+    one.display = StopAfter(2, one.stop)
+    with pytest.raises(Interrupted):
+        one.run([jobs], lambda record: None)
+    (path,) = (out / ".nst" / "checkpoints").glob("*/state.ckpt")
+    return path
+
+
 RECORDINGS = {
     "curves": True, "animate": "gif", "save_every": 2, "logger": "csv", "log_every": 3,
 }  # fmt: skip
@@ -290,11 +300,7 @@ def test_states_are_written_as_time_goes_by(
 
 
 def test_a_state_that_leads_to_nothing_is_dropped(jobs: list[Job], tmp_path: Path):
-    one = worker(tmp_path)
-    one.display = StopAfter(2, one.stop)
-    with pytest.raises(Interrupted):
-        one.run([jobs], lambda record: None)
-    (path,) = (tmp_path / ".nst" / "checkpoints").glob("*/state.ckpt")
+    path = interrupt(jobs, tmp_path)
     kept = torch.load(path, weights_only=True)
     kept["images"] = {}
     torch.save(kept, path)
@@ -374,12 +380,8 @@ def test_a_state_that_cannot_be_written_costs_no_image(
 
 def test_the_user_hears_what_becomes_of_a_saved_state(jobs: list[Job], tmp_path: Path):
     for damage in (False, True):
-        one = worker(tmp_path)
-        one.display = StopAfter(2, one.stop)
-        with pytest.raises(Interrupted):
-            one.run([jobs], lambda record: None)
+        path = interrupt(jobs, tmp_path)
         if damage:
-            (path,) = (tmp_path / ".nst" / "checkpoints").glob("*/state.ckpt")
             path.write_bytes(path.read_bytes()[:-99])
         one = worker(tmp_path)
         one.display = notes = Notes()
@@ -402,11 +404,7 @@ def test_the_user_hears_what_becomes_of_a_saved_state(jobs: list[Job], tmp_path:
 def test_a_state_that_lacks_something_is_told_and_the_images_begin_anew(
     jobs: list[Job], tmp_path: Path, without: tuple[str, ...], sentence: str
 ):
-    one = worker(tmp_path)
-    one.display = StopAfter(2, one.stop)
-    with pytest.raises(Interrupted):
-        one.run([jobs], lambda record: None)
-    (path,) = (tmp_path / ".nst" / "checkpoints").glob("*/state.ckpt")
+    path = interrupt(jobs, tmp_path)
     *way, last = without
     state = torch.load(path, weights_only=True)
     part = state
