@@ -151,7 +151,8 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
     from nst_lightning.grid.masks import mask_problem
     from nst_lightning.imaging.image_reader import ImageReader
     from nst_lightning.run.cost import costs_of_contents, flops_per_second
-    from nst_lightning.run.devices import DTYPES, choose_device, largest_batch_bytes, resolve
+    from nst_lightning.run.devices import DTYPES, choose_device, resolve
+    from nst_lightning.run.placement import largest_placement
     from nst_lightning.store.ledger import Ledger
 
     done = Ledger(out).pick(lambda record: record.status == "done")
@@ -159,7 +160,8 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
     made = unreadable = 0
     problems: dict[str, None] = {}
     outputs: list[str] = []
-    flops = memory = 0.0
+    flops = memory = host = 0.0
+    tiles: set[int] = set()
     reader = cache(ImageReader)
     for case in cases:
         images = reader(case.settings.max_pixels)
@@ -178,7 +180,10 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
                 if not as_json:
                     typer.echo(f"{pair.content.path} × {pair.style.path} → {out / pair.file}")
         if left:
-            memory = max(memory, largest_batch_bytes(case.settings, device, left.values()))
+            placement = largest_placement(case.settings, device, left.values())
+            memory = max(memory, placement.device_bytes)
+            host = max(host, placement.host_bytes)
+            tiles |= {placement.tile} if placement.tile else set()
     seconds = flops / flops_per_second(device, DTYPES[resolve(cases[0].settings, device).precision])
     if as_json:
         plan = {
@@ -190,6 +195,8 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
             "tflop": round(flops / 1e12, 2),
             "seconds": round(seconds, 1),
             "gib": round(memory / 2**30, 2),
+            "host_gib": round(host / 2**30, 2),
+            "tiles": sorted(tiles),
             "outputs": outputs,
         }
         typer.echo(json.dumps(plan))
@@ -200,8 +207,10 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
     each = ", ".join(f"{size_in_words(scale)} for {scale.steps} steps" for scale in scales[0])
     if any(other != scales[0] for other in scales):
         each = f"{sum(case.settings.total_steps * len(case.pairs) for case in cases)} steps in all"
+    beside = f", and {host / 2**30:.1f} GiB of its host" if host else ""
+    beside += f", in tiles of {min(tiles)}" if tiles else ""
     typer.echo(
         f"{count(len(outputs), 'image')} to make, {made} finished, {unreadable} unreadable; "
         f"{each}; {flops / 1e12:.1f} TFLOP, at best about {duration(seconds)} and "
-        f"{memory / 2**30:.1f} GiB on this machine"
+        f"{memory / 2**30:.1f} GiB on this machine{beside}"
     )

@@ -36,7 +36,9 @@ Report: TypeAlias = Callable[[int, int, Losses], object]
 """Takes the number of steps made, that of all steps, and a function that returns the loss terms by
 name, which waits for the device."""
 
-APPLY = ("accelerator", "compile", "recompute", "max_pixels", "finish", "dither")
+APPLY = (
+    "accelerator", "compile", "recompute", "tile", "history", "max_pixels", "finish", "dither"
+)  # fmt: skip
 """The settings of running and writing that say something of one image in memory; those that decide
 pixels all do."""
 
@@ -103,7 +105,7 @@ def stylize(
             CPU, not rounded.
         settings: any setting that decides pixels by its name in `nst-batch presets default`, such
             as `size`, `steps`, `style_weight`, `precision`; and `accelerator`, `compile`,
-            `recompute`, `max_pixels`, `finish`, `dither`.
+            `recompute`, `tile`, `history`, `max_pixels`, `finish`, `dither`.
 
     Returns:
         The image, of mode RGB or (3, H, W); where the content has transparency of mode RGBA or

@@ -6,7 +6,6 @@ shared with the code that is compared.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from nst_lightning.settings import TransferSettings
 from nst_lightning.settings.layers import layers_to
 from nst_lightning.transfer.objective import TransferLoss
-from nst_lightning.vgg.network import VGG
+from nst_lightning.vgg.network import VGG, WHOLE, Walk
 from nst_lightning.vgg.weights import Weights
 
 Step = Callable[[], Tensor]
@@ -135,7 +134,12 @@ class AutogradGradient:
         self.network = network
 
     def __call__(
-        self, network: VGG, loss: TransferLoss, image: Tensor, dtype: torch.dtype, **_: Any
+        self,
+        network: VGG,
+        loss: TransferLoss,
+        image: Tensor,
+        dtype: torch.dtype,
+        walk: Walk = WHOLE,
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Returns the terms of images and the gradient of their total, (B, 3, H, W)."""
         with torch.enable_grad():

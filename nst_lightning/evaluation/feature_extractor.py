@@ -10,6 +10,7 @@ from nst_lightning.evaluation.content_metrics import pool_positions
 from nst_lightning.losses.moments import moments
 from nst_lightning.vgg.network import VGG
 from nst_lightning.vgg.weights import load_weights
+from nst_lightning.windows import Window
 
 Moments = tuple[Tensor, Tensor]
 """Mean (B, C) and raw second moment (B, C, C)."""
@@ -64,7 +65,7 @@ class FeatureExtractor:
         statistics: dict[str, Moments] = {}
         kept: dict[str, Tensor] = {}
 
-        def receive(layer: str, features: Tensor) -> None:
+        def receive(layer: str, features: Tensor, *_: Window) -> None:
             if layer in STYLE_LAYERS:
                 statistics[layer] = moments(features)
             if layer == CONTENT_LAYER:
@@ -72,6 +73,5 @@ class FeatureExtractor:
             if layer == STRUCTURE_LAYER:
                 kept["structure"] = pool_positions(features).contiguous()
 
-        # Block by block, so that the features of the whole network are never there at once.
-        self.vgg.forward_pass(images, torch.float32, receive, recompute=True)
+        self.vgg.forward_pass(images, torch.float32, receive, keep=False)
         return Features(statistics, **kept)

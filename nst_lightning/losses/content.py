@@ -6,8 +6,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from nst_lightning.losses.layer_loss import LayerLoss
+from nst_lightning.losses.layer_loss import LayerLoss, whole_of
 from nst_lightning.losses.upcast import upcast
+from nst_lightning.windows import Window
 
 Scale = Callable[[int, int, int], float]
 
@@ -53,22 +54,39 @@ class ContentLoss(LayerLoss):
             scale = 1 / self.target.square().sum(dim=(1, 2, 3)).clamp(min=SMALLEST)
         self.register_buffer("scale", scale, persistent=False)
 
+    in_parts = True
+
     def forward(self, features: Tensor) -> Tensor:
         """Computes the loss of features (B, C, h, w): (B,) in float32 (float64 for float64)."""
-        return (upcast(features) - self.target).square().sum(dim=(1, 2, 3)) * self.scale
+        return self.value(self.gather(features, whole_of(features)))
 
-    def evaluate(self, features: Tensor) -> tuple[Tensor, Tensor]:
+    def gather(self, features: Tensor, window: Window, before: Tensor | None = None) -> Tensor:
+        """Returns Σ(F − P)² over all parts so far, (B,)."""
+        own = (upcast(features) - window.cut(self.target)).square().sum(dim=(1, 2, 3))
+        return own if before is None else before + own
+
+    def value(self, gathered: Tensor) -> Tensor:
+        """Computes the loss, (B,), from Σ(F − P)²."""
+        return gathered * self.scale
+
+    def value_and_slope(self, gathered: Tensor) -> tuple[Tensor, Tensor]:
         """Computes the loss, (B,), and its slope: what F − P is multiplied by in the gradient,
         (B,)."""
-        value: Tensor = self(features)
+        value = self.value(gathered)
         return value, (2 * self.scale).expand_as(value)
 
     def accumulate_gradient(
-        self, features: Tensor, slope: Tensor, weight: Tensor, gradient: Tensor
+        self,
+        features: Tensor,
+        slope: Tensor,
+        weight: Tensor,
+        gradient: Tensor,
+        window: Window | None = None,
     ) -> None:
         """Adds weight·∂loss/∂features to the gradient, in place; see `LayerLoss`."""
         factor = (slope * weight)[:, None, None, None]
-        gradient.add_((upcast(features) - self.target).mul_(factor).to(gradient.dtype))
+        target = (window or whole_of(features)).cut(self.target)
+        gradient.add_((upcast(features) - target).mul_(factor).to(gradient.dtype))
 
     def energy(self, channels: int) -> Tensor:
         """Computes the loss for features of zero, (B,)."""

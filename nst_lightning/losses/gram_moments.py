@@ -30,12 +30,12 @@ class GramMomentsLoss(SecondMomentsLoss):
         super().__init__(guide)
         self.register_buffer("target", target.detach(), persistent=False)
 
-    def distance(self, moments: Tensor) -> Tensor:
+    def value(self, gathered: Tensor) -> Tensor:
         """Computes the loss, (B,), from the moments."""
-        gram = (moments - self.target)[:, :, 1:].square().mean(dim=(1, 2))
-        pairs = zip(of_channels(moments), of_channels(self.target), strict=True)
+        gram = (gathered - self.target)[:, :, 1:].square().mean(dim=(1, 2))
+        pairs = zip(of_channels(gathered), of_channels(self.target), strict=True)
         mean, deviation = ((a - b).square().mean(dim=1) for a, b in pairs)
-        return gram + SHARE * moments.shape[1] ** 2 * (mean + deviation)
+        return gram + SHARE * gathered.shape[1] ** 2 * (mean + deviation)
 
 
 def of_channels(moments: Tensor) -> tuple[Tensor, Tensor]:
@@ -46,4 +46,4 @@ def of_channels(moments: Tensor) -> tuple[Tensor, Tensor]:
 
 def make_style_kind(settings: TransferSettings, pixels: int) -> StyleKind:
     """Makes the kind that `style_loss: gram-moments` names; see `style_kind`."""
-    return StyleKind(describe, weighted_mean, GramMomentsLoss)
+    return StyleKind(describe, weighted_mean, GramMomentsLoss, adds_up=True)

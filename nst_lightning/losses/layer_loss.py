@@ -2,61 +2,94 @@
 features."""
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from nst_lightning.losses.moments import shares_of_positions
 from nst_lightning.losses.upcast import upcast
+from nst_lightning.windows import Window
 
 
 class LayerLoss(nn.Module, ABC):
     """A loss of the features of one layer.
 
-    A loss needs `forward` alone; its gradient is autograd's then. One that knows a shorter way has
-    `evaluate` and `accumulate_gradient` of its own.
+    What a loss needs to know of the features it gathers part by part, of which there is one where
+    the layer is there as a whole. A loss needs `forward` alone; it then takes whole layers, and its
+    gradient is autograd's. One that knows more has the other methods of its own.
     """
 
     waits = False
     """Whether an evaluation waits for the device, so that no CUDA graph can be made of it."""
 
+    in_parts = False
+    """Whether it takes the features part by part."""
+
+    reach = 0
+    """How many positions beyond a window `gather` wants to see, where the layer has them;
+    `accumulate_gradient` needs twice as many for a position's gradient to be right."""
+
     @abstractmethod
     def forward(self, features: Tensor) -> Tensor:
         """Computes the loss of features (B, C, h, w): (B,) in float32 (float64 for float64)."""
 
-    def evaluate(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Computes the loss and what its gradient is made of, without a graph.
+    def gather(self, features: Tensor, window: Window, before: Any = None) -> Any:
+        """Returns what the loss needs to know of the features up to and with those of a window.
 
         Args:
-            features: (B, C, h, w), of any floating type.
+            features: (B, C, h, w) of the window grown by `reach`, of any floating type.
+            window: the part of the layer, one of those that make it up.
+            before: what was returned for the part before; None at the first.
+        """
+        return features
+
+    def value(self, gathered: Any) -> Tensor:
+        """Computes the loss, (B,), from all that was gathered."""
+        value: Tensor = self(gathered)
+        return value
+
+    def value_and_slope(self, gathered: Any) -> tuple[Tensor, Any]:
+        """Computes the loss and what its gradient is made of, without a graph.
 
         Returns:
             The loss, (B,), and its slope: here the gradient to the features, (B, C, h, w), in
-            float32 at least. The slope's first dimension are the images.
+            float32 at least.
         """
         with torch.enable_grad():
-            leaf = upcast(features).detach().requires_grad_(True)
+            leaf = upcast(gathered).detach().requires_grad_(True)
             value = self(leaf)
             (slope,) = torch.autograd.grad(value.sum(), leaf)
         return value.detach(), slope
 
+    def evaluate(self, features: Tensor) -> tuple[Tensor, Any]:
+        """Computes the loss, (B,), of a whole layer's features, and its slope."""
+        return self.value_and_slope(self.gather(features, whole_of(features)))
+
     def accumulate_gradient(
-        self, features: Tensor, slope: Tensor, weight: Tensor, gradient: Tensor
+        self,
+        features: Tensor,
+        slope: Any,
+        weight: Tensor,
+        gradient: Tensor,
+        window: Window | None = None,
     ) -> None:
         """Adds weight·∂loss/∂features to the gradient, in place.
 
         Args:
-            features: (B, C, h, w).
-            slope: from `evaluate`; it is used up.
+            features: (B, C, h, w) of the window.
+            slope: from `value_and_slope`.
             weight: (B,).
             gradient: (B, C, h, w) in channels_last, of any floating type.
+            window: the part of the layer; by default all of it.
         """
-        gradient.add_(slope.mul_(weight[:, None, None, None]).to(gradient.dtype))
+        gradient.add_((slope * weight[:, None, None, None]).to(gradient.dtype))
 
-    def steepest(self, features: Tensor, slope: Tensor) -> Tensor:
-        """Returns about how large the gradient to the features is at most, (B,), for the scale that
-        float16 needs; by default the largest of the slope."""
-        return slope.reshape(len(slope), -1).abs().amax(dim=1)
+    def steepest(self, features: Tensor, slope: Any) -> Tensor:
+        """Returns about how large the gradient to the features of a whole layer is at most, (B,),
+        for the scale that float16 needs; by default the largest of the slope."""
+        largest: Tensor = slope.reshape(len(slope), -1).abs().amax(dim=1)
+        return largest
 
     def energy(self, channels: int) -> Tensor:
         """Computes the loss for features of zero, (B,)."""
@@ -72,17 +105,23 @@ class StyleLoss(LayerLoss):
         guide: (B, 1, h, w) in [0, 1], what each position counts; by default all count alike.
     """
 
-    guide: Tensor | None
+    shares: Tensor | None
+    """What each position counts, (B, 1, h, w), with a sum of 1; None: all alike."""
 
     def __init__(self, guide: Tensor | None = None) -> None:
         super().__init__()
-        self.register_buffer("guide", guide, persistent=False)
+        shares = None if guide is None else self.shares_of(guide)
+        self.register_buffer("shares", shares, persistent=False)
+
+    def shares_of(self, guide: Tensor) -> Tensor:
+        """Returns what each position counts by a guide, both (B, 1, h, w)."""
+        return shares_of_positions(guide)
 
     def energy(self, channels: int) -> Tensor:
         """Computes the loss for features of zero, (B,)."""
-        if self.guide is None:
+        if self.shares is None:
             return super().energy(channels)
-        zeros = self.guide.new_zeros(len(self.guide), channels, *self.guide.shape[-2:])
+        zeros = self.shares.new_zeros(len(self.shares), channels, *self.shares.shape[-2:])
         value: Tensor = self(zeros)
         return value
 
@@ -95,35 +134,33 @@ class StatisticsLoss(StyleLoss):
     that the moments of parts of an image, weighted by their positions, make up those of the whole.
     """
 
-    @abstractmethod
-    def moments(self, features: Tensor) -> Tensor:
-        """Computes the moments of features (B, C, h, w), (B, …), in float32 at least."""
+    in_parts = True
 
     @abstractmethod
-    def distance(self, moments: Tensor) -> Tensor:
+    def moments(self, features: Tensor, window: Window) -> Tensor:
+        """Computes what features (B, C, h, w) of a window add to the moments of the whole layer,
+        (B, …), in float32 at least."""
+
+    @abstractmethod
+    def value(self, gathered: Tensor) -> Tensor:
         """Computes the loss, (B,), from the moments."""
 
-    def value_and_slope(self, moments: Tensor) -> tuple[Tensor, Tensor]:
+    def value_and_slope(self, gathered: Tensor) -> tuple[Tensor, Tensor]:
         """Computes the loss, (B,), and its gradient to the moments, shaped as they are."""
         with torch.enable_grad():
-            leaf = moments.detach().requires_grad_(True)
-            value = self.distance(leaf)
+            leaf = gathered.detach().requires_grad_(True)
+            value = self.value(leaf)
             (slope,) = torch.autograd.grad(value.sum(), leaf)
         return value.detach(), slope
 
-    def share_of_position(self, features: Tensor) -> float:
-        """Returns what each position counts in the moments, apart from its guide."""
-        return 1 / features[0, 0].numel() if self.guide is None else 1.0
+    def gather(self, features: Tensor, window: Window, before: Tensor | None = None) -> Tensor:
+        """Returns the moments of all parts so far, (B, …)."""
+        own = self.moments(features, window)
+        return own if before is None else before + own
 
     def forward(self, features: Tensor) -> Tensor:
         """Computes the loss of features (B, C, h, w): (B,) in float32 (float64 for float64)."""
-        return self.distance(self.moments(features))
-
-    def evaluate(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Computes the loss, (B,), and its slope: the gradient to the moments, times what each
-        position counts in them."""
-        value, slope = self.value_and_slope(self.moments(features))
-        return value, slope * self.share_of_position(features)
+        return self.value(self.moments(features, whole_of(features)))
 
 
 class AffineLoss(StatisticsLoss):
@@ -133,20 +170,44 @@ class AffineLoss(StatisticsLoss):
     @abstractmethod
     def gradient(self, features: Tensor, slope: Tensor) -> Tensor:
         """Computes the gradient to features (B, C, h, w), of the same shape, in float32 at least,
-        as if all positions counted alike."""
+        as if each position's share were 1."""
+
+    def position_shares(self, window: Window) -> Tensor | float:
+        """Returns what each position of a window counts."""
+        return 1 / count_of(window) if self.shares is None else window.cut(self.shares)
 
     def accumulate_gradient(
-        self, features: Tensor, slope: Tensor, weight: Tensor, gradient: Tensor
+        self,
+        features: Tensor,
+        slope: Tensor,
+        weight: Tensor,
+        gradient: Tensor,
+        window: Window | None = None,
     ) -> None:
         """Adds weight·∂loss/∂features to the gradient, in place; see `LayerLoss`."""
-        own = self.gradient(features, weight[:, None, None] * slope)
-        if self.guide is not None:
-            own = own * shares_of_positions(self.guide)
+        shares = self.position_shares(window or whole_of(features))
+        slope = weight[:, None, None] * slope
+        if isinstance(shares, float):
+            own = self.gradient(features, slope * shares)
+        else:
+            own = self.gradient(features, slope) * shares
         gradient.add_(own.to(gradient.dtype))
 
     def steepest(self, features: Tensor, slope: Tensor) -> Tensor:
-        """Returns how large the gradient to the features is at most, (B,)."""
-        return self.gradient(features, slope).abs().amax(dim=(1, 2, 3))
+        """Returns about how large the gradient to the features is at most, (B,)."""
+        count = 1 if self.shares is not None else count_of(whole_of(features))
+        return self.gradient(features, slope / count).abs().amax(dim=(1, 2, 3))
+
+
+def whole_of(features: Tensor) -> Window:
+    """Returns the window of all positions of features (B, C, h, w)."""
+    return Window.all_of(*features.shape[-2:])
+
+
+def count_of(window: Window) -> int:
+    """Returns the number of positions of the whole layer that a window is a part of."""
+    height, width = window.whole
+    return height * width
 
 
 def empty_gradient(features: Tensor) -> Tensor:

@@ -4,28 +4,29 @@ import torch
 from torch import Tensor
 
 from nst_lightning.losses.layer_loss import AffineLoss
-from nst_lightning.losses.moments import shares_of_positions
+from nst_lightning.losses.moments import position_shares
 from nst_lightning.losses.style_kind import StyleKind, weighted_mean
 from nst_lightning.losses.upcast import upcast
 from nst_lightning.settings import TransferSettings
+from nst_lightning.windows import Window
 
 EPSILON = 1e-5
 """Added to the variances, as batch normalisation does: the root of 0 has no slope."""
 
 
-def describe(features: Tensor, guide: Tensor | None = None) -> Tensor:
-    """Computes the mean and the mean of squares of each channel.
-
-    Args:
-        features: (B, C, h, w), of any floating type.
-        guide: (B, 1, h, w), what each position counts; by default all count alike.
+def describe(features: Tensor, guide: Tensor | None = None, window: Window | None = None) -> Tensor:
+    """Computes the mean and the mean of squares of each channel; see `StyleKind.describe`.
 
     Returns:
         (B, 2, C), in float32 (float64 for float64 features).
     """
+    return means(features, position_shares(features, guide, window))
+
+
+def means(features: Tensor, shares: Tensor | float) -> Tensor:
+    """Computes mean and mean of squares of features by the shares of positions, (B, 2, C)."""
     f = upcast(features)
-    weights = 1 / f[0, 0].numel() if guide is None else shares_of_positions(guide)
-    return torch.stack([(f * weights).sum(dim=(2, 3)), (f * f * weights).sum(dim=(2, 3))], dim=1)
+    return torch.stack([(f * shares).sum(dim=(2, 3)), (f * f * shares).sum(dim=(2, 3))], dim=1)
 
 
 def mean_and_deviation(described: Tensor) -> tuple[Tensor, Tensor]:
@@ -50,13 +51,13 @@ class MeanVarianceLoss(AffineLoss):
         super().__init__(guide)
         self.register_buffer("target", target.detach(), persistent=False)
 
-    def moments(self, features: Tensor) -> Tensor:
+    def moments(self, features: Tensor, window: Window) -> Tensor:
         """Computes the mean and the mean of squares of each channel, (B, 2, C)."""
-        return describe(features, self.guide)
+        return means(features, self.position_shares(window))
 
-    def distance(self, moments: Tensor) -> Tensor:
+    def value(self, gathered: Tensor) -> Tensor:
         """Computes the loss, (B,), from the moments."""
-        pairs = zip(mean_and_deviation(moments), mean_and_deviation(self.target), strict=True)
+        pairs = zip(mean_and_deviation(gathered), mean_and_deviation(self.target), strict=True)
         mean, deviation = ((a - b).square().mean(dim=1) for a, b in pairs)
         return mean + deviation
 
@@ -68,4 +69,4 @@ class MeanVarianceLoss(AffineLoss):
 
 def make_style_kind(settings: TransferSettings, pixels: int) -> StyleKind:
     """Makes the kind that `style_loss: mean-variance` names; see `style_kind`."""
-    return StyleKind(describe, weighted_mean, MeanVarianceLoss)
+    return StyleKind(describe, weighted_mean, MeanVarianceLoss, adds_up=True)

@@ -27,11 +27,11 @@ class NormalizedGradient(LayerLoss):
         value: Tensor = self.loss(features)
         return value
 
-    def evaluate(self, features: Tensor) -> tuple[Tensor, Tensor]:
+    def value_and_slope(self, gathered: Tensor) -> tuple[Tensor, Tensor]:
         """Computes the loss, (B,), and the gradient of a size of 1, (B, C, h, w)."""
-        gradient = empty_gradient(features)
-        value, slope = self.loss.evaluate(features)
-        self.loss.accumulate_gradient(features, slope, torch.ones_like(value), gradient)
+        gradient = empty_gradient(gathered)
+        value, slope = self.loss.evaluate(gathered)
+        self.loss.accumulate_gradient(gathered, slope, torch.ones_like(value), gradient)
         return value, gradient / (gradient.abs().sum(dim=(1, 2, 3), keepdim=True) + SMALLEST)
 
     def energy(self, channels: int) -> Tensor:

@@ -4,15 +4,18 @@ Li & Wand 2016, "Combining Markov Random Fields and Convolutional Neural Network
 Synthesis" (CNN-MRF).
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nst_lightning.losses.layer_loss import StyleLoss
+from nst_lightning.losses.layer_loss import StyleLoss, empty_gradient, whole_of
 from nst_lightning.losses.moments import shares_of_positions
 from nst_lightning.losses.style_kind import StyleKind
 from nst_lightning.losses.upcast import upcast
 from nst_lightning.settings import TransferSettings
+from nst_lightning.windows import Window
 
 SIDE = 3
 """The side of a patch in positions (the paper's section 3.1)."""
@@ -25,12 +28,13 @@ INSIDE = 0.5
 """A position must hold at least so much of a region for its patch to count."""
 
 
-def describe(features: Tensor, guide: Tensor | None = None) -> Tensor:
+def describe(features: Tensor, guide: Tensor | None = None, window: Window | None = None) -> Tensor:
     """Cuts features into overlapping patches.
 
     Args:
         features: (B, C, h, w), h and w at least 3.
         guide: (1, 1, h, w) in [0, 1], the region from which patches are taken; by default all.
+        window: all of the layer.
 
     Returns:
         (B, P, 9·C), P at most `MOST`.
@@ -97,29 +101,104 @@ class PatchLoss(StyleLoss):
         super().__init__(guide)
         self.register_buffer("target", target.detach(), persistent=False)
 
+    in_parts = True
+    reach = 1
+
+    def shares_of(self, guide: Tensor) -> Tensor:
+        """Returns what each position counts by a guide: those of the border, around which there is
+        no patch, nothing."""
+        return F.pad(shares_of_positions(guide[..., 1:-1, 1:-1]), [1, 1, 1, 1])
+
     def forward(self, features: Tensor) -> Tensor:
         """Computes the loss of features (B, C, h, w): (B,) in float32 (float64 for float64)."""
+        return self.value(self.gather(features, whole_of(features)))
+
+    def gather(
+        self, features: Tensor, window: Window, before: tuple[Tensor, Tensor | None] | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Returns the loss of all parts so far, (B,), and which of the style's patches is the most
+        similar one of each inner position, (B, 1, h − 2, w − 2), as far as it is known."""
+        own, known = before if before else (0, None)
+        inner = middles(window)
+        if not math.prod(inner.shape):
+            return (features.new_zeros(len(features)), known) if before is None else before
         patches = unfold(upcast(features))
-        return self.mean_square(patches - most_similar(patches.detach(), self.target))
+        nearest = most_similar(patches.detach(), self.target)
+        differences = patches - self._chosen(nearest)
+        shares = self.position_shares(inner, differences)
+        value = own + (differences.square().mean(dim=1) * shares).sum(dim=1)
+        return value, inner.put(nearest.reshape(-1, 1, *inner.shape), known)
 
-    def evaluate(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Computes the loss, (B,), and its gradient to the features, (B, C, h, w), in half of the
-        memory that autograd takes."""
+    def value(self, gathered: tuple[Tensor, Tensor | None]) -> Tensor:
+        """Returns the loss, (B,)."""
+        return gathered[0]
+
+    def value_and_slope(
+        self, gathered: tuple[Tensor, Tensor | None]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Returns the loss, (B,), and which patches are the most similar ones."""
+        return gathered
+
+    def accumulate_gradient(
+        self,
+        features: Tensor,
+        slope: Tensor,
+        weight: Tensor,
+        gradient: Tensor,
+        window: Window | None = None,
+    ) -> None:
+        """Adds weight·∂loss/∂features to the gradient, in place; see `LayerLoss`."""
+        window = window or whole_of(features)
+        inner = middles(window, 1)
+        if not math.prod(inner.shape):
+            return
         patches = unfold(upcast(features))
-        differences = patches.sub_(most_similar(patches, self.target))
-        value = self.mean_square(differences)
-        slopes = differences.mul_(2 / differences.shape[1] * self.shares(differences)[:, None])
-        return value, F.fold(slopes, features.shape[2:], SIDE)
+        differences = patches.sub_(self._chosen(inner.cut(slope).flatten(2)[:, 0]))
+        share = weight[:, None] * self.position_shares(inner, differences)
+        slopes = differences.mul_(2 / differences.shape[1] * share[:, None])
+        gradient.add_(F.fold(slopes, features.shape[2:], SIDE).to(gradient.dtype))
 
-    def mean_square(self, differences: Tensor) -> Tensor:
-        """Computes the loss, (B,), from the differences of patches, (B, 9·C, n)."""
-        return (differences.square().mean(dim=1) * self.shares(differences)).sum(dim=1)
+    def steepest(self, features: Tensor, slope: Tensor) -> Tensor:
+        """Returns about how large the gradient to the features is at most, (B,)."""
+        gradient = empty_gradient(features)
+        ones = gradient.new_ones(len(features))
+        self.accumulate_gradient(features, slope, ones, gradient)
+        return gradient.abs().amax(dim=(1, 2, 3))
 
-    def shares(self, patches: Tensor) -> Tensor:
-        """Returns what each of the patches (B, 9·C, n) counts, (B, n) or (1, n)."""
-        if self.guide is None:
-            return patches.new_full((1, patches.shape[2]), 1 / patches.shape[2])
-        return shares_of_positions(self.guide[..., 1:-1, 1:-1]).flatten(1)
+    def position_shares(self, inner: Window, patches: Tensor) -> Tensor:
+        """Returns what each of the patches (B, 9·C, n) around a window of the inner positions
+        counts, (B, n) or (1, n)."""
+        if self.shares is None:
+            return patches.new_full((1, patches.shape[2]), 1 / math.prod(inner.whole))
+        return inner.cut(self.shares[..., 1:-1, 1:-1]).flatten(1)
+
+    def _chosen(self, nearest: Tensor) -> Tensor:
+        """Returns the style's patches of these numbers (B, n): (B, 9·C, n)."""
+        images = torch.arange(len(self.target), device=nearest.device)[:, None]
+        return self.target[images, nearest].mT
+
+
+def middles(window: Window, margin: int = 0) -> Window:
+    """Returns the positions of a window around which there is a patch, among the inner positions of
+    the layer.
+
+    Args:
+        window: of a layer.
+        margin: how far from the window's own border they stay; where that is the layer's border,
+            one.
+    """
+    height, width = (max(0, side - 2) for side in window.whole)
+
+    def within(first: int, last: int, length: int) -> tuple[int, int]:
+        first, last = first + margin - 1, last - margin - 1
+        first = max(0, first)
+        return first, max(first, min(length, last))
+
+    (top, bottom), (left, right) = (
+        within(window.top, window.bottom, height),
+        within(window.left, window.right, width),
+    )
+    return Window(top, left, bottom, right, (height, width))
 
 
 def most_similar(patches: Tensor, style: Tensor) -> Tensor:
@@ -130,16 +209,14 @@ def most_similar(patches: Tensor, style: Tensor) -> Tensor:
         style: (B, P, 9·C) or (1, P, 9·C).
 
     Returns:
-        (B, 9·C, n).
+        Their numbers, (B, n).
     """
     unit = F.normalize(style, dim=2)
     at_once = max(1, LARGEST // (len(patches) * style.shape[1]))
     parts = torch.split(patches, at_once, dim=2)
-    nearest = [(unit @ part).argmax(dim=1) for part in parts]
-    images = torch.arange(len(style), device=style.device)[:, None]
-    return style[images, torch.cat(nearest, dim=1)].mT
+    return torch.cat([(unit @ part).argmax(dim=1) for part in parts], dim=1)
 
 
 def make_style_kind(settings: TransferSettings, pixels: int) -> StyleKind:
     """Makes the kind that `style_loss: patches` names; see `style_kind`."""
-    return StyleKind(describe, blend, PatchLoss, match_shapes)
+    return StyleKind(describe, blend, PatchLoss, match_shapes, reach=PatchLoss.reach)

@@ -1,13 +1,14 @@
 """Style loss with a target of its own in each region of an image."""
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nst_lightning.losses.layer_loss import LayerLoss, empty_gradient
+from nst_lightning.losses.layer_loss import LayerLoss
+from nst_lightning.windows import Window
 
 
 class RegionalLoss(LayerLoss):
@@ -26,25 +27,58 @@ class RegionalLoss(LayerLoss):
         super().__init__()
         self.losses = nn.ModuleList(losses)
         self.waits = any(loss.waits for loss in losses)
+        self.in_parts = all(loss.in_parts for loss in losses)
+        self.reach = max(loss.reach for loss in losses)
         self.register_buffer("shares", guides.mean(dim=(2, 3)), persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
         """Computes the loss of features (B, C, h, w), (B,)."""
         return self._sum([loss(features) for loss in self.losses])
 
-    def evaluate(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Computes the loss, (B,), and its gradient to the features, (B, C, h, w)."""
-        gradient = empty_gradient(features)
-        values = []
-        for loss, share in zip(self._each(), self.shares.unbind(dim=1), strict=True):
-            value, slope = loss.evaluate(features)
-            loss.accumulate_gradient(features, slope, share, gradient)
-            values.append(value)
-        return self._sum(values), gradient
+    def gather(
+        self, features: Tensor, window: Window, before: Sequence[Any] | None = None
+    ) -> Sequence[Any]:
+        """Returns what each region's loss has gathered so far."""
+        each = [None] * len(self.losses) if before is None else before
+        return [
+            loss.gather(features, window, own) for loss, own in zip(self._each(), each, strict=True)
+        ]
+
+    def value(self, gathered: Sequence[Any]) -> Tensor:
+        """Computes the loss, (B,), from what each region's loss has gathered."""
+        each = zip(self._each(), gathered, strict=True)
+        return self._sum([loss.value(own) for loss, own in each])
+
+    def value_and_slope(self, gathered: Sequence[Any]) -> tuple[Tensor, Sequence[Any]]:
+        """Computes the loss, (B,), and the slope of each region's."""
+        each = zip(self._each(), gathered, strict=True)
+        values, slopes = zip(*(loss.value_and_slope(own) for loss, own in each), strict=True)
+        return self._sum(list(values)), slopes
+
+    def accumulate_gradient(
+        self,
+        features: Tensor,
+        slope: Sequence[Any],
+        weight: Tensor,
+        gradient: Tensor,
+        window: Window | None = None,
+    ) -> None:
+        """Adds weight·∂loss/∂features to the gradient, in place; see `LayerLoss`."""
+        for loss, own, share in self._shared(slope):
+            loss.accumulate_gradient(features, own, share * weight, gradient, window)
+
+    def steepest(self, features: Tensor, slope: Sequence[Any]) -> Tensor:
+        """Returns about how large the gradient to the features is at most, (B,)."""
+        each = [share * loss.steepest(features, own) for loss, own, share in self._shared(slope)]
+        return torch.stack(each).sum(dim=0)
 
     def energy(self, channels: int) -> Tensor:
         """Computes the loss for features of zero, (B,)."""
         return self._sum([loss.energy(channels) for loss in self._each()])
+
+    def _shared(self, slopes: Sequence[Any]) -> Iterator[tuple[LayerLoss, Any, Tensor]]:
+        """Yields each region's loss with its slope and its share of each image, (B,)."""
+        return zip(self._each(), slopes, self.shares.unbind(dim=1), strict=True)
 
     def _each(self) -> Sequence[LayerLoss]:
         return cast(Sequence[LayerLoss], self.losses)

@@ -14,6 +14,7 @@ from nst_lightning.losses.moments import shares_of_positions
 from nst_lightning.losses.style_kind import StyleKind, weighted_mean
 from nst_lightning.losses.upcast import upcast
 from nst_lightning.settings import TransferSettings
+from nst_lightning.windows import Window
 
 
 @functools.cache
@@ -38,12 +39,13 @@ def project(features: Tensor) -> Tensor:
     return directions(features.shape[1], f.dtype, f.device) @ f
 
 
-def describe(features: Tensor, guide: Tensor | None = None) -> Tensor:
+def describe(features: Tensor, guide: Tensor | None = None, window: Window | None = None) -> Tensor:
     """Computes the quantiles of features along each direction, as many as there are positions.
 
     Args:
         features: (B, C, h, w), of any floating type.
         guide: (B, 1, h, w), what each position counts; by default all count alike.
+        window: all of the layer.
 
     Returns:
         (B, C, h·w), rising; the k-th of n is the quantile at (k + ½)/n.
@@ -113,16 +115,16 @@ class SlicedWassersteinLoss(StyleLoss):
     def forward(self, features: Tensor) -> Tensor:
         """Computes the loss of features (B, C, h, w): (B,) in float32 (float64 for float64)."""
         values, order = project(features).sort(dim=2)
-        if self.guide is None:
+        if self.shares is None:
             target = resample(self.target, values.shape[2])
             return (values - target).square().mean(dim=(1, 2))
-        at = middles(self.guide, order) * self.target.shape[2] - 0.5
+        at = middles(self.shares, order) * self.target.shape[2] - 0.5
         at = at.clamp(0, self.target.shape[2] - 1)
         below = at.floor().long()
         target = self.target.expand(len(values), -1, -1)
         above = (below + 1).clamp(max=target.shape[2] - 1)
         quantiles = torch.lerp(target.gather(2, below), target.gather(2, above), at - below)
-        squares = (values - quantiles).square() * sorted_shares(self.guide, order)
+        squares = (values - quantiles).square() * sorted_shares(self.shares, order)
         return squares.sum(dim=2).mean(dim=1)
 
 

@@ -1,7 +1,10 @@
 """Total variation loss, which measures how much neighbouring pixels differ."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from nst_lightning.windows import Window
 
 KINDS = ("anisotropic", "squared", "titu1994", "nine-point")
 
@@ -28,19 +31,39 @@ class TotalVariationLoss(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Computes the loss of images (B, 3, H, W) in [0, 1], (B,)."""
-        x = image * self.pixel_range
-        dx = x[..., :, 1:] - x[..., :, :-1]
-        dy = x[..., 1:, :] - x[..., :-1, :]
-        if self.kind == "titu1994":
-            squares = dx[..., :-1, :].square() + dy[..., :, :-1].square()
-            total = squares.pow(1.25).sum(dim=(1, 2, 3))
-        elif self.kind == "nine-point":
-            total = nine_point(x).sum(dim=(1, 2, 3))
-        elif self.kind == "squared":
-            total = dx.square().sum(dim=(1, 2, 3)) + dy.square().sum(dim=(1, 2, 3))
-        else:
-            total = dx.abs().sum(dim=(1, 2, 3)) + dy.abs().sum(dim=(1, 2, 3))
+        total = self.terms(image * self.pixel_range).sum(dim=(1, 2, 3))
         return total / image[0].numel() if self.mean else total
+
+    @torch.no_grad()
+    def value_and_gradient(self, image: Tensor, window: Window) -> tuple[Tensor, Tensor]:
+        """Computes what a window adds to the loss of images, (B,), and the gradient of the whole
+        loss there, (B, 3, h, w).
+
+        Args:
+            image: (B, 3, H, W) in [0, 1], the whole.
+            window: of the image.
+        """
+        around = window.grown(1)  # no term reaches further
+        with torch.enable_grad():
+            leaf = around.cut(image).detach().requires_grad_(True)
+            terms = self.terms(leaf * self.pixel_range)
+            (gradient,) = torch.autograd.grad(terms.sum(), leaf)
+        count = image[0].numel() if self.mean else 1
+        own = window.cut(terms.detach(), around).sum(dim=(1, 2, 3))
+        return own / count, window.cut(gradient, around) / count
+
+    def terms(self, x: Tensor) -> Tensor:
+        """Computes the terms of each pixel of (B, 3, H, W), those to the right of it and below."""
+        if self.kind == "nine-point":
+            return nine_point(x)
+        dx = F.pad(x[..., :, 1:] - x[..., :, :-1], (0, 1))
+        dy = F.pad(x[..., 1:, :] - x[..., :-1, :], (0, 0, 0, 1))
+        if self.kind == "titu1994":
+            both = (dx.square() + dy.square())[..., :-1, :-1]
+            return F.pad(both.pow(1.25), (0, 1, 0, 1))
+        if self.kind == "squared":
+            return dx.square() + dy.square()
+        return dx.abs() + dy.abs()
 
 
 def nine_point(x: Tensor) -> Tensor:

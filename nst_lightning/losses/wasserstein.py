@@ -101,20 +101,20 @@ class WassersteinLoss(SecondMomentsLoss):
         root = symmetric_root(regular_covariance(exact(mean), exact(second)))
         self.register_buffer("root", root.to(mean), persistent=False)
 
-    def distance(self, moments: Tensor) -> Tensor:
+    def value(self, gathered: Tensor) -> Tensor:
         """Computes the loss, (B,), from the moments."""
-        mean, second = exact(moments[:, :, 0]), exact(moments[:, :, 1:])
+        mean, second = exact(gathered[:, :, 0]), exact(gathered[:, :, 1:])
         covariance = regular_covariance(mean, second)
         parts = wasserstein2(mean, covariance, exact(self.mean), exact(self.root))
-        return ((parts[0] + parts[1]) / moments.shape[1]).to(moments)
+        return ((parts[0] + parts[1]) / gathered.shape[1]).to(gathered)
 
-    def value_and_slope(self, moments: Tensor) -> tuple[Tensor, Tensor]:
+    def value_and_slope(self, gathered: Tensor) -> tuple[Tensor, Tensor]:
         """Computes the loss, (B,), and its gradient to the moments, (B, C, 1 + C).
 
         With T = ∂/∂Σ = I − Σ*^½(Σ*^½ΣΣ*^½)^-½Σ*^½, the second moment has T and the mean
         2(μ − μ*) − 2Tμ, for Σ holds −μμᵀ.
         """
-        mean, second = exact(moments[:, :, 0]), exact(moments[:, :, 1:])
+        mean, second = exact(gathered[:, :, 0]), exact(gathered[:, :, 1:])
         other, root = exact(self.mean), exact(self.root)
         covariance = regular_covariance(mean, second)
         overlap, inverse = root_of_product(root @ covariance @ root)
@@ -124,7 +124,7 @@ class WassersteinLoss(SecondMomentsLoss):
         to_second.diagonal(dim1=1, dim2=2).add_(1)
         to_mean = 2 * (mean - other)[:, :, None] - 2 * to_second @ mean[:, :, None]
         slope = torch.cat([to_mean, to_second], dim=2)
-        return (value / moments.shape[1]).to(moments), (slope / moments.shape[1]).to(moments)
+        return (value / gathered.shape[1]).to(gathered), (slope / gathered.shape[1]).to(gathered)
 
 
 def regular_covariance(mean: Tensor, second: Tensor) -> Tensor:
@@ -135,4 +135,4 @@ def regular_covariance(mean: Tensor, second: Tensor) -> Tensor:
 
 def make_style_kind(settings: TransferSettings, pixels: int) -> StyleKind:
     """Makes the kind that `style_loss: wasserstein` names; see `style_kind`."""
-    return StyleKind(describe, weighted_mean, WassersteinLoss)
+    return StyleKind(describe, weighted_mean, WassersteinLoss, adds_up=True)

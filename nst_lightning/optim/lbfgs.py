@@ -1,6 +1,8 @@
 """L-BFGS with a memory per image, so that a batch runs exactly as its images would alone."""
 
-from typing import Any, cast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -22,7 +24,9 @@ class BatchedLBFGS(torch.optim.Optimizer):
 
     The direction comes from the compact form of the inverse Hessian (Byrd, Nocedal & Schnabel
     1994, theorem 2.2), which equals the two-loop recursion: the memory is read twice per step, by
-    two batched products, and what is left are m×m matrices per image. No step waits for the device.
+    two batched products, and what is left are m×m matrices per image. It is gone through in chunks
+    of `CHUNK` values, so that a step takes little memory beside it. No step waits for the device,
+    unless the memory lies elsewhere.
 
     Args:
         params: exactly one parameter, of shape (B, …).
@@ -42,6 +46,9 @@ class BatchedLBFGS(torch.optim.Optimizer):
         tolerance_grad: an image stands still while max|g| is at most this (torch: 1e-7).
         tolerance_change: an image stands still while −gᵀd is less than this (torch: 1e-9).
         record: make the steps after the first as one CUDA graph, where the parameter is on CUDA.
+        history: where the memory lies: on the `device` of the parameter or on the `host`, from
+            where it is brought in chunks, twice a step.
+        history_dtype: what the memory is kept in; by default the parameter's type.
 
     Raises:
         ValueError: for anything but one parameter.
@@ -69,6 +76,8 @@ class BatchedLBFGS(torch.optim.Optimizer):
         tolerance_change: float = 0.0,
         *,
         record: bool = False,
+        history: Literal["device", "host"] = "device",
+        history_dtype: torch.dtype | None = None,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -83,7 +92,9 @@ class BatchedLBFGS(torch.optim.Optimizer):
         super().__init__(params, defaults)
         if len(self.param_groups) != 1 or len(self.param_groups[0]["params"]) != 1:
             raise ValueError("BatchedLBFGS takes exactly one parameter, of shape (B, ...)")
-        self.record = record
+        self.history_device = torch.device("cpu") if history == "host" else None
+        self.history_dtype = history_dtype
+        self.record = record and history == "device"
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
@@ -102,20 +113,41 @@ class BatchedLBFGS(torch.optim.Optimizer):
         with torch.autocast(image.device.type, enabled=False):
             g = self._unscaled(image.grad).reshape(len(image), -1)
             if image not in self.state:
-                self.state[image].update(empty_state(g, self.param_groups[0]["memory"]))
+                self.state[image].update(self._empty_state(g))
                 self._step(g, at_start=True)
             elif self.record and can_record(image):
                 self._recorded_step(image)(g)
             else:
                 self._step(g)
 
+    def _empty_state(self, g: Tensor) -> dict[str, Tensor]:
+        device, dtype = self.history_device or g.device, self.history_dtype or g.dtype
+        return empty_state(g, self.param_groups[0]["memory"], device, dtype)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the state; without the memory where that is larger than `LARGEST_SAVED`.
+
+        It then begins anew, with the pair of the last step.
+        """
+        whole = super().state_dict()
+        for index, state in whole["state"].items():
+            if state["basis"].nbytes > LARGEST_SAVED:
+                small = {name: state[name] for name in ("gamma", "displacement", "gradient")}
+                none = torch.zeros_like(state["pairs"])
+                whole["state"][index] = {**small, "pairs": none}
+        return whole
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores the state; torch would turn the count of pairs into a float on the way."""
+        """Restores the state; torch would turn the count of pairs into a float on the way, and
+        bring the memory to the parameter."""
         super().load_state_dict(state_dict)
         self.recorded = None
         for group in self.param_groups:
             group.setdefault("units", 1.0)  # states of 0.3.0 have none
         for state in self.state.values():
+            own = self._empty_state(state["gradient"])
+            for name in ("basis", "products"):
+                state[name] = state[name].to(own[name]) if name in state else own[name]
             state["pairs"] = state["pairs"].long()
 
     def _recorded_step(self, image: Tensor) -> Recorded[None]:
@@ -135,42 +167,71 @@ class BatchedLBFGS(torch.optim.Optimizer):
         group = self.param_groups[0]
         image = group["params"][0]
         x, state = image.detach().reshape(g.shape), self.state[image]
-        products_with_g = remember(state, g)
-        d = -inverse_hessian_product(state, g, products_with_g)
-        step = group["lr"] * d
-        without_memory = without_memory_length(g, group["first_step"], group["units"], at_start)
-        step = torch.where(state["pairs"] == 0, without_memory, 1.0)[:, None] * step
+        lengths = Lengths.of(state, g)
+        by_g = remember(state, g, lengths)
+        weights = coefficients(state, by_g)
+        d = state["displacement"]  # which is remembered by now
+        slope, square = torch.zeros_like(lengths.gg), torch.zeros_like(lengths.gg)
+        for chunk in chunks(g):
+            part = direction(state, g, weights, chunk)
+            slope += dot(g[:, chunk], part)
+            square += dot(part, part)
+            d[:, chunk] = part
 
+        without_memory = lengths.without_memory(group["first_step"], group["units"], at_start)
+        factor = group["lr"] * torch.where(state["pairs"] == 0, without_memory, 1.0)
         if group["longest_step"] is not None:
-            rms = step.square().mean(dim=1).sqrt()
-            step = (group["longest_step"] / rms).clamp(max=1.0)[:, None] * step
-
+            rms = factor.abs() * (square / g.shape[1]).sqrt()
+            factor = factor * (group["longest_step"] / rms).clamp(max=1.0)
         # torch.optim.LBFGS stops here too; a non-finite gradient fails both comparisons.
-        runs = (g.abs().amax(dim=1) > group["tolerance_grad"]) & (
-            dot(g, d) <= -group["tolerance_change"]
-        )
-        step = torch.where(runs[:, None], step, 0.0)
-        moved = x + step
-        if group["bounds"] is not None:
-            within = moved.clamp(*group["bounds"])
-            # Where nothing was cut off the step itself is remembered: moved − x would be it only to
-            # the rounding of x, which swallows a step as small as torch's first.
-            step = torch.where(within == moved, step, within - x)
-            moved = within
-        state["displacement"].copy_(step)
-        state["gradient"].copy_(g)
-        image.copy_(moved.reshape(image.shape))
+        runs = (lengths.largest > group["tolerance_grad"]) & (slope <= -group["tolerance_change"])
+        for chunk in chunks(g):
+            here = x[:, chunk]
+            step = torch.where(runs[:, None], factor[:, None] * d[:, chunk], 0.0)
+            moved = here + step
+            if group["bounds"] is not None:
+                within = moved.clamp(*group["bounds"])
+                # Where nothing was cut off the step itself is remembered: moved − x would be it
+                # only to the rounding of x, which swallows a step as small as torch's first.
+                step = torch.where(within == moved, step, within - here)
+                moved = within
+            d[:, chunk] = step
+            state["gradient"][:, chunk] = g[:, chunk]
+            here.copy_(moved)
 
 
-def empty_state(x: Tensor, memory: int) -> dict[str, Tensor]:
+CHUNK = 1 << 22
+"""Values of each image that are gone through at a time."""
+
+LARGEST_SAVED = 2 << 30
+"""Bytes of memory that a saved state holds at most."""
+
+
+def chunks(x: Tensor) -> Iterator[slice]:
+    """Yields the parts of the second dimension of (B, n) that are gone through at a time."""
+    for first in range(0, x.shape[1], CHUNK):
+        yield slice(first, first + CHUNK)
+
+
+def empty_state(
+    x: Tensor, memory: int, device: torch.device, dtype: torch.dtype
+) -> dict[str, Tensor]:
     """Makes the state before the first step; each tensor's first dimension are the images.
 
     `basis` holds the displacements S in rows 0 … m−1 and the changes of gradient Y in rows
     m … 2m−1, as a ring per image whose next slot is `pairs` mod m. `products` holds basis·Yᵀ.
+
+    Args:
+        x: (B, n), of the type and on the device of the parameter.
+        memory: m.
+        device: where `basis` lies.
+        dtype: the type of `basis`.
     """
     batch, n = x.shape
+    pinned = x.device.type == "cuda" and device.type == "cpu"  # which copies faster
+    basis = torch.zeros(batch, 2 * memory, n, device=device, dtype=dtype, pin_memory=pinned)
     return {
-        "basis": x.new_zeros(batch, 2 * memory, n),
+        "basis": basis,
         "products": x.new_zeros(batch, 2 * memory, memory),
         "pairs": torch.zeros(batch, dtype=torch.long, device=x.device),
         "gamma": x.new_ones(batch),
@@ -196,20 +257,51 @@ def sum_products(a: Tensor, b: Tensor) -> Tensor:
     return torch.stack([x @ y for x, y in zip(a, b, strict=True)])
 
 
-def without_memory_length(g: Tensor, rms: float | None, units: float, at_start: bool) -> Tensor:
-    """Returns the length of a step along −g (B, n) before any pair is remembered: (B,).
+@dataclass(frozen=True)
+class Lengths:
+    """Products of the last displacement s, the change of the gradient y and the gradient g, (B,)
+    each."""
 
-    As given, or torch's: min(1, 1/‖g‖₁) for its very first, 1 for those that follow while none is
-    remembered. In units of which `units` make one, g is 1/units of itself and a step units times.
-    """
-    if rms is not None:
-        return rms / g.square().mean(dim=1).sqrt()
-    if not at_start:
-        return torch.full_like(g[:, 0], units**-2)
-    return (units / g.abs().sum(dim=1)).clamp(max=1.0) / units**2
+    sy: Tensor
+    yy: Tensor
+    ss: Tensor
+    gg: Tensor
+    absolute: Tensor
+    """The sum of the gradient's absolute values."""
+    largest: Tensor
+    """The largest of them."""
+    count: int
+    """How many values an image has."""
+
+    @classmethod
+    def of(cls, state: dict[str, Tensor], g: Tensor) -> "Lengths":
+        """Computes them from the state and the gradient (B, n)."""
+        sums = torch.zeros(5, len(g), dtype=g.dtype, device=g.device)
+        largest = torch.zeros(len(g), dtype=g.dtype, device=g.device)
+        for chunk in chunks(g):
+            now, s = g[:, chunk], state["displacement"][:, chunk]
+            y, sizes = now - state["gradient"][:, chunk], now.abs()
+            pairs = ((s, y), (y, y), (s, s), (now, now))
+            sums += torch.stack([*(dot(a, b) for a, b in pairs), sizes.sum(dim=1)])
+            largest = torch.maximum(largest, sizes.amax(dim=1))
+        sy, yy, ss, gg, absolute = sums.unbind()
+        return cls(sy, yy, ss, gg, absolute, largest, g.shape[1])
+
+    def without_memory(self, rms: float | None, units: float, at_start: bool) -> Tensor:
+        """Returns the length of a step along −g before any pair is remembered: (B,).
+
+        As given, or torch's: min(1, 1/‖g‖₁) for its very first, 1 for those that follow while none
+        is remembered. In units of which `units` make one, g is 1/units of itself and a step units
+        times.
+        """
+        if rms is not None:
+            return rms / (self.gg / self.count).sqrt()
+        if not at_start:
+            return torch.full_like(self.gg, units**-2)
+        return (units / self.absolute).clamp(max=1.0) / units**2
 
 
-def remember(state: dict[str, Tensor], g: Tensor) -> Tensor:
+def remember(state: dict[str, Tensor], g: Tensor, lengths: Lengths) -> Tensor:
     """Puts the last displacement and the change of the gradient into the memory of each image.
 
     Skips images whose curvature yᵀs is not clearly positive.
@@ -219,41 +311,47 @@ def remember(state: dict[str, Tensor], g: Tensor) -> Tensor:
     """
     basis, products = state["basis"], state["products"]
     memory = products.shape[2]
-    s, y = state["displacement"], g - state["gradient"]
-    curvature, yy = dot(y, s), dot(y, y)
-    accepted = curvature > CURVATURE * (yy * dot(s, s)).sqrt()
+    accepted = lengths.sy > CURVATURE * (lengths.yy * lengths.ss).sqrt()
     slot = state["pairs"] % memory
 
-    put(basis, 1, slot, s, accepted)
-    put(basis, 1, slot + memory, y, accepted)
-    by_s, by_y, by_g = sum_products(basis, torch.stack((s, y, g), dim=2)).unbind(dim=2)
+    by = torch.zeros(len(g), 2 * memory, 3, dtype=g.dtype, device=g.device)
+    for chunk in chunks(g):
+        here = basis[:, :, chunk]
+        s, y = state["displacement"][:, chunk], g[:, chunk] - state["gradient"][:, chunk]
+        put(here, 1, slot, s, accepted)
+        put(here, 1, slot + memory, y, accepted)
+        by += sum_products(here.to(g), torch.stack((s, y, g[:, chunk]), dim=2))
+    by_s, by_y, by_g = by.unbind(dim=2)
     put(products, 2, slot, by_y, accepted)
     put(products, 1, slot, by_s[:, memory:], accepted)
     put(products, 1, slot + memory, by_y[:, memory:], accepted)
-    state["gamma"].copy_(torch.where(accepted, curvature / yy, state["gamma"]))
+    state["gamma"].copy_(torch.where(accepted, lengths.sy / lengths.yy, state["gamma"]))
     state["pairs"] += accepted
     return by_g
 
 
 def put(tensor: Tensor, dim: int, index: Tensor, values: Tensor, accepted: Tensor) -> None:
-    """Sets tensor[b].select(dim−1, index[b]) = values[b] for each image b that is `accepted`."""
+    """Sets tensor[b].select(dim−1, index[b]) = values[b] for each image b that is `accepted`,
+    wherever the tensor lies."""
+    index, accepted = index.to(tensor.device), accepted.to(tensor.device)
     shape = list(tensor.shape)
     shape[dim] = 1
     where = index[:, None, None].expand(shape)
-    new = torch.where(accepted[:, None, None], values.unsqueeze(dim), tensor.gather(dim, where))
+    values = values.to(tensor).unsqueeze(dim)
+    new = torch.where(accepted[:, None, None], values, tensor.gather(dim, where))
     tensor.scatter_(dim, where, new)
 
 
-def inverse_hessian_product(state: dict[str, Tensor], g: Tensor, by_g: Tensor) -> Tensor:
-    """Computes H·g, (B, n), from the memory, the gradient g (B, n) and basis·g (B, 2m).
+def coefficients(state: dict[str, Tensor], by_g: Tensor) -> Tensor:
+    """Computes what each row of the memory counts in H·g, (B, 2m), from basis·g (B, 2m).
 
     With S, Y in the order of time, R the upper triangle of SᵀY, D its diagonal, γ = yᵀs/yᵀy of the
     newest pair, p = R⁻¹Sᵀg and q = R⁻ᵀ((D + γYᵀY)p − γYᵀg):  H·g = γg + S·q − γY·p.
     """
     memory = state["products"].shape[2]
     # The m×m systems cost nothing and deserve double precision, where the device has it.
-    exact = torch.float32 if g.device.type == "mps" else torch.float64
-    slots = torch.arange(memory, device=g.device)
+    exact = torch.float32 if by_g.device.type == "mps" else torch.float64
+    slots = torch.arange(memory, device=by_g.device)
     pairs = state["pairs"][:, None]
     oldest = torch.where(pairs > memory, pairs % memory, 0)
     order = (oldest + slots) % memory  # (B, m): the slots from the oldest pair to the newest
@@ -274,8 +372,14 @@ def inverse_hessian_product(state: dict[str, Tensor], g: Tensor, by_g: Tensor) -
     right = sy.diagonal(dim1=1, dim2=2)[:, :, None] * p + gamma * (yy @ p - yg)
     q = torch.linalg.solve_triangular(r.mT, right, upper=False)
 
-    coefficients = torch.cat((q, -gamma * p), dim=1)[:, :, 0]
-    by_slot = torch.empty_like(coefficients)
-    by_slot.scatter_(1, torch.cat((order, order + memory), dim=1), coefficients)
-    combined = torch.bmm(by_slot.to(g.dtype)[:, None, :], state["basis"])[:, 0]
-    return combined + state["gamma"][:, None] * g
+    in_order = torch.cat((q, -gamma * p), dim=1)[:, :, 0]
+    by_slot = torch.empty_like(in_order)
+    by_slot.scatter_(1, torch.cat((order, order + memory), dim=1), in_order)
+    return by_slot.to(by_g)
+
+
+def direction(state: dict[str, Tensor], g: Tensor, weights: Tensor, chunk: slice) -> Tensor:
+    """Computes a chunk of −H·g, from the gradient g (B, n) and `coefficients`."""
+    now = g[:, chunk]
+    combined = torch.bmm(weights[:, None, :], state["basis"][:, :, chunk].to(g))[:, 0]
+    return -(combined + state["gamma"][:, None] * now)

@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING, Any
 from nst_lightning.grid.pairs import Case, Pair
 from nst_lightning.grid.sources import Source, shape_at
 from nst_lightning.settings import BatchSettings, TransferSettings
-from nst_lightning.settings.layers import channels, layers_to
-from nst_lightning.settings.transfer import BY_MOMENTS
+from nst_lightning.settings.layers import (
+    channels,
+    even,
+    layers_to,
+    poolings_before,
+    side_of_tiles,
+    split_after_poolings,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -32,20 +38,67 @@ def step_flops(settings: TransferSettings, height: int, width: int) -> float:
     return total
 
 
-def step_bytes(settings: BatchSettings, height: int, width: int) -> float:
+def step_bytes(
+    settings: BatchSettings,
+    height: int,
+    width: int,
+    tile: int | None = None,
+    *,
+    history: bool = True,
+) -> float:
     """Returns the bytes that one image of a batch takes at the peak of a step.
 
-    It counts the outputs of ReLUs and of layers asked for, the poolings' indices, the two gradients
-    that meet at the widest layer where they outlive what is kept, and the images that L-BFGS
-    keeps. Measured peaks are in docs/performance.md.
+    It counts what the network takes, the content's features, the images that the module and the
+    optimiser keep, and the memory of L-BFGS. Measured peaks are in docs/performance.md and
+    docs/large.md.
+
+    Args:
+        settings: with the precision resolved.
+        height: of the image.
+        width: of the image.
+        tile: the side of tiles; None: the whole image.
+        history: whether the memory of L-BFGS lies there too.
     """
-    size = {"64-true": 8, "32-true": 4}.get(settings.precision, 2)
+    pixels = height * width
+    own = 8 if settings.precision == "64-true" else 4
+    network = tiled_bytes(settings, pixels, tile) if tile else whole_bytes(settings, pixels)
+    layers = settings.active_content_layers
+    targets = sum(own * channels(name) * (pixels >> 2 * poolings_before(name)) for name in layers)
+    images = OTHER_IMAGES * own * 3 * pixels
+    memory = history_bytes(settings, pixels) if history else 0.0
+    return network + targets + images + memory
+
+
+OTHER_IMAGES = 8
+"""The image, its gradient, its last good state, the content and the start; of the optimiser the
+last step and gradient; and one in passing."""
+
+
+def history_bytes(settings: BatchSettings, pixels: int) -> float:
+    """Returns the bytes of the memory of L-BFGS, or of Adam's averages."""
+    own = 8 if settings.precision == "64-true" else 4
+    if settings.optimizer == "adam":
+        return 2 * own * 3 * pixels
+    if settings.lbfgs_precision == "bfloat16":
+        own = 2
+    return 2 * settings.lbfgs_memory * own * 3 * pixels
+
+
+def bytes_a_number(settings: BatchSettings) -> int:
+    """Returns the bytes of a number in the network."""
+    return {"64-true": 8, "32-true": 4}.get(settings.precision, 2)
+
+
+def whole_bytes(settings: BatchSettings, pixels: int) -> float:
+    """Returns the bytes that the network takes for a whole image: the outputs of ReLUs and of
+    layers asked for, the poolings' indices, and the two gradients that meet at the widest layer
+    where they outlive what is kept."""
+    size = bytes_a_number(settings)
     layers = [*settings.active_content_layers, *settings.active_style_layers]
     # Their gradients to the features wait in float32 for the way back.
-    apart = {*settings.active_style_layers} if settings.style_loss not in BY_MOMENTS else set()
-    if settings.normalize_gradients:
-        apart = {*layers}
-    pixels = height * width
+    apart = {*layers} if settings.normalize_gradients else set()
+    if settings.style_loss == "sliced-wasserstein":
+        apart |= {*settings.active_style_layers}
     kept, widest, block, largest_block = 0.0, 0.0, 0.0, 0.0
     for name in layers_to(layers, settings.network):
         if name.startswith("pool"):
@@ -60,11 +113,32 @@ def step_bytes(settings: BatchSettings, height: int, width: int) -> float:
             largest_block = max(largest_block, block)
     if settings.recompute:
         kept = largest_block
-    images = 2 * settings.lbfgs_memory + 10 if settings.optimizer == "lbfgs" else 8
-    own = 8 if settings.precision == "64-true" else 4
     # A border that is not of zeros is put around the wider of them.
     gradients = 2 if settings.padding == "zero" else 3
-    return max(kept, largest_block + gradients * widest) + images * own * 3 * height * width
+    return max(kept, largest_block + gradients * widest)
+
+
+def tiled_bytes(settings: BatchSettings, pixels: int, tile: int) -> float:
+    """Returns the bytes that the network takes for an image in tiles: the inputs of its blocks,
+    the gradients on both sides of one, and what is there of one tile."""
+    size = bytes_a_number(settings)
+    layers = [*settings.active_content_layers, *settings.active_style_layers]
+    blocks = split_after_poolings(layers_to(layers, settings.network))
+    inputs = [0.0]
+    one = 0.0
+    for depth, names in enumerate(blocks):
+        width, here = channels(names[0]), pixels / 4**depth
+        if names[-1].startswith("pool"):
+            inputs.append(size * width * here / 4)
+        convs = sum(name.startswith("conv") for name in names)
+        side = side_of_tiles(tile, width) + 4 * even(convs)
+        kept = sum(name.startswith("relu") or name in layers for name in names)
+        indices = 8 / 4 if settings.pooling == "max" else 0
+        one = max(one, min(side * side, here) * width * (size * (kept + 3) + indices))
+    inputs_and_gradients = (
+        sum(inputs[: depth + 1]) + sum(inputs[depth : depth + 2]) for depth in range(len(inputs))
+    )
+    return max(sum(inputs), *inputs_and_gradients) + one
 
 
 def plan_flops(pairs: Iterable[Pair], settings: BatchSettings) -> float:

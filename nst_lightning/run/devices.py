@@ -1,7 +1,6 @@
 """Chooses devices, and what every `auto` means on them."""
 
 import os
-from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from multiprocessing import get_context
@@ -9,8 +8,6 @@ from multiprocessing import get_context
 import torch
 
 from nst_lightning.errors import UserError
-from nst_lightning.grid.pairs import Pair
-from nst_lightning.grid.sources import shape_at
 from nst_lightning.run.cost import step_bytes
 from nst_lightning.run.visible_gpus import VARIABLE, visible_gpus
 from nst_lightning.settings import BatchSettings
@@ -165,12 +162,3 @@ def least_free_bytes(devices: tuple[int, ...]) -> int:
     MIG instances that it does not see, the first one speaks for all."""
     seen = [index for index in devices if index < torch.cuda.device_count()] or [0]
     return min(torch.cuda.mem_get_info(index)[0] for index in seen)
-
-
-def largest_batch_bytes(
-    settings: BatchSettings, device: torch.device, pairs: Iterable[Pair]
-) -> float:
-    """Returns the most memory that a step of a full batch of these pairs takes, by `step_bytes`."""
-    resolved = resolve(settings, device)
-    at = {shape_at(pair.content, settings.scales[-1], settings) for pair in pairs}
-    return max(batch_size(resolved, device, *one) * step_bytes(resolved, *one) for one in at)

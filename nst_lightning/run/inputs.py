@@ -17,6 +17,7 @@ from nst_lightning.imaging.resize import resize
 from nst_lightning.losses.style import style_kind
 from nst_lightning.losses.style_kind import StyleKind
 from nst_lightning.run.copying import to_device
+from nst_lightning.run.placement import Placement, Room, place
 from nst_lightning.run.tensor_cache import TensorCache
 from nst_lightning.settings import BatchSettings, Scale
 from nst_lightning.settings.sizes import ShorterSide, fit
@@ -33,7 +34,8 @@ from nst_lightning.transfer.targets import (
     make_parts,
     stack_targets,
 )
-from nst_lightning.vgg.network import VGG
+from nst_lightning.transfer.walk import make_walk
+from nst_lightning.vgg.network import VGG, Walk
 
 CACHE_BYTES = 2 << 30
 """Targets kept for reuse: at 512 px a content takes 11 MB and a style 3 MB."""
@@ -90,6 +92,15 @@ class Inputs:
         transferred = content_colours(content, self.settings.preserve_color)
         return starting_image(transferred, style, self.settings, seed)
 
+    def placement(self, shape: Shape, batch: int = 1) -> Placement:
+        """Returns how a batch of images of (height, width) is computed on this device."""
+        return place(self.settings, Room.on(self.device, self.settings), *shape, batch)
+
+    def _walk(self, image: Tensor) -> Walk:
+        """Returns how an image (1, 3, H, W) that a target is made from goes through the network."""
+        height, width = image.shape[-2:]
+        return make_walk(self.settings, self.placement((height, width)).tile)
+
     def read_ahead(self, reader: Executor, jobs: Sequence[Job], following: Sequence[Job]) -> None:
         """Begins to read what the batch after this one needs and nothing before it has read."""
         now, later = self._files(jobs), self._files(following)
@@ -107,7 +118,7 @@ class Inputs:
             loaded = self._read(job.pair.content.path, self._content_size(job, scale))
             image = content_colours(loaded.rgb, self.settings.preserve_color)
             image = to_device(image, self.device, self.dtype)
-            return loaded, content_targets(self._network(), image, self.settings)
+            return loaded, content_targets(self._network(), image, self.settings, self._walk(image))
 
         key = ("content", job.pair.content.path, self._content_size(job, scale))
         return self.cache.get(key, make)
@@ -143,7 +154,9 @@ class Inputs:
                     "--style-scale, or shallower layers."
                 )
             guide = self._mask(part.mask, image.shape).of(region) if part.mask and region else None
-            return describe_style(self._network(), image, self.settings, kind, guide)
+            return describe_style(
+                self._network(), image, self.settings, kind, guide, self._walk(image)
+            )
 
         # A style in the colours of its content is another style for each.
         of = () if self.settings.preserve_color == "none" else (job.pair.content.path,)

@@ -66,13 +66,16 @@ def make_batch(
         SIGTERMException: the process got that signal and Lightning noticed first.
     """
     image: Tensor | None = None
+    model: StyleTransfer | None = None
     for scale in batch.remaining_scales():
+        model = None  # whose memory the next one may need
         model, alphas = make_model(inputs, batch.jobs, scale, image)
         watching = [*batch.recorders(), *callbacks()]
         fit(model, inputs.settings, inputs.device, watching, state)
         state, image = None, model.optimised()
         if not batch.finish_scale(model, scale):
             break
+    assert model is not None
     return batch.results(model, alphas, inputs.device, inputs.dtype)
 
 
@@ -94,15 +97,19 @@ def make_model(
     if image is None or settings.weighting == "start":
         origin = torch.cat([inputs.start(job, scale) for job in jobs])
     image = cast(Tensor, origin if image is None else image)
+    height, width = content.shape[-2:]
+    placement = inputs.placement((height, width), len(jobs))
     model = StyleTransfer(
         content,
         inputs.targets(jobs, scale),
         settings.at(scale),
-        init=resize(image, *content.shape[-2:], how=settings.resampling),
+        init=resize(image, height, width, how=settings.resampling),
         origin=origin,
         network=inputs.network,
         steps=scale.steps,
         recompute=settings.recompute,
+        tile=placement.tile,
+        history=placement.history,
         compile=settings.compile,
     )
     return model.to(inputs.dtype), [loaded.alpha for loaded in contents]

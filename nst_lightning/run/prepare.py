@@ -1,6 +1,5 @@
 """What of the cases of a run is left to make: identifies the pairs, skips those that are done."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -11,10 +10,9 @@ from nst_lightning.grid.masks import mask_problem
 from nst_lightning.grid.pairs import Case
 from nst_lightning.grid.sources import Source, shape_at, shapes
 from nst_lightning.imaging.image_reader import ImageReader
-from nst_lightning.machine_memory import machine_bytes
-from nst_lightning.run.cost import step_bytes
 from nst_lightning.run.devices import check_range, choose_device, resolve
 from nst_lightning.run.logger_files import check_logger
+from nst_lightning.run.placement import Room, fits, place
 from nst_lightning.run.result_file import too_large
 from nst_lightning.run.task import CaseSettings
 from nst_lightning.settings import BatchSettings
@@ -67,8 +65,7 @@ def prepare_cases(
         check_range(case.settings, weights)
         device = choose_device(case.settings.accelerator)
         resolved = resolve(case.settings, device)
-        # A GPU says it when it is full.
-        here = machine_bytes() if device.type == "cpu" else math.inf
+        room = Room.on(device, resolved)
         todo: list[Job] = []
         broken: list[tuple[Job, str]] = []
         done = 0
@@ -77,7 +74,7 @@ def prepare_cases(
                 broken.append((job, problem))
             elif finished.has(job, resolved, overwrite=overwrite):
                 done += 1
-            elif problem := beyond_memory(job.pair.content, resolved, here):
+            elif problem := beyond_memory(job.pair.content, resolved, room):
                 broken.append((job, problem))
             else:
                 todo.append(job)
@@ -101,22 +98,41 @@ def check_start(settings: BatchSettings, images: ImageReader) -> None:
         images.image(Path(settings.init))
 
 
-def beyond_memory(content: Source, settings: BatchSettings, here: float) -> str:
-    """Returns why an image cannot be made with so many bytes of memory; "" where it can.
+def beyond_memory(content: Source, settings: BatchSettings, room: Room) -> str:
+    """Returns why an image cannot be made in the memory that there is; "" where it can.
 
     Without it, the system would end the whole run, and perhaps others, in the middle of a step.
     """
     if content.shape is None:
         return ""
     height, width = shape_at(content, settings.scales[-1], settings)
-    needed = step_bytes(settings, height, width)
-    if needed <= here:
+    placement = place(settings, room, height, width)
+    if fits(placement, room):
         return ""
+    needed, there = placement.device_bytes, room.device
+    if placement.device_bytes <= room.device:
+        needed, there = placement.host_bytes, room.host
+    other = advice(settings, room, height, width)
+    how = f"in tiles of {placement.tile}" if placement.tile else "as a whole"
     return (
         f"{content.path}: a step at {width} x {height} pixels takes about {needed / 2**30:.1f} "
-        f"GiB, and there are {here / 2**30:.1f} here; choose a smaller --size"
-        + ("." if settings.recompute else ", or --recompute.")
+        f"GiB {how}, and there are {there / 2**30:.1f} here; {other}"
     )
+
+
+def advice(settings: BatchSettings, room: Room, height: int, width: int) -> str:
+    """Returns which settings would let an image of this size, or one nearly as large, be made."""
+    for changes in (
+        {"tile": "auto"},
+        {"recompute": True},
+        {"tile": "auto", "lbfgs_precision": "bfloat16"},
+        {"tile": "auto", "lbfgs_precision": "bfloat16", "lbfgs_memory": 5},
+    ):
+        new = {name: value for name, value in changes.items() if getattr(settings, name) != value}
+        if new and fits(place(settings.model_copy(update=new), room, height, width), room):
+            named = [f"--{name.replace('_', '-')} {value}" for name, value in new.items()]
+            return f"choose {', '.join(named).replace(' True', '')}, or a smaller --size."
+    return "choose a smaller --size."
 
 
 def identify(

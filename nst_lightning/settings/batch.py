@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from nst_lightning.errors import UserError
 from nst_lightning.formats import LOSSY, MAX_PIXELS, RESULT_FORMATS, FilmFormat, ResultFormat
 from nst_lightning.settings.knob import OUTPUT, RUNNING, Knob, parse_number, parse_numbers
+from nst_lightning.settings.sizes import GRID
 from nst_lightning.settings.transfer import TransferSettings
 
 BEYOND_FLOAT16 = (
@@ -65,6 +66,19 @@ class BatchSettings(TransferSettings):
 
     recompute: Annotated[bool, Knob("running", RUNNING)] = False
     """Compute features twice rather than keep them: less memory, a third more time."""
+
+    tile: Annotated[
+        Literal["auto", "none"] | Annotated[int, Field(ge=2 * GRID, multiple_of=GRID)],
+        BeforeValidator(parse_number),
+        Knob("running", RUNNING),
+    ] = "auto"
+    """Take an image through the network in tiles of at most so many pixels a side, in much less
+    memory and about one and a half times the time, with the same result; auto: where it does not
+    fit whole; none: never."""
+
+    history: Annotated[Literal["auto", "device", "host"], Knob("running", RUNNING)] = "auto"
+    """Where L-BFGS keeps its memory: on the device, or on the host, from where a GPU reads it
+    twice a step; auto: on the device where it fits."""
 
     checkpoint_every: Annotated[float, Field(ge=0), Knob("running", RUNNING)] = 300.0
     """Seconds between two saved states of the images in progress, from which an interrupted run
@@ -136,6 +150,22 @@ class BatchSettings(TransferSettings):
         if caffe and self.precision == "16-mixed":
             raise UserError(BEYOND_FLOAT16)
         return self
+
+    @model_validator(mode="after")
+    def _goes_in_tiles(self) -> "BatchSettings":
+        if isinstance(self.tile, int) and (reason := self.not_in_tiles):
+            raise UserError(f"tile {self.tile}: {reason}")
+        return self
+
+    @property
+    def not_in_tiles(self) -> str:
+        """Returns why an image cannot be taken through the network in tiles, as the rest of a
+        sentence; "" where it can."""
+        if self.precision == "16-mixed":
+            return "16-mixed needs to see the whole image: choose bf16-mixed or 32-true."
+        if self.compile:
+            return "compile is for images that fit whole: leave it out."
+        return self.whole_only
 
     @model_validator(mode="after")
     def _can_be_written(self) -> "BatchSettings":

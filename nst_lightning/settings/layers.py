@@ -142,3 +142,28 @@ def parse_layers(value: Any) -> Any:
 
 
 Layers = Annotated[dict[str, Weight], BeforeValidator(parse_layers)]
+
+
+def split_after_poolings(names: list[str]) -> list[list[str]]:
+    """Splits layers into blocks of which each but the last ends with a pooling."""
+    blocks: list[list[str]] = [[]]
+    for name in names:
+        if blocks[-1] and blocks[-1][-1].startswith("pool"):
+            blocks.append([])
+        blocks[-1].append(name)
+    return blocks
+
+
+def side_of_tiles(side: int, width: int) -> int:
+    """Returns the side of the tiles of a block.
+
+    Args:
+        side: of those of the first block.
+        width: the block's channels; tiles of all blocks hold about as many numbers.
+    """
+    return max(2, even(int(side * (CHANNELS[0] / width) ** 0.5 - 1)))
+
+
+def even(number: int) -> int:
+    """Returns the number, or the next one, whichever is even."""
+    return number + number % 2

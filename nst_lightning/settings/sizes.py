@@ -16,6 +16,10 @@ image's size does not go: with fewer too little of a photograph is left (looked 
 docs/performance.md)."""
 
 
+GRID = 16
+"""Sides of tiles are multiples of it, so that four poolings leave whole positions."""
+
+
 @dataclass(frozen=True)
 class ShorterSide:
     """A size given by the shorter side, as torchvision's `Resize` and Gatys' code take it."""

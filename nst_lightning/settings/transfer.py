@@ -71,9 +71,6 @@ USUAL_STYLE: dict[str, dict[str, Any]] = {
 weights leave the content as far away as gram's do (a town and an expressionist painting at 160 px,
 60 steps, between runs with weights of 1, 30 and 1000)."""
 
-BY_MOMENTS = ("gram", "mean-variance", "gram-moments", "wasserstein")
-"""The style losses of statistics, which keep no gradient to the features: less memory."""
-
 PATCH_BLOCKS = 3
 """From this block of the network on there are few enough patches to compare them all."""
 
@@ -253,6 +250,11 @@ class TransferSettings(Model):
     lbfgs_memory: Annotated[int, Field(ge=1, le=1000), Knob("pixels", OPTIMISER, 10)] = 10
     """Correction pairs that L-BFGS remembers."""
 
+    lbfgs_precision: Annotated[Literal["full", "bfloat16"], Knob("pixels", OPTIMISER, "full")] = (
+        "full"
+    )
+    """What L-BFGS keeps its memory in: bfloat16 takes half, for images that are very large."""
+
     first_step: Annotated[Literal["torch"] | Positive, Knob("pixels", OPTIMISER, 0.02)] = 0.02
     """First step of L-BFGS: root-mean-square displacement in [0, 1] units, or torch (1/|g|, in
     pixel_range)."""
@@ -386,6 +388,22 @@ class TransferSettings(Model):
     def network_weights(self) -> tuple[str, str, str]:
         """Returns what `load_weights` is to be given."""
         return self.weights, self.network, self.weights_input
+
+    @property
+    def whole_only(self) -> str:
+        """Returns why an image cannot be taken through the network in tiles, as the rest of a
+        sentence; "" where it can."""
+        if self.active_style_layers and self.style_loss == "sliced-wasserstein":
+            return (
+                "style_loss sliced-wasserstein sorts the features of the whole image: choose "
+                "wasserstein, or tile none."
+            )
+        if self.normalize_gradients:
+            return (
+                "normalize_gradients needs the gradient of the whole image at each layer: leave it "
+                "out, or choose tile none."
+            )
+        return ""
 
     @property
     def resolved_learning_rate(self) -> float:

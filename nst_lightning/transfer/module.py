@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import lightning as L
 import torch
@@ -25,12 +25,14 @@ from nst_lightning.transfer.objective import (
     TotalWithGradient,
     TransferLoss,
     compute_losses,
+    compute_terms,
     value_and_gradient,
 )
 from nst_lightning.transfer.originals import Originals
 from nst_lightning.transfer.start import starting_image
 from nst_lightning.transfer.steps import Steps
 from nst_lightning.transfer.targets import Style, Targets, make_targets
+from nst_lightning.transfer.walk import make_walk
 from nst_lightning.vgg.network import VGG
 from nst_lightning.vgg.weights import Weights, load_weights
 
@@ -84,7 +86,11 @@ class StyleTransfer(L.LightningModule):
         network: the extractor, to share one among several transfers (`build_network`); by default
             made from settings.
         steps: another number of steps.
-        recompute: less memory for more time, see `VGG.forward_pass`.
+        recompute: less memory for more time: keep only the input of each block of the network and
+            compute the rest anew in the backward pass.
+        tile: much less memory: besides, take the blocks through the network in tiles of at most so
+            many pixels a side, a multiple of 16; what comes out is the same but for rounding.
+        history: where L-BFGS keeps its memory, on the `device` of the image or on the `host`.
         compile: use torch.compile.
         cuda_graphs: on CUDA, play a recording of an early step's kernels instead of launching each
             anew, which takes longer than their work on a small image. Of losses that wait for the
@@ -115,6 +121,8 @@ class StyleTransfer(L.LightningModule):
         network: VGG | None = None,
         steps: int | None = None,
         recompute: bool = False,
+        tile: int | None = None,
+        history: Literal["device", "host"] = "device",
         compile: bool = False,
         cuda_graphs: bool = True,
     ) -> None:
@@ -126,7 +134,8 @@ class StyleTransfer(L.LightningModule):
         self.settings = s = settings or TransferSettings()
         self.steps = steps or s.scales[-1].steps
         self.network = network or build_network(s)
-        self.recompute = recompute
+        self.history: Literal["device", "host"] = history
+        self.walk = make_walk(s, tile, recompute)
         self.value_and_gradient = (
             torch.compile(value_and_gradient, dynamic=False) if compile else value_and_gradient
         )
@@ -136,6 +145,8 @@ class StyleTransfer(L.LightningModule):
                 "network": self.network.identity,
                 "steps": self.steps,
                 "recompute": recompute,
+                "tile": tile,
+                "history": history,
                 "compile": compile,
                 "cuda_graphs": cuda_graphs,
             }
@@ -239,7 +250,7 @@ class StyleTransfer(L.LightningModule):
                 "content and targets."
             )
         settings = TransferSettings.model_validate(known["settings"])
-        how = ("steps", "recompute", "compile", "cuda_graphs")
+        how = ("steps", "recompute", "tile", "history", "compile", "cuda_graphs")
         own = {name: known[name] for name in how if name in known}
         image = checkpoint["state_dict"]["image"]
         model = cls(**{"settings": settings, "init": image, **own, **arguments})
@@ -274,7 +285,9 @@ class StyleTransfer(L.LightningModule):
         styles = [replace(style, image=style.image.to(content)) for style in made_from.styles]
         network = self.network.to(content.device, content.dtype)
         with torch.autocast(content.device.type, enabled=False):
-            targets = make_targets(network, content, styles, made_from.mask, self.settings)
+            targets = make_targets(
+                network, content, styles, made_from.mask, self.settings, self.walk
+            )
             self._take(targets, content, made_from.origin)
 
     def _take(self, targets: Targets, content: Tensor, origin: Tensor | None) -> None:
@@ -291,7 +304,7 @@ class StyleTransfer(L.LightningModule):
             target = next(loss.buffers())
             image = self.composed(cast(Tensor, origin).to(target))
             network = self.network.to(target.device, target.dtype)
-            loss.set_units(compute_losses(network, loss, image, target.dtype).losses)
+            loss.set_units(compute_losses(network, loss, image, target.dtype, self.walk).losses)
 
     def on_fit_start(self) -> None:
         """Makes the targets where they are not given.
@@ -323,9 +336,14 @@ class StyleTransfer(L.LightningModule):
         dtype = image.dtype
         if torch.is_autocast_enabled(device) and self.float32_from is None:
             dtype = torch.get_autocast_dtype(device)
+        if dtype == torch.float16 and self.walk.side:
+            raise UserError(
+                "tiles do not go with 16-mixed, whose scale needs to see the whole image: choose "
+                "bf16-mixed or 32-true."
+            )
         with torch.autocast(device, enabled=False):
             if not (image.requires_grad and torch.is_grad_enabled()):
-                return compute_losses(self.network, self.loss, image, dtype, recompute=True).terms
+                return compute_terms(self.network, self.loss, image, dtype, self.walk)
             terms, gradient = self._value_and_gradient(image.detach(), dtype)
             total = TotalWithGradient.apply(image, gradient, terms["total"])
         return {**terms, "total": total}
@@ -337,7 +355,7 @@ class StyleTransfer(L.LightningModule):
 
         def compute(image: Tensor) -> tuple[dict[str, Tensor], Tensor]:
             network, loss = self.network, self.loss
-            return self.value_and_gradient(network, loss, image, dtype, recompute=self.recompute)
+            return self.value_and_gradient(network, loss, image, dtype, self.walk)
 
         if not self._records():
             return compute(image)
@@ -423,14 +441,15 @@ class StyleTransfer(L.LightningModule):
         backward(losses["total"].sum())
         self.losses = {name: value.detach() for name, value in losses.items()}
         self.earlier = self.losses["total"] if self.earlier is None else self.earlier
-        before = self._stop_failed(step)
+        self._stop_failed(step)
         optimizer.step()
         with torch.no_grad():
             if self.settings.bounds and self.settings.optimizer == "adam":
                 self.image.clamp_(0, 1)
-            self.image.copy_(torch.where(per_image(self._running()), self.image, before))
+            running = per_image(self._running())
+            before = cast(Tensor, self.last_good)
+            torch.where(running, self.image, before, out=self.image.data)
             self._average()
-        self.last_good = before
 
     def _average(self) -> None:
         """Takes the image after a step into the average.
@@ -446,21 +465,21 @@ class StyleTransfer(L.LightningModule):
         grown = torch.lerp(self.average, self.image, per_image(share))
         self.average.copy_(torch.where(per_image(running), grown, self.average))
 
-    def _stop_failed(self, step: int) -> Tensor:
-        """Stops images whose loss or gradient left the finite numbers at this step.
-
-        Returns:
-            The last good state of every image.
-        """
+    def _stop_failed(self, step: int) -> None:
+        """Stops images whose loss or gradient left the finite numbers at this step, and remembers
+        the others as they are."""
         gradient = cast(Tensor, self.image.grad)
-        finite = self.losses["total"].isfinite() & gradient.isfinite().flatten(1).all(dim=1)
+        least, most = gradient.flatten(1).aminmax(dim=1)  # which hand NaN on
+        finite = self.losses["total"].isfinite() & least.isfinite() & most.isfinite()
         failing = ~finite & (self.failed_at == 0)
         self.failed_at = torch.where(failing, step, self.failed_at)
-        gradient.copy_(torch.where(per_image(self._running()), gradient, 0.0))
-        now = self.image.detach().clone()
+        nothing = gradient.new_zeros(())
+        torch.where(per_image(self._running()), gradient, nothing, out=gradient)
+        now = self.image.detach()
         if self.last_good is None:
-            return now
-        return torch.where(per_image(failing), self.last_good, now)
+            self.last_good = now.clone()
+        # In place: of the largest images there is no room for another copy.
+        torch.where(per_image(failing), self.last_good, now, out=self.last_good)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Makes batched L-BFGS, or Adam, for the image."""
@@ -477,6 +496,8 @@ class StyleTransfer(L.LightningModule):
             longest_step=s.longest_step,
             bounds=(0.0, 1.0) if s.bounds else None,
             record=self.cuda_graphs,
+            history=self.history,
+            history_dtype=torch.bfloat16 if s.lbfgs_precision == "bfloat16" else None,
         )
 
     def train_dataloader(self) -> "Steps":

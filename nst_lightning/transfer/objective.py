@@ -24,7 +24,8 @@ from nst_lightning.losses.total_variation import TotalVariationLoss
 from nst_lightning.settings import TransferSettings
 from nst_lightning.settings.layers import channels, poolings_before
 from nst_lightning.transfer.targets import Targets
-from nst_lightning.vgg.network import VGG, Block
+from nst_lightning.vgg.network import VGG, WHOLE, Block, Walk
+from nst_lightning.windows import Window, tiles
 
 Term = tuple[str, str]
 """`content` or `style`, and a layer."""
@@ -71,23 +72,21 @@ class TransferLoss(nn.Module):
         Returns:
             `content`, `style` and `tv`, each (B,) and weighted, and `total`, their sum.
         """
-        return self.terms(
-            image, {term: loss(features[term[1]]) for term, loss in self.layer_losses()}
-        )
+        losses = {term: loss(features[term[1]]) for term, loss in self.layer_losses()}
+        return self.terms(losses, self.tv(image))
 
     def layer_losses(self) -> Iterator[tuple[Term, LayerLoss]]:
         """Yields each term of a layer with its loss."""
         for name, losses in (("content", self.content), ("style", self.style)):
             yield from (((name, layer), cast(LayerLoss, loss)) for layer, loss in losses.items())
 
-    def terms(self, image: Tensor, losses: Mapping[Term, Tensor]) -> dict[str, Tensor]:
-        """Computes the weighted terms from the losses of each layer, (B,) each; see `forward`."""
-        s, none = self.settings, image.new_zeros(image.shape[0])
-        terms = {"content": none, "style": none, "tv": none}
+    def terms(self, losses: Mapping[Term, Tensor], tv: Tensor) -> dict[str, Tensor]:
+        """Computes the weighted terms from the losses of each layer and the total variation, (B,)
+        each; see `forward`."""
+        terms = {"content": torch.zeros_like(tv), "style": torch.zeros_like(tv)}
         for (name, layer), value in losses.items():
             terms[name] = terms[name] + self.weight((name, layer)) * value
-        if s.tv_weight > 0:
-            terms["tv"] = s.tv_weight * self.tv(image)
+        terms["tv"] = self.settings.tv_weight * tv
         return {**terms, "total": terms["content"] + terms["style"] + terms["tv"]}
 
     def weight(self, term: Term) -> float | Tensor:
@@ -149,14 +148,12 @@ def shape_at(layer: str, shape: tuple[int, int]) -> tuple[int, int]:
 class ComputedLosses:
     """The losses of images after the forward pass, with what the backward pass needs."""
 
-    terms: dict[str, Tensor]
-    """`content`, `style`, `tv` and `total`, weighted, (B,) each."""
-    blocks: list[Block]
-    """What `VGG.backward_pass` takes."""
-    losses: dict[Term, Tensor]
+    losses: dict[Term, Tensor] = field(default_factory=dict)
     """The loss of each layer, not weighted, (B,)."""
-    slopes: dict[Term, Tensor] = field(default_factory=dict)
-    """What the gradient of each layer's loss is made of; see `LayerLoss.evaluate`."""
+    blocks: list[Block] = field(default_factory=list)
+    """What `VGG.backward_pass` takes."""
+    slopes: dict[Term, Any] = field(default_factory=dict)
+    """What the gradient of each layer's loss is made of; see `LayerLoss.value_and_slope`."""
     steepest: list[Tensor] = field(default_factory=list)
     """In float16, about the largest weighted gradient of each layer, (B,)."""
 
@@ -167,42 +164,55 @@ def compute_losses(
     loss: TransferLoss,
     image: Tensor,
     dtype: torch.dtype,
+    walk: Walk = WHOLE,
     *,
-    recompute: bool = False,
     gradients: bool = False,
 ) -> ComputedLosses:
-    """Runs the forward pass and computes the weighted terms of images.
+    """Runs the forward pass and computes the loss of each layer.
 
     Args:
         network: the extractor.
         loss: with the images' targets.
         image: (B, 3, H, W) in [0, 1].
         dtype: the precision of the network; losses stay in the image's.
-        recompute: take less memory and more time, see `VGG.forward_pass`.
+        walk: how the images are taken through the network.
         gradients: keep what `value_and_gradient` needs.
     """
-    computed = ComputedLosses({}, [], {})
+    computed = ComputedLosses()
+    gathered: dict[Term, Any] = {}
 
-    def receive(name: str, features: Tensor) -> None:
+    def receive(name: str, features: Tensor, held: Window, window: Window) -> None:
         for term, one in loss.layer_losses():
             if term[1] != name:
                 continue
-            if not gradients:
-                computed.losses[term] = one(features)
+            seen = window.grown(one.reach).cut(features, held)
+            gathered[term] = one.gather(seen, window, gathered.get(term))
+            if not window.ends:
                 continue
-            computed.losses[term], slope = one.evaluate(features)
+            if not gradients:
+                computed.losses[term] = one.value(gathered.pop(term))
+                continue
+            computed.losses[term], slope = one.value_and_slope(gathered.pop(term))
             computed.slopes[term] = slope
             if dtype == torch.float16:
                 computed.steepest.append(one.steepest(features, slope) * loss.weight(term))
 
-    computed.blocks = network.forward_pass(image, dtype, receive, recompute=recompute)
-    computed.terms = loss.terms(image, computed.losses)
+    computed.blocks = network.forward_pass(image, dtype, receive, walk, keep=gradients)
     return computed
 
 
 @torch.no_grad()
+def compute_terms(
+    network: VGG, loss: TransferLoss, image: Tensor, dtype: torch.dtype, walk: Walk = WHOLE
+) -> dict[str, Tensor]:
+    """Computes the weighted terms of images, (B,) each; see `compute_losses`."""
+    computed = compute_losses(network, loss, image, dtype, walk)
+    return loss.terms(computed.losses, total_variation(loss, image, walk))
+
+
+@torch.no_grad()
 def value_and_gradient(
-    network: VGG, loss: TransferLoss, image: Tensor, dtype: torch.dtype, *, recompute: bool = False
+    network: VGG, loss: TransferLoss, image: Tensor, dtype: torch.dtype, walk: Walk = WHOLE
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Computes the weighted terms of images, (B,) each, and the gradient of their total.
 
@@ -211,28 +221,50 @@ def value_and_gradient(
         loss: with the images' targets.
         image: (B, 3, H, W) in [0, 1].
         dtype: the precision of the network.
-        recompute: take less memory and more time.
+        walk: how the images are taken through the network.
 
     Returns:
         The terms and the gradient, (B, 3, H, W).
+
+    Raises:
+        UserError: the walk goes tile by tile, which a loss or the precision does not allow.
     """
-    s = loss.settings
-    computed = compute_losses(network, loss, image, dtype, recompute=recompute, gradients=True)
+    computed = compute_losses(network, loss, image, dtype, walk, gradients=True)
     scale = gradient_scale(computed)
 
-    def accumulate(name: str, features: Tensor, gradient: Tensor) -> None:
+    def accumulate(name: str, features: Tensor, gradient: Tensor, window: Window) -> None:
         for term, one in loss.layer_losses():
             if term[1] == name:
                 weight = scale * loss.weight(term)
-                one.accumulate_gradient(features, computed.slopes.pop(term), weight, gradient)
+                one.accumulate_gradient(features, computed.slopes[term], weight, gradient, window)
 
-    gradient = network.backward_pass(computed.blocks, accumulate) / scale[:, None, None, None]
-    if s.tv_weight > 0:
-        with torch.enable_grad():
-            leaf = image.detach().requires_grad_(True)
-            tv = s.tv_weight * loss.tv(leaf)
-            gradient = gradient + torch.autograd.grad(tv.sum(), leaf)[0]
-    return computed.terms, gradient
+    gradient = network.backward_pass(computed.blocks, dtype, accumulate)
+    if computed.steepest:
+        gradient /= scale[:, None, None, None]
+    tv = total_variation(loss, image, walk, gradient)
+    return loss.terms(computed.losses, tv), gradient
+
+
+def total_variation(
+    loss: TransferLoss, image: Tensor, walk: Walk, gradient: Tensor | None = None
+) -> Tensor:
+    """Computes the total variation of images, (B,); 0 where it counts for nothing.
+
+    Args:
+        loss: with its kind and weight.
+        image: (B, 3, H, W) in [0, 1].
+        walk: how the images are gone through.
+        gradient: to which that of the weighted total variation is added, (B, 3, H, W).
+    """
+    total = image.new_zeros(len(image))
+    if loss.settings.tv_weight == 0:
+        return total
+    for window in tiles(image.shape[-2], image.shape[-1], walk.side):
+        value, slope = loss.tv.value_and_gradient(image, window)
+        total = total + value
+        if gradient is not None:
+            window.cut(gradient).add_(slope, alpha=loss.settings.tv_weight)
+    return total
 
 
 def gradient_scale(computed: ComputedLosses) -> Tensor:
@@ -243,7 +275,7 @@ def gradient_scale(computed: ComputedLosses) -> Tensor:
     float32's range and need no scale.
     """
     if not computed.steepest:
-        return torch.ones_like(computed.terms["total"])
+        return torch.ones_like(next(iter(computed.losses.values())))
     smallest = torch.finfo(torch.float32).tiny
     return 1 / 128 / torch.stack(computed.steepest).amax(dim=0).clamp(min=smallest)
 

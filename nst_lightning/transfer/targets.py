@@ -16,7 +16,8 @@ from nst_lightning.losses.style import style_kind
 from nst_lightning.losses.style_kind import StyleKind
 from nst_lightning.settings import TransferSettings
 from nst_lightning.transfer.keep_colours import content_colours, style_colours
-from nst_lightning.vgg.network import VGG
+from nst_lightning.vgg.network import VGG, WHOLE, Walk
+from nst_lightning.windows import Window
 
 StyleDescription = dict[str, Tensor]
 """What a style loss keeps of a style at each layer, (1, …)."""
@@ -80,10 +81,18 @@ class Targets:
 
 
 @torch.no_grad()
-def content_targets(network: VGG, content: Tensor, settings: TransferSettings) -> dict[str, Tensor]:
+def content_targets(
+    network: VGG, content: Tensor, settings: TransferSettings, walk: Walk = WHOLE
+) -> dict[str, Tensor]:
     """Computes the features (B, C, h, w) of contents (B, 3, H, W), by layer."""
-    features = network(content)
-    return {layer: features[layer] for layer in settings.active_content_layers}
+    found: dict[str, Tensor] = {}
+
+    def receive(layer: str, features: Tensor, held: Window, window: Window) -> None:
+        if layer in settings.active_content_layers:
+            found[layer] = window.put(window.cut(features, held), found.get(layer))
+
+    network.forward_pass(content, content.dtype, receive, walk, keep=False)
+    return found
 
 
 @torch.no_grad()
@@ -93,6 +102,7 @@ def describe_style(
     settings: TransferSettings,
     kind: StyleKind,
     guide: Tensor | None = None,
+    walk: Walk = WHOLE,
 ) -> StyleDescription:
     """Computes what the style loss keeps of styles, by layer.
 
@@ -102,17 +112,27 @@ def describe_style(
         settings: the style layers.
         kind: from `style_kind`.
         guide: (B, 1, h, w), the region that counts; by default all of it.
+        walk: how the styles are taken through the network; what a kind that does not add up
+            describes is put together to whole layers.
     """
-    features = network(style)
-    return {
-        layer: kind.describe(
-            features[layer],
-            None
-            if guide is None
-            else guides_at_layer(guide.to(style), *features[layer].shape[-2:]),
-        )
-        for layer in settings.active_style_layers
-    }
+    described: StyleDescription = {}
+    whole: dict[str, Tensor] = {}
+
+    def receive(layer: str, features: Tensor, held: Window, window: Window) -> None:
+        if layer not in settings.active_style_layers:
+            return
+        there = None if guide is None else guides_at_layer(guide.to(style), *window.whole)
+        features = window.cut(features, held)
+        if kind.adds_up:
+            own = kind.describe(features, there, window)
+            described[layer] = own + described[layer] if layer in described else own
+            return
+        whole[layer] = window.put(features, whole.get(layer))
+        if window.ends:
+            described[layer] = kind.describe(whole.pop(layer), there)
+
+    network.forward_pass(style, style.dtype, receive, walk, keep=False)
+    return described
 
 
 def blend(
@@ -221,6 +241,7 @@ def make_targets(
     styles: Sequence[Style],
     mask: Mask | None,
     settings: TransferSettings,
+    walk: Walk = WHOLE,
 ) -> Targets:
     """Makes the targets of B images that share their styles and their regions.
 
@@ -230,6 +251,7 @@ def make_targets(
         styles: at least one.
         mask: the regions of the content, of any size.
         settings: layers, losses, colours, `style_fit`, `style_scale` and `resampling`.
+        walk: how images are taken through the network.
     """
     height, width = content.shape[-2:]
     kind = style_kind(settings, height * width)
@@ -246,12 +268,12 @@ def make_targets(
 
         def describe(region: str) -> StyleDescription:
             guide = style.mask.at(*shape).of(region) if style.mask and region else None
-            return describe_style(network, image, settings, kind, guide)
+            return describe_style(network, image, settings, kind, guide, walk)
 
         return style.mask.colours if style.mask else None, describe
 
     transferred = content_colours(content, settings.preserve_color)
-    features = content_targets(network, transferred, settings)
+    features = content_targets(network, transferred, settings, walk)
     parts = make_parts(styles, settings.style_scale, look)
     return assemble_targets(features, mask and mask.at(height, width), parts, kind)
 
@@ -265,6 +287,8 @@ def region_guides(regions: Mask, colours: Sequence[str]) -> tuple[Tensor, Tensor
 
 def stack_targets(each: Sequence[Targets], kind: StyleKind) -> Targets:
     """Stacks the targets of single images to those of a batch."""
+    if len(each) == 1:
+        return each[0]  # without a copy, for which a large image may have no room
     content = {layer: torch.cat([one.content[layer] for one in each]) for layer in each[0].content}
     many = max((len(regions) for one in each for regions in one.style.values()), default=0)
     style = {

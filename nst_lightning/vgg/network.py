@@ -10,18 +10,60 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from nst_lightning.errors import UserError
-from nst_lightning.settings.layers import canonical, layers_to, poolings_before
+from nst_lightning.settings.layers import (
+    canonical,
+    channels,
+    even,
+    layers_to,
+    poolings_before,
+    side_of_tiles,
+    split_after_poolings,
+)
 from nst_lightning.vgg.convolution import FrozenConvolution
 from nst_lightning.vgg.weights import Weights
+from nst_lightning.windows import Window, tiles
 
 POOLINGS: dict[str, Callable[[Tensor, int], Tensor]] = {"max": F.max_pool2d, "avg": F.avg_pool2d}
 
-ReceiveFeatures = Callable[[str, Tensor], None]
-"""Receives a layer's canonical name and its features (B, C, h, w)."""
+ReceiveFeatures = Callable[[str, Tensor, Window, Window], None]
+"""Receives a layer's canonical name, features (B, C, h, w), the window of the layer that they are,
+and the window within it that is to be counted: all of these make up the layer."""
 
-AccumulateGradient = Callable[[str, Tensor, Tensor], None]
-"""Receives a layer's canonical name, its features and the gradient to them, both (B, C, h, w), and
-adds the gradient of the layer's own losses in place."""
+AccumulateGradient = Callable[[str, Tensor, Tensor, Window], None]
+"""Receives a layer's canonical name, features and the gradient to them, both (B, C, h, w), and the
+window of the layer that they are, and adds the gradient of the layer's own losses in place."""
+
+
+@dataclass
+class Part:
+    """What the backward pass of a part of a block needs."""
+
+    outputs: dict[str, Tensor] = field(default_factory=dict)
+    """The outputs of every ReLU and every layer asked for, by name."""
+    pooled_from: Tensor | None = None
+    """The index of the input that each output of the max pooling is."""
+
+
+@dataclass(frozen=True)
+class Walk:
+    """How an image is taken through the network: as a whole, or block by block in tiles.
+
+    Of an image in tiles the input of each block is kept whole and all the rest is computed tile by
+    tile, with a margin, and once more in the backward pass. Whatever the tiles, the features and
+    gradients are the same but for rounding.
+
+    side: the longest side of a tile in pixels; those of deeper blocks, which have more channels,
+        hold as many numbers. None: the whole image.
+    recompute: keep only the input of each block even where the tile is the whole.
+    reach: how many positions beyond its own a loss looks at.
+    """
+
+    side: int | None = None
+    recompute: bool = False
+    reach: int = 0
+
+
+WHOLE = Walk()
 
 
 @dataclass
@@ -30,10 +72,21 @@ class Block:
 
     names: list[str]
     input: Tensor
-    outputs: dict[str, Tensor] = field(default_factory=dict)
-    """The outputs of every ReLU and every layer asked for, by name."""
-    pooled_from: Tensor | None = None
-    """The index of the input that each output of the max pooling is."""
+    tiles: list[Window]
+    """The parts of its input, which are those of its convolutions' outputs too."""
+    margins: tuple[int, int]
+    """What is computed around a tile in the forward pass, and beyond that in the backward pass."""
+    whole: Part | None = None
+    """What was kept, where the only tile is the whole."""
+
+    @property
+    def pooled(self) -> bool:
+        """Whether it ends with a pooling."""
+        return self.names[-1].startswith("pool")
+
+    def at(self, name: str, window: Window) -> Window:
+        """Returns what a window of the block's input is of the output of one of its layers."""
+        return window.halved() if name.startswith("pool") else window
 
 
 class VGG(nn.Module):
@@ -137,44 +190,60 @@ class VGG(nn.Module):
         image: Tensor,
         dtype: torch.dtype,
         receive: ReceiveFeatures,
+        walk: Walk = WHOLE,
         *,
-        recompute: bool = False,
+        keep: bool = True,
     ) -> list[Block]:
-        """Computes features without autograd, and keeps what `backward_pass` needs.
+        """Computes features without autograd, block by block.
 
         Args:
             image: (B, 3, H, W), RGB, sRGB values in [0, 1].
             dtype: the precision of the network.
-            receive: is called with every layer asked for, from the first to the deepest.
-            recompute: keep only the input of each block and compute the rest anew in the backward
-                pass, which takes less memory and more time.
+            receive: is called with every layer asked for, from the first to the deepest, tile by
+                tile.
+            walk: how.
+            keep: whether there is to be a backward pass.
 
         Returns:
-            The blocks, to be passed to `backward_pass`.
+            The blocks, to be passed to `backward_pass`; none where there is to be none.
 
         Raises:
             UserError: the image is smaller than the network can take.
         """
         self._check_size(image)
-        x = ((image - self.mean) / self.std).to(dtype, memory_format=torch.channels_last)
-        blocks = []
+        blocks: list[Block] = []
+        x = image
         for names in split_after_poolings(self.sequence):
-            block = Block(names, x)
-            x = self._run_block(block)
-            for name in names:
-                if name in self.taps:
-                    receive(name, block.outputs[name])
-            if recompute:
-                block.outputs.clear()
-            blocks.append(block)
+            block = self._block(names, x, walk)
+            output: Tensor | None = None
+            for tile in block.tiles:
+                region = tile.grown(block.margins[0])
+                last, part = self._run(names, self._input(block, region, dtype))
+                for name in names:
+                    if name in self.taps:
+                        at = block.at(name, region), block.at(name, tile)
+                        receive(name, part.outputs[name], *at)
+                if block.pooled:
+                    half = tile.halved()
+                    output = half.put(half.cut(last, region.halved()), output)
+                if keep and tile.is_all and not walk.recompute:
+                    block.whole = part
+                del last, part
+            if keep:
+                blocks.append(block)
+            x = x if output is None else output
         return blocks
 
-    def backward_pass(self, blocks: list[Block], accumulate: AccumulateGradient) -> Tensor:
+    def backward_pass(
+        self, blocks: list[Block], dtype: torch.dtype, accumulate: AccumulateGradient
+    ) -> Tensor:
         """Computes the gradient to the image from the gradients to the features.
 
         Args:
             blocks: those of `forward_pass`; the list is emptied, so that features are freed early.
-            accumulate: is called with every layer asked for, from the deepest to the first.
+            dtype: the precision of the network.
+            accumulate: is called with every layer asked for, from the deepest to the first, tile
+                by tile.
 
         Returns:
             The gradient, (B, 3, H, W).
@@ -182,52 +251,130 @@ class VGG(nn.Module):
         gradient: Tensor | None = None
         while blocks:
             block = blocks.pop()
-            if not block.outputs:
-                self._run_block(block)
-            gradient = self._backward_block(block, gradient, accumulate)
+            to_input: Tensor | None = None
+            for tile in block.tiles:
+                inner = tile.grown(block.margins[1])
+                region = tile.grown(sum(block.margins))
+                part = block.whole or self._run(block.names, self._input(block, region, dtype))[1]
+                found = self._backward(block, part, region, inner, gradient, accumulate)
+                own = tile.cut(found, inner)
+                if not blocks:
+                    own = own.to(self.std.dtype) / self.std
+                    own = own.contiguous()
+                to_input = tile.put(own, to_input)
+                del part, found, own
+            gradient = to_input
         assert gradient is not None
-        return gradient.to(self.std.dtype, memory_format=torch.contiguous_format) / self.std
+        return gradient
 
-    def _run_block(self, block: Block) -> Tensor:
-        """Computes a block, keeps what its backward pass needs and returns the output."""
-        x = block.input
+    def _block(self, names: list[str], x: Tensor, walk: Walk) -> Block:
+        """Returns a block with its tiles; see `Walk`.
+
+        Each convolution looks one position further, and its gradient too; a position after the
+        pooling is two before. A border that is mirrored folds one more back inside. Margins are
+        even, for poolings.
+        """
+        forward = backward = sum(name.startswith("conv") for name in names)
+        for position, name in enumerate(names):
+            if name in self.taps:
+                before = sum(one.startswith("conv") for one in names[: position + 1])
+                forward = max(forward, before + walk.reach * (2 if name.startswith("pool") else 1))
+                backward = max(backward, before + 2 * walk.reach)
+        forward, backward = even(forward), even(backward + (self.padding == "reflect"))
+        side = walk.side and side_of_tiles(walk.side, channels(names[0]))
+        there = list(tiles(x.shape[-2], x.shape[-1], side))
+        return Block(names, x, there, (forward, backward))
+
+    def _input(self, block: Block, region: Window, dtype: torch.dtype) -> Tensor:
+        """Returns the input of a part of a block, of the first as the network sees it."""
+        x = region.cut(block.input)
+        if block.names[0] == self.sequence[0]:
+            x = (x - self.mean) / self.std
+        return x.to(dtype).contiguous(memory_format=torch.channels_last)
+
+    def _run(self, names: list[str], x: Tensor) -> tuple[Tensor, Part]:
+        """Computes layers and keeps what their backward pass needs; returns the output and that."""
+        part = Part()
         convs = self._convolutions(x)
-        for name in block.names:
+        for name in names:
             if name.startswith("conv"):
                 # A layer that is asked for must not be overwritten by its ReLU.
                 x = convs[name].forward(x, relu=name not in self.taps)
             elif name.startswith("relu"):
                 x = F.relu(x) if name.replace("relu", "conv") in self.taps else x
             elif self.pooling == "max":
-                x, block.pooled_from = F.max_pool2d_with_indices(x, [2, 2])
+                x, part.pooled_from = F.max_pool2d_with_indices(x, [2, 2])
             else:
                 x = POOLINGS[self.pooling](x, 2)
             if name in self.taps or name.startswith("relu"):
-                block.outputs[name] = x
-        return x
+                part.outputs[name] = x
+        return x, part
 
-    def _backward_block(
-        self, block: Block, gradient: Tensor | None, accumulate: AccumulateGradient
+    def _backward(
+        self,
+        block: Block,
+        part: Part,
+        region: Window,
+        inner: Window,
+        to_output: Tensor | None,
+        accumulate: AccumulateGradient,
     ) -> Tensor:
-        """Turns the gradient to a block's output, if there is one yet, into that to its input."""
-        convs = self._convolutions(block.input)
-        for position, name in reversed(list(enumerate(block.names))):
-            if name in self.taps:
-                if gradient is None:
-                    gradient = torch.zeros_like(block.outputs[name])
-                accumulate(name, block.outputs[name], gradient)
+        """Turns the gradient to a block's whole output, if there is one yet, into that to a part of
+        its input.
+
+        Args:
+            block: the block.
+            part: computed of the region.
+            region: the inner window with a margin, so that features are right there.
+            inner: the part of the input, whose own border gets less than its gradient.
+            to_output: the gradient to the output.
+            accumulate: adds the gradients of losses.
+        """
+        gradient: Tensor | None = None
+        outputs = part.outputs
+        if block.pooled:
+            name = block.names[-1]
+            at = region.halved()
+            if to_output is not None:
+                gradient = at.cut(to_output)
+                if not at.is_all:
+                    gradient = gradient.clone(memory_format=torch.channels_last)
+            gradient = self._accumulated(name, outputs, gradient, at, accumulate)
+            if gradient is not None:
+                before = outputs[block.names[-2]]
+                gradient = self._backward_pooling(gradient, before, part.pooled_from)
+                gradient = dense(inner.cut(gradient, region))
+        names = [name for name in block.names if not name.startswith("pool")]
+        outputs = {name: inner.cut(outputs.pop(name), region) for name in names if name in outputs}
+        convs: dict[str, FrozenConvolution] | None = None
+        for name in reversed(names):
+            gradient = self._accumulated(name, outputs, gradient, inner, accumulate)
             assert gradient is not None
             if name.startswith("conv"):
+                convs = convs or self._convolutions(gradient)
                 gradient = convs[name].backward(gradient)
-            elif name.startswith("relu"):
-                output = block.outputs.pop(name)
+            else:
+                output = outputs.pop(name)
                 gradient = torch.ops.aten.threshold_backward.grad_input(
                     gradient, output, 0, grad_input=gradient
                 )
-            else:
-                before = block.outputs[block.names[position - 1]]
-                gradient = self._backward_pooling(gradient, before, block.pooled_from)
         assert gradient is not None
+        return gradient
+
+    def _accumulated(
+        self,
+        name: str,
+        outputs: dict[str, Tensor],
+        gradient: Tensor | None,
+        window: Window,
+        accumulate: AccumulateGradient,
+    ) -> Tensor | None:
+        """Adds the gradients of a layer's own losses, where it is one of those asked for."""
+        if name not in self.taps:
+            return gradient
+        if gradient is None:
+            gradient = torch.zeros_like(outputs[name], memory_format=torch.channels_last)
+        accumulate(name, outputs[name], gradient, window)
         return gradient
 
     def _backward_pooling(
@@ -259,11 +406,6 @@ class VGG(nn.Module):
         return self.prepared[key]
 
 
-def split_after_poolings(names: list[str]) -> list[list[str]]:
-    """Splits layers into blocks of which each but the last ends with a pooling."""
-    blocks: list[list[str]] = [[]]
-    for name in names:
-        if blocks[-1] and blocks[-1][-1].startswith("pool"):
-            blocks.append([])
-        blocks[-1].append(name)
-    return blocks
+def dense(x: Tensor) -> Tensor:
+    """Returns a tensor in channels_last without gaps, the same where it has none."""
+    return x.contiguous(memory_format=torch.channels_last)

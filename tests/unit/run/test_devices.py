@@ -1,20 +1,15 @@
 """What `auto` means on a device; devices that are not here are described to the functions."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
 from nst_lightning.errors import UserError
-from nst_lightning.grid.pairs import Grid
-from nst_lightning.grid.sources import Source
 from nst_lightning.run import devices as module
 from nst_lightning.run.cost import step_bytes
 from nst_lightning.run.devices import (
     batch_size,
     check_range,
     choose_device,
-    largest_batch_bytes,
     resolve,
 )
 from nst_lightning.settings import build
@@ -66,8 +61,6 @@ def test_a_batch_fills_a_gpu(monkeypatch: pytest.MonkeyPatch):
     assert batch_size(settings, CUDA, 64, 64) == module.LARGEST_BATCH
     assert batch_size(settings, CPU, 64, 64) == 1
     assert batch_size(build({"batch_size": 5}), CUDA, 64, 64) == 5
-    pairs = Grid([Source(Path("c"), "c", (512, 512))], [Source(Path("s"), "s", (9, 9))])
-    assert largest_batch_bytes(settings, CPU, pairs) == step_bytes(resolve(settings, CPU), 512, 512)
 
 
 @pytest.mark.parametrize(

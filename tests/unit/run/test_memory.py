@@ -9,6 +9,7 @@ import pytest
 
 from nst_lightning.grid.sources import Source
 from nst_lightning.run.cost import step_bytes
+from nst_lightning.run.placement import Room
 from nst_lightning.run.prepare import beyond_memory
 from nst_lightning.settings import build
 
@@ -41,11 +42,11 @@ def test_freed_memory_is_used_again():
 def test_the_estimate_by_hand():
     layers = {"style_layers": "relu1_1,relu2_1", "content_weight": 0, "lbfgs_memory": 5}
     pixels = 64 * 64
-    # relu1_1, relu1_2 and relu2_1 are kept, and the indices of pool1; 20 images in float32.
+    # relu1_1, relu1_2 and relu2_1 are kept, and the indices of pool1; 18 images in float32.
     for precision, size in (("32-true", 4), ("bf16-mixed", 2)):
         kept = size * (64 * pixels * 2 + 128 * pixels / 4) + 8 * 64 * pixels / 4
         back = size * 64 * pixels * (2 + 2)
-        expected = max(kept, back) + 20 * 4 * 3 * pixels
+        expected = max(kept, back) + 18 * 4 * 3 * pixels
         assert step_bytes(build({**layers, "precision": precision}), 64, 64) == expected
     usual, spare = (build({"precision": "bf16-mixed", "recompute": r}) for r in (False, True))
     assert step_bytes(spare, 512, 512) < 0.9 * step_bytes(usual, 512, 512)
@@ -54,9 +55,23 @@ def test_the_estimate_by_hand():
 def test_an_image_beyond_the_memory_is_refused_before_it_begins():
     content = Source(Path("cat.jpg"), "cat", (300, 400))
     settings = build({"size": 30000, "scales": 1, "upscale": True, "precision": "32-true"})
-    needed = step_bytes(settings, 22500, 30000)
-    assert beyond_memory(content, settings, needed) == ""
-    said = beyond_memory(content, settings, 2**34)
+    needed = step_bytes(settings, 22500, 30000, 256)
+    assert beyond_memory(content, settings, Room(needed)) == ""
+    said = beyond_memory(content, settings, Room(2**34))
     assert said.startswith("cat.jpg: a step at 30000 x 22500 pixels takes about ")
-    assert "GiB, and there are 16.0 here; choose a smaller --size, or --recompute." in said
-    assert beyond_memory(Source(Path("torn.jpg"), "torn", None), settings, 1.0) == ""
+    assert " GiB in tiles of 256, and there are 16.0 here; choose a smaller --size." in said
+    assert beyond_memory(Source(Path("torn.jpg"), "torn", None), settings, Room(1.0)) == ""
+
+
+def test_it_is_said_what_would_fit():
+    content = Source(Path("cat.jpg"), "cat", (3000, 4000))
+    whole = build({"size": 4000, "scales": 1, "tile": "none", "precision": "32-true"})
+    in_tiles = whole.model_copy(update={"tile": "auto"})
+    small = in_tiles.model_copy(update={"lbfgs_precision": "bfloat16"})
+    room = Room(step_bytes(in_tiles, 3000, 4000, 256))
+    said = beyond_memory(content, whole, room)
+    assert "as a whole" in said
+    assert said.endswith("; choose --tile auto, or a smaller --size.")
+    room = Room(step_bytes(small, 3000, 4000, 256))
+    said = beyond_memory(content, in_tiles, room)
+    assert said.endswith("; choose --lbfgs-precision bfloat16, or a smaller --size.")

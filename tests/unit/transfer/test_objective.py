@@ -11,6 +11,7 @@ from nst_lightning.imaging.mask import Mask
 from nst_lightning.transfer.module import build_network
 from nst_lightning.transfer.objective import value_and_gradient
 from nst_lightning.transfer.targets import Style
+from nst_lightning.transfer.walk import make_walk
 
 LAYERS = "conv1_1=0.5,relu1_1,relu2_1=0.7,conv3_1,pool3=0.3,relu4_1,conv4_2=2"
 
@@ -56,9 +57,12 @@ def distance(a: Tensor, b: Tensor) -> float:
         {"style_loss": "wasserstein", "style_scale": "0.7,1"},
     ],
 )
-@pytest.mark.parametrize("recompute", [False, True])
-def test_it_is_autograds(changes: dict[str, Any], recompute: bool):
+@pytest.mark.parametrize("how", ["whole", "recompute", "tiles"])
+def test_it_is_autograds(changes: dict[str, Any], how: str):
     model = module(**changes)
+    if how == "tiles" and (model.settings.whole_only or "wasserstein" in model.settings.style_loss):
+        pytest.skip("not in tiles, or see test_tiles.py: layers of few positions round too much")
+    walk = make_walk(model.settings, 32 if how == "tiles" else None, how == "recompute")
     image = images(3, 2, 3, 37, 45)
     expected, _ = by_autograd(model, image)
     # Roots of matrices and ranks of features pass on more of what was rounded.
@@ -67,9 +71,7 @@ def test_it_is_autograds(changes: dict[str, Any], recompute: bool):
         model, image = model.to(precision), image.to(precision)
         # In the same precision: a ReLU that is at 0 but for rounding has two slopes.
         _, slope = by_autograd(model, image)
-        terms, gradient = value_and_gradient(
-            model.network, model.loss, image, precision, recompute=recompute
-        )
+        terms, gradient = value_and_gradient(model.network, model.loss, image, precision, walk)
         for name, value in expected.items():
             assert terms[name].tolist() == pytest.approx(value.tolist(), rel=max(tolerance, 1e-12))
         for b in range(2):
@@ -125,7 +127,8 @@ def test_float16_with_gradients_of_autograd():
 
 
 @pytest.mark.parametrize("style_loss", ["gram", "mean-variance", "patches"])
-def test_with_regions_it_is_autograds(style_loss: str):
+@pytest.mark.parametrize("tile", [None, 32])
+def test_with_regions_it_is_autograds(style_loss: str, tile: int | None):
     inside = torch.zeros(1, 2, 37, 45)
     inside[:, 0, :20], inside[:, 1, 20:, 9:] = 1, 0.7
     layers = "relu3_1" if style_loss == "patches" else LAYERS
@@ -139,7 +142,8 @@ def test_with_regions_it_is_autograds(style_loss: str):
     ).double()
     image = images(3, 2, 3, 37, 45)
     expected, slope = by_autograd(model, image)
-    terms, gradient = value_and_gradient(model.network, model.loss, image, torch.float64)
+    walk = make_walk(settings, tile)
+    terms, gradient = value_and_gradient(model.network, model.loss, image, torch.float64, walk)
     assert terms["style"].tolist() == pytest.approx(expected["style"].tolist(), rel=1e-12)
     assert distance(gradient, slope) < 1e-12
     # What is kept of the content takes its share of the gradient away.
