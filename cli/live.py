@@ -68,6 +68,9 @@ class Lines:
                 f"{spell(losses(), weights)}, about {duration(left)} left in all"
             )
 
+    def part(self, share: float, worker: int = 0) -> None:
+        pass
+
     def finished(self, record: Record) -> None:
         self.count += 1
         self.say(f"[{self.count}/{self.pairs}] {describe(record)}")
@@ -127,8 +130,13 @@ class Live:
         self.progress.update(self.all, advance=pairs * (step - self.at[worker]))
         self.at[worker] = step
         if time.monotonic() - self.read.get(worker, 0.0) >= LOOK_SECONDS:
-            self.progress.update(self.now[worker], completed=step)
+            self.progress.update(self.now[worker], completed=step, note="")
             self.losses.plain = spell(losses(), self.weights[worker])
+            self.read[worker] = time.monotonic()
+
+    def part(self, share: float, worker: int = 0) -> None:
+        if time.monotonic() - self.read.get(worker, 0.0) >= LOOK_SECONDS:
+            self.progress.update(self.now[worker], note=f"{share:.0%} of the next")
             self.read[worker] = time.monotonic()
 
     def finished(self, record: Record) -> None:

@@ -167,6 +167,7 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
         images = reader(case.settings.max_pixels)
         costs = costs_of_contents(case)
         left: dict[Source, Pair] = {}
+        own = 0.0
         for pair in case.pairs:
             if problem := pair.problem or mask_problem(pair, images):
                 unreadable += 1
@@ -176,14 +177,17 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
             else:
                 outputs.append(pair.file)
                 left[pair.content] = pair
-                flops += costs[pair.content]
+                own += costs[pair.content]
                 if not as_json:
                     typer.echo(f"{pair.content.path} × {pair.style.path} → {out / pair.file}")
         if left:
             placement = largest_placement(case.settings, device, left.values())
             memory = max(memory, placement.device_bytes)
             host = max(host, placement.host_bytes)
-            tiles |= {placement.tile} if placement.tile else set()
+            if placement.tile:
+                tiles.add(placement.tile)
+                own *= 1.5  # each block is computed once more on the way back
+        flops += own
     seconds = flops / flops_per_second(device, DTYPES[resolve(cases[0].settings, device).precision])
     if as_json:
         plan = {

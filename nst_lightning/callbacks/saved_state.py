@@ -42,3 +42,9 @@ class SavedState(TypedDict):
     images: ImageState
     run: dict[str, Any]
     """The fields of a `BatchProgress`: PyTorch reads no classes of others."""
+
+
+def without_memory(state: SavedState) -> bool:
+    """Returns whether a state lacks the memory of L-BFGS; see `BatchedLBFGS.state_dict`."""
+    each = (one for group in state["optimizer_states"] for one in group["state"].values())
+    return any("gamma" in one and "basis" not in one for one in each)

@@ -66,6 +66,11 @@ class HeartbeatDisplay:
             self._write()
         self.display.step(step, pairs, losses, worker)
 
+    def part(self, share: float, worker: int = 0) -> None:
+        if time.monotonic() - self.written >= WRITE_SECONDS:
+            self._write()  # a step may take longer than a silence is trusted
+        self.display.part(share, worker)
+
     def finished(self, record: Record) -> None:
         self.display.finished(record)
 

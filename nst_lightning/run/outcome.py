@@ -59,7 +59,7 @@ def explain(error: Exception) -> str:
     """Returns an exception as one line for the user."""
     if is_out_of_memory(error):
         return (
-            "there is not enough memory for it; choose a smaller --size, --recompute, or "
+            "there is not enough memory for it; choose a smaller --size, --tile 512, or "
             "--precision bf16-mixed"
         )
     text = " ".join(str(error).split()) or type(error).__name__

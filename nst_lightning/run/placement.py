@@ -45,17 +45,23 @@ class Room:
     host: float = 0.0
 
     @classmethod
+    def before(cls, device: torch.device, settings: BatchSettings) -> "Room":
+        """Returns what each worker will find on such a device, by the share `FILL`."""
+        devices = choose_devices(settings)
+        here = FILL * machine_bytes() / len(devices)
+        if device.type == "cuda":
+            return cls(FILL * free_bytes(tuple(devices)), here)
+        return cls.on(device, settings)
+
+    @classmethod
     def on(cls, device: torch.device, settings: BatchSettings) -> "Room":
-        """Returns what there is for one worker on a device, by the share `FILL`."""
-        workers = len(choose_devices(settings))
-        here = FILL * machine_bytes() / workers
+        """Returns what there is for one worker on its device, by the share `FILL`."""
+        here = FILL * machine_bytes() / len(choose_devices(settings))
         if device.type == "cpu":
             return cls(here)
         if device.type == "mps":
             free = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
             return cls(FILL * free, here)
-        if device.index is None:
-            return cls(FILL * free_bytes(tuple(choose_devices(settings))), here)
         # What torch holds without using it can be used again.
         idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return cls(FILL * (torch.cuda.mem_get_info(device)[0] + idle), here)
@@ -110,7 +116,7 @@ def largest_placement(
 ) -> Placement:
     """Returns how the batch of these pairs that takes most is computed at the last scale."""
     resolved = resolve(settings, device)
-    room = Room.on(device, resolved)
+    room = Room.before(device, resolved)
     at = {shape_at(pair.content, settings.scales[-1], settings) for pair in pairs}
     each = [place(resolved, room, *one, batch_size(resolved, device, *one)) for one in at]
     return max(each, key=lambda one: one.device_bytes + one.host_bytes)

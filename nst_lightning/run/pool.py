@@ -19,6 +19,7 @@ from nst_lightning.run.pool_worker import (
     Note,
     OutputBroken,
     PairFinished,
+    PartDone,
     StepDone,
     TaskDone,
     work_for_parent,
@@ -136,6 +137,8 @@ class Pool:
                 self.display.batch(names, steps, weights, worker.index)
             case StepDone(step, pairs, losses):
                 self.display.step(step, pairs, lambda: losses, worker.index)
+            case PartDone(share):
+                self.display.part(share, worker.index)
             case PairFinished(record):
                 worker.unfinished.pop(record.output, None)
                 self.finish(record)

@@ -35,6 +35,13 @@ class StepDone:
 
 
 @dataclass(frozen=True)
+class PartDone:
+    """A part of a step is done: see `Display.part`."""
+
+    share: float
+
+
+@dataclass(frozen=True)
 class Note:
     """Something that the user may want to know."""
 
@@ -60,7 +67,7 @@ class TaskDone:
     """The worker waits for its next task."""
 
 
-Message = BatchBegun | StepDone | Note | PairFinished | OutputBroken | TaskDone
+Message = BatchBegun | StepDone | PartDone | Note | PairFinished | OutputBroken | TaskDone
 """What a worker's process tells its parent."""
 
 
@@ -93,6 +100,12 @@ class Reporter(Silent):
         if not self.losses or step % self.every == 0 or now - self.seen > LOOK_SECONDS:
             self.losses, self.seen = dict(losses()), now
         self.send(StepDone(step, pairs, self.losses))
+
+    def part(self, share: float, worker: int = 0) -> None:
+        now = time.monotonic()
+        if now - self.seen > LOOK_SECONDS:
+            self.seen = now
+            self.send(PartDone(share))
 
     def finished(self, record: Record) -> None:
         self.send(PairFinished(record))

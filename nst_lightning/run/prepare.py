@@ -1,5 +1,6 @@
 """What of the cases of a run is left to make: identifies the pairs, skips those that are done."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -10,6 +11,7 @@ from nst_lightning.grid.masks import mask_problem
 from nst_lightning.grid.pairs import Case
 from nst_lightning.grid.sources import Source, shape_at, shapes
 from nst_lightning.imaging.image_reader import ImageReader
+from nst_lightning.machine_memory import machine_bytes
 from nst_lightning.run.devices import check_range, choose_device, resolve
 from nst_lightning.run.logger_files import check_logger
 from nst_lightning.run.placement import Room, fits, place
@@ -65,7 +67,8 @@ def prepare_cases(
         check_range(case.settings, weights)
         device = choose_device(case.settings.accelerator)
         resolved = resolve(case.settings, device)
-        room = Room.on(device, resolved)
+        # A GPU says it when it is full.
+        room = Room(machine_bytes() if device.type == "cpu" else math.inf)
         todo: list[Job] = []
         broken: list[tuple[Job, str]] = []
         done = 0

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nst_lightning.callbacks.checkpoint import Checkpoint
 from nst_lightning.callbacks.progress import Progress
-from nst_lightning.callbacks.saved_state import SavedState
+from nst_lightning.callbacks.saved_state import SavedState, without_memory
 from nst_lightning.callbacks.snapshots import Snapshots
 from nst_lightning.errors import OutputError
 from nst_lightning.files import check_inside
@@ -167,6 +167,11 @@ class Worker:
             if state:
                 step = batch.progress().resumed[-1]
                 self.display.note(f"{batch_name(jobs)}: goes on after step {step}")
+                if without_memory(state):
+                    self.display.note(
+                        f"{batch_name(jobs)}: L-BFGS begins its memory anew, which was too large "
+                        "to be saved"
+                    )
             try:
                 return make_batch(self.inputs, batch, lambda: self._callbacks(batch), state)
             except SIGTERMException:
@@ -206,4 +211,4 @@ class Worker:
             before_save,
             failed,
         )
-        return [snapshots, Progress(report, offset), checkpoint]
+        return [snapshots, Progress(report, offset, self.display.part), checkpoint]

@@ -238,7 +238,7 @@ def value_and_gradient(
                 weight = scale * loss.weight(term)
                 one.accumulate_gradient(features, computed.slopes[term], weight, gradient, window)
 
-    gradient = network.backward_pass(computed.blocks, dtype, accumulate)
+    gradient = network.backward_pass(computed.blocks, dtype, accumulate, walk)
     if computed.steepest:
         gradient /= scale[:, None, None, None]
     tv = total_variation(loss, image, walk, gradient)

@@ -56,11 +56,13 @@ class Walk:
         hold as many numbers. None: the whole image.
     recompute: keep only the input of each block even where the tile is the whole.
     reach: how many positions beyond its own a loss looks at.
+    watch: is told after each tile which share of the work of both passes is done.
     """
 
     side: int | None = None
     recompute: bool = False
     reach: int = 0
+    watch: Callable[[float], None] | None = None
 
 
 WHOLE = Walk()
@@ -124,6 +126,7 @@ class VGG(nn.Module):
         if not self.taps:
             raise UserError("name at least one content or style layer with a weight above 0.")
         self.sequence = layers_to(self.taps, network)
+        self.work = work_of_blocks(self.sequence)
         self.minimum_side = 2 ** poolings_before(self.sequence[-1])
         if padding == "reflect":  # needs a pixel beside that of the border
             deepest = max(name for name in self.sequence if name.startswith("conv"))
@@ -212,8 +215,8 @@ class VGG(nn.Module):
         """
         self._check_size(image)
         blocks: list[Block] = []
-        x = image
-        for names in split_after_poolings(self.sequence):
+        x, done = image, 0.0
+        for names, work in zip(split_after_poolings(self.sequence), self.work, strict=True):
             block = self._block(names, x, walk)
             output: Tensor | None = None
             for tile in block.tiles:
@@ -229,13 +232,20 @@ class VGG(nn.Module):
                 if keep and tile.is_all and not walk.recompute:
                     block.whole = part
                 del last, part
+                done += work * tile.share
+                if walk.watch:
+                    walk.watch(done / 3)
             if keep:
                 blocks.append(block)
             x = x if output is None else output
         return blocks
 
     def backward_pass(
-        self, blocks: list[Block], dtype: torch.dtype, accumulate: AccumulateGradient
+        self,
+        blocks: list[Block],
+        dtype: torch.dtype,
+        accumulate: AccumulateGradient,
+        walk: Walk = WHOLE,
     ) -> Tensor:
         """Computes the gradient to the image from the gradients to the features.
 
@@ -244,11 +254,13 @@ class VGG(nn.Module):
             dtype: the precision of the network.
             accumulate: is called with every layer asked for, from the deepest to the first, tile
                 by tile.
+            walk: that of the forward pass.
 
         Returns:
             The gradient, (B, 3, H, W).
         """
         gradient: Tensor | None = None
+        done = 0.0
         while blocks:
             block = blocks.pop()
             to_input: Tensor | None = None
@@ -263,6 +275,9 @@ class VGG(nn.Module):
                     own = own.contiguous()
                 to_input = tile.put(own, to_input)
                 del part, found, own
+                done += self.work[len(blocks)] * tile.share
+                if walk.watch:
+                    walk.watch((1 + 2 * done) / 3)
             gradient = to_input
         assert gradient is not None
         return gradient
@@ -404,6 +419,18 @@ class VGG(nn.Module):
                 for name, conv in self.convs.items()
             }
         return self.prepared[key]
+
+
+def work_of_blocks(names: list[str]) -> list[float]:
+    """Returns the share of each block in the multiplications of all convolutions."""
+    work, incoming = [], 3
+    for depth, block in enumerate(split_after_poolings(names)):
+        work.append(0.0)
+        for name in block:
+            if name.startswith("conv"):
+                work[-1] += incoming * channels(name) / 4**depth
+                incoming = channels(name)
+    return [one / sum(work) for one in work]
 
 
 def dense(x: Tensor) -> Tensor:

@@ -124,7 +124,7 @@ def test_what_is_done_stays_done_where_there_is_less_memory(
     make(root, steps=3, overwrite=True)
     found = read_status(root / "out")
     assert list(found.failed) == NAMES
-    assert all("GiB, and there are 0.0 here" in reason for reason in found.failed.values())
+    assert all("and there are 0.0 here" in reason for reason in found.failed.values())
 
 
 def test_damaged_lines_are_told_and_what_stands_is_entered_again(root: Path):
