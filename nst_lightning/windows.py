@@ -42,11 +42,6 @@ class Window:
         """Whether it is the whole."""
         return self.shape == self.whole
 
-    @property
-    def ends(self) -> bool:
-        """Whether it is the last of `tiles`."""
-        return (self.bottom, self.right) == self.whole
-
     def grown(self, by: int) -> "Window":
         """Returns the window with a margin on each side, as far as the whole reaches."""
         height, width = self.whole
@@ -77,17 +72,19 @@ class Window:
         rows = tensor.narrow(-2, self.top - top, self.shape[0])
         return rows.narrow(-1, self.left - left, self.shape[1])
 
-    def put(self, part: Tensor, whole: Tensor | None) -> Tensor:
+    def put(self, part: Tensor, whole: Tensor | None, held: "Window | None" = None) -> Tensor:
         """Puts what was computed of this window, (B, C, h, w), in its place.
 
         Args:
             part: of this window.
             whole: what the parts before it were put into; None for the first.
+            held: what that is of; by default the whole.
 
         Returns:
             The whole; the part itself, where that is all.
         """
-        if self.is_all:
+        shape = held.shape if held else self.whole
+        if self.shape == shape:
             return part
         if whole is None:
             layout = (
@@ -97,28 +94,33 @@ class Window:
             )
             whole = torch.empty(
                 *part.shape[:2],
-                *self.whole,
+                *shape,
                 dtype=part.dtype,
                 device=part.device,
                 memory_format=layout,
-            )
-        self.cut(whole).copy_(part)
+            ).zero_()
+        self.cut(whole, held).copy_(part)
         return whole
 
 
-def tiles(height: int, width: int, side: int | None) -> Iterator[Window]:
-    """Yields the parts of a whole, row by row, which meet on even positions.
+def tiles(window: Window, side: int | None) -> Iterator[Window]:
+    """Yields the parts of a window, row by row, which meet on even positions.
 
     They are about equally large, none of a longer side than asked.
 
     Args:
-        height: of the whole.
-        width: of the whole.
-        side: the longest side of a part, even; None: the whole is one part.
+        window: begins at even positions.
+        side: the longest side of a part, even; None: the window is one part.
     """
-    for top, bottom in spans(height, side):
-        for left, right in spans(width, side):
-            yield Window(top, left, bottom, right, (height, width))
+    for top, bottom in spans(window.shape[0], side):
+        for left, right in spans(window.shape[1], side):
+            yield Window(
+                window.top + top,
+                window.left + left,
+                window.top + bottom,
+                window.left + right,
+                window.whole,
+            )
 
 
 def spans(length: int, side: int | None) -> list[tuple[int, int]]:

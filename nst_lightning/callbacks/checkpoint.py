@@ -1,5 +1,6 @@
 """Saves the state of images in progress: every so often, and when the run is to stop."""
 
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -49,8 +50,9 @@ class Checkpoint(L.Callback):
     ) -> None:
         if index + 1 == cast(StyleTransfer, module).steps:
             return
-        stopping = self.stop.signum is not None
-        due = self.every > 0 and time.monotonic() - self.saved >= self.every
+        model = cast(StyleTransfer, module)
+        stopping = model.agreed(self.stop.signum is not None)
+        due = model.agreed(self.every > 0 and time.monotonic() - self.saved >= self.every)
         if stopping or due:
             try:
                 self.before_save()
@@ -59,6 +61,8 @@ class Checkpoint(L.Callback):
                 self.failed(error)
             self.saved = time.monotonic()
         if stopping:
+            if self.stop.signum is None:  # another process was told
+                self.stop.raised(signal.SIGTERM)
             self.stop.check()
 
     def on_save_checkpoint(

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from nst_lightning.losses.layer_loss import LayerLoss, whole_of
@@ -44,14 +43,19 @@ class ContentLoss(LayerLoss):
 
     target: Tensor
     scale: Tensor
+    squares: Tensor
+    """ΣP², (B,)."""
+    held: Window | None = None
+    """What the target is of; None: the whole layer."""
 
     def __init__(self, target: Tensor, kind: str, pixels: int) -> None:
         super().__init__()
         self.register_buffer("target", upcast(target.detach()), persistent=False)
         channels, height, width = target.shape[-3:]
         scale = self.target.new_full((1,), KINDS[kind](channels, height * width, pixels))
+        self.register_buffer("squares", sum_of_squares(self.target), persistent=False)
         if kind == "relative":
-            scale = 1 / self.target.square().sum(dim=(1, 2, 3)).clamp(min=SMALLEST)
+            scale = 1 / self.squares.clamp(min=SMALLEST)
         self.register_buffer("scale", scale, persistent=False)
 
     in_parts = True
@@ -62,7 +66,7 @@ class ContentLoss(LayerLoss):
 
     def gather(self, features: Tensor, window: Window, before: Tensor | None = None) -> Tensor:
         """Returns Σ(F − P)² over all parts so far, (B,)."""
-        own = (upcast(features) - window.cut(self.target)).square().sum(dim=(1, 2, 3))
+        own = sum_of_squares(upcast(features) - window.cut(self.target, self.held))
         return own if before is None else before + own
 
     def value(self, gathered: Tensor) -> Tensor:
@@ -85,10 +89,19 @@ class ContentLoss(LayerLoss):
     ) -> None:
         """Adds weight·∂loss/∂features to the gradient, in place; see `LayerLoss`."""
         factor = (slope * weight)[:, None, None, None]
-        target = (window or whole_of(features)).cut(self.target)
+        target = (window or whole_of(features)).cut(self.target, self.held)
         gradient.add_((upcast(features) - target).mul_(factor).to(gradient.dtype))
 
     def energy(self, channels: int) -> Tensor:
         """Computes the loss for features of zero, (B,)."""
-        value: Tensor = self(torch.zeros_like(self.target))
-        return value
+        return self.squares * self.scale
+
+    def hold(self, window: Window) -> None:
+        """Keeps a part of the target alone, of which all later features are."""
+        self.target = window.cut(self.target, self.held).clone()
+        self.held = window
+
+
+def sum_of_squares(x: Tensor) -> Tensor:
+    """Computes the sum of squares of each image, (B,), of (B, C, h, w)."""
+    return x.square().sum(dim=(1, 2, 3))

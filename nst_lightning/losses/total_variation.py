@@ -1,5 +1,7 @@
 """Total variation loss, which measures how much neighbouring pixels differ."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -35,20 +37,23 @@ class TotalVariationLoss(nn.Module):
         return total / image[0].numel() if self.mean else total
 
     @torch.no_grad()
-    def value_and_gradient(self, image: Tensor, window: Window) -> tuple[Tensor, Tensor]:
+    def value_and_gradient(
+        self, image: Tensor, window: Window, held: Window | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Computes what a window adds to the loss of images, (B,), and the gradient of the whole
         loss there, (B, 3, h, w).
 
         Args:
-            image: (B, 3, H, W) in [0, 1], the whole.
+            image: (B, 3, h, w) in [0, 1], what is held.
             window: of the image.
+            held: of the image, with the window's neighbours; by default the whole.
         """
         around = window.grown(1)  # no term reaches further
         with torch.enable_grad():
-            leaf = around.cut(image).detach().requires_grad_(True)
+            leaf = around.cut(image, held).detach().requires_grad_(True)
             terms = self.terms(leaf * self.pixel_range)
             (gradient,) = torch.autograd.grad(terms.sum(), leaf)
-        count = image[0].numel() if self.mean else 1
+        count = 3 * math.prod(window.whole) if self.mean else 1
         own = window.cut(terms.detach(), around).sum(dim=(1, 2, 3))
         return own / count, window.cut(gradient, around) / count
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor
 
+from nst_lightning.bands import Band
 from nst_lightning.cuda_graph import Recorded, can_record
 
 CURVATURE = 1e-10
@@ -49,6 +50,7 @@ class BatchedLBFGS(torch.optim.Optimizer):
         history: where the memory lies: on the `device` of the parameter or on the `host`, from
             where it is brought in chunks, twice a step.
         history_dtype: what the memory is kept in; by default the parameter's type.
+        band: what this process holds of images that several optimise together.
 
     Raises:
         ValueError: for anything but one parameter.
@@ -78,6 +80,7 @@ class BatchedLBFGS(torch.optim.Optimizer):
         record: bool = False,
         history: Literal["device", "host"] = "device",
         history_dtype: torch.dtype | None = None,
+        band: Band | None = None,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -94,7 +97,8 @@ class BatchedLBFGS(torch.optim.Optimizer):
             raise ValueError("BatchedLBFGS takes exactly one parameter, of shape (B, ...)")
         self.history_device = torch.device("cpu") if history == "host" else None
         self.history_dtype = history_dtype
-        self.record = record and history == "device"
+        self.band = band
+        self.record = record and history == "device" and band is None
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
@@ -167,8 +171,8 @@ class BatchedLBFGS(torch.optim.Optimizer):
         group = self.param_groups[0]
         image = group["params"][0]
         x, state = image.detach().reshape(g.shape), self.state[image]
-        lengths = Lengths.of(state, g)
-        by_g = remember(state, g, lengths)
+        lengths = Lengths.of(state, g, self.band)
+        by_g = remember(state, g, lengths, self.band)
         weights = coefficients(state, by_g)
         d = state["displacement"]  # which is remembered by now
         slope, square = torch.zeros_like(lengths.gg), torch.zeros_like(lengths.gg)
@@ -177,11 +181,12 @@ class BatchedLBFGS(torch.optim.Optimizer):
             slope += dot(g[:, chunk], part)
             square += dot(part, part)
             d[:, chunk] = part
+        slope, square = total(torch.stack((slope, square)), self.band).unbind()
 
         without_memory = lengths.without_memory(group["first_step"], group["units"], at_start)
         factor = group["lr"] * torch.where(state["pairs"] == 0, without_memory, 1.0)
         if group["longest_step"] is not None:
-            rms = factor.abs() * (square / g.shape[1]).sqrt()
+            rms = factor.abs() * (square / lengths.count).sqrt()
             factor = factor * (group["longest_step"] / rms).clamp(max=1.0)
         # torch.optim.LBFGS stops here too; a non-finite gradient fails both comparisons.
         runs = (lengths.largest > group["tolerance_grad"]) & (slope <= -group["tolerance_change"])
@@ -274,8 +279,8 @@ class Lengths:
     """How many values an image has."""
 
     @classmethod
-    def of(cls, state: dict[str, Tensor], g: Tensor) -> "Lengths":
-        """Computes them from the state and the gradient (B, n)."""
+    def of(cls, state: dict[str, Tensor], g: Tensor, band: Band | None) -> "Lengths":
+        """Computes them from the state and the gradient (B, n), of all bands together."""
         sums = torch.zeros(5, len(g), dtype=g.dtype, device=g.device)
         largest = torch.zeros(len(g), dtype=g.dtype, device=g.device)
         for chunk in chunks(g):
@@ -284,8 +289,12 @@ class Lengths:
             pairs = ((s, y), (y, y), (s, s), (now, now))
             sums += torch.stack([*(dot(a, b) for a, b in pairs), sizes.sum(dim=1)])
             largest = torch.maximum(largest, sizes.amax(dim=1))
-        sy, yy, ss, gg, absolute = sums.unbind()
-        return cls(sy, yy, ss, gg, absolute, largest, g.shape[1])
+        sy, yy, ss, gg, absolute = total(sums, band).unbind()
+        count = g.shape[1]
+        if band:
+            largest = band.largest(largest)
+            count = count // band.at(0).shape[0] * band.whole[0]  # as many in each row
+        return cls(sy, yy, ss, gg, absolute, largest, count)
 
     def without_memory(self, rms: float | None, units: float, at_start: bool) -> Tensor:
         """Returns the length of a step along −g before any pair is remembered: (B,).
@@ -301,7 +310,12 @@ class Lengths:
         return (units / self.absolute).clamp(max=1.0) / units**2
 
 
-def remember(state: dict[str, Tensor], g: Tensor, lengths: Lengths) -> Tensor:
+def total(x: Tensor, band: Band | None) -> Tensor:
+    """Returns the sum over all bands of an image."""
+    return x if band is None else band.sum(x)
+
+
+def remember(state: dict[str, Tensor], g: Tensor, lengths: Lengths, band: Band | None) -> Tensor:
     """Puts the last displacement and the change of the gradient into the memory of each image.
 
     Skips images whose curvature yᵀs is not clearly positive.
@@ -321,7 +335,7 @@ def remember(state: dict[str, Tensor], g: Tensor, lengths: Lengths) -> Tensor:
         put(here, 1, slot, s, accepted)
         put(here, 1, slot + memory, y, accepted)
         by += sum_products(here.to(g), torch.stack((s, y, g[:, chunk]), dim=2))
-    by_s, by_y, by_g = by.unbind(dim=2)
+    by_s, by_y, by_g = total(by, band).unbind(dim=2)
     put(products, 2, slot, by_y, accepted)
     put(products, 1, slot, by_s[:, memory:], accepted)
     put(products, 1, slot + memory, by_y[:, memory:], accepted)

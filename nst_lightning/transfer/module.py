@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor, nn
 
+from nst_lightning.bands import Band
 from nst_lightning.cuda_graph import Recorded, can_record
 from nst_lightning.errors import UserError
 from nst_lightning.formats import RESULT_FORMATS, result_format
@@ -29,6 +30,7 @@ from nst_lightning.transfer.objective import (
     value_and_gradient,
 )
 from nst_lightning.transfer.originals import Originals
+from nst_lightning.transfer.split import SplitStrategy, cut_state, gather_state
 from nst_lightning.transfer.start import starting_image
 from nst_lightning.transfer.steps import Steps
 from nst_lightning.transfer.targets import Style, Targets, make_targets
@@ -134,6 +136,8 @@ class StyleTransfer(L.LightningModule):
         self.settings = s = settings or TransferSettings()
         self.steps = steps or s.scales[-1].steps
         self.network = network or build_network(s)
+        self.band: Band | None = None
+        """What this process holds of the images, where several optimise them together."""
         self.history: Literal["device", "host"] = history
         self.walk = make_walk(s, tile, recompute)
         self.value_and_gradient = (
@@ -318,6 +322,29 @@ class StyleTransfer(L.LightningModule):
                 "bf16-mixed, 16-mixed, 32-true or 64-true."
             )
         self.prepare()
+        if self.band and self.walk.band is None:
+            self._hold(self.band)
+
+    def setup(self, stage: str) -> None:
+        """Keeps a band of the images in each process, where a Trainer has a `SplitStrategy`."""
+        strategy = self.trainer.strategy
+        if self.band or not isinstance(strategy, SplitStrategy) or strategy.world_size == 1:
+            return
+        height, width = self.image.shape[-2:]
+        self.band = Band(strategy.global_rank, strategy.world_size, (height, width))
+        own = self.band.at(0)
+        self.image = nn.Parameter(own.cut(self.image.detach()).clone())
+        if self.average is not None:
+            self.average = own.cut(self.average).clone()
+
+    def _hold(self, band: Band) -> None:
+        """Gives up what targets have for other bands alone."""
+        for name in ("colours", "kept", "transferred"):
+            whole = getattr(self, name)
+            if whole is not None:
+                setattr(self, name, band.at(0).cut(whole).clone())
+        self.loss.hold(band)
+        self.walk = replace(self.walk, band=band)
 
     def composed(self, image: Tensor) -> Tensor:
         """Puts the content into images (B, 3, H, W) where no style is wanted."""
@@ -330,8 +357,11 @@ class StyleTransfer(L.LightningModule):
     def evaluate(self, image: Tensor) -> dict[str, Tensor]:
         """Computes the weighted loss terms of images (B, 3, H, W) and their `total`, (B,) each.
 
-        The network runs in autocast's precision, where that is on. Only `total` has a gradient.
+        The network runs in autocast's precision, where that is on. Only `total` has a gradient. Of
+        images in bands it takes the whole, or each process its own.
         """
+        if self.band and image.shape[-2] == self.band.whole[0]:
+            image = self.band.at(0).cut(image)
         device = image.device.type
         dtype = image.dtype
         if torch.is_autocast_enabled(device) and self.float32_from is None:
@@ -371,6 +401,7 @@ class StyleTransfer(L.LightningModule):
             self.cuda_graphs
             and can_record(self.image)
             and self.value_and_gradient is value_and_gradient
+            and self.band is None
             and not any(one.waits for _, one in self.loss.layer_losses())
         )
 
@@ -471,6 +502,8 @@ class StyleTransfer(L.LightningModule):
         gradient = cast(Tensor, self.image.grad)
         least, most = gradient.flatten(1).aminmax(dim=1)  # which hand NaN on
         finite = self.losses["total"].isfinite() & least.isfinite() & most.isfinite()
+        if self.band:
+            finite = self.band.largest((~finite).int()) == 0
         failing = ~finite & (self.failed_at == 0)
         self.failed_at = torch.where(failing, step, self.failed_at)
         nothing = gradient.new_zeros(())
@@ -498,7 +531,14 @@ class StyleTransfer(L.LightningModule):
             record=self.cuda_graphs,
             history=self.history,
             history_dtype=torch.bfloat16 if s.lbfgs_precision == "bfloat16" else None,
+            band=self.band,
         )
+
+    def agreed(self, asked: bool) -> bool:
+        """Returns whether any of the processes that optimise the images asks for something."""
+        if self.band is None:
+            return asked
+        return bool(self.band.largest(torch.tensor(int(asked), device=self.device)))
 
     def train_dataloader(self) -> "Steps":
         """Yields one item a step, so that `max_epochs=1` runs all steps and no more."""
@@ -511,6 +551,8 @@ class StyleTransfer(L.LightningModule):
         changing = {name: state[name] for name in CHANGING if name in state}
         checkpoint["state_dict"] = changing
         checkpoint["images"] = {name: getattr(self, name) for name in REMEMBERED}
+        if self.band:
+            gather_state(checkpoint, self.band)
         checkpoint["float32_from"] = self.float32_from
         if self.originals is not None:
             checkpoint["originals"] = self.originals.data()
@@ -523,6 +565,8 @@ class StyleTransfer(L.LightningModule):
                 optimiser.
         """
         check_checkpoint(checkpoint)
+        if self.band:
+            cut_state(checkpoint, self.band)
         known = checkpoint.get("hyper_parameters", self.hparams)["settings"]["optimizer"]
         if known != self.settings.optimizer:
             raise UserError(f"the checkpoint's optimizer is {known}: go on with the same.")
@@ -546,13 +590,16 @@ class StyleTransfer(L.LightningModule):
     def optimised(self) -> Tensor:
         """Returns what is optimised so far, (B, 3, H, W) in [0, 1]: the image or, with
         `settings.average`, the average; with the content where no style is wanted."""
-        return self.composed(self.image.detach() if self.average is None else self.average)
+        image = self.composed(self.image.detach() if self.average is None else self.average)
+        return self.band.gather(image) if self.band else image
 
     def result(self) -> Tensor:
         """Returns the images as they are now, (B, 3, H, W) in [0, 1]; with the content's colours
         where these are kept."""
         image = self.optimised()
-        return image if self.colours is None else with_luma(self.colours, image)
+        if self.colours is None:
+            return image
+        return with_luma(self.band.gather(self.colours) if self.band else self.colours, image)
 
     def save(self, path: Path | str, index: int = 0, *, bits: int = 8, quality: int = 95) -> None:
         """Writes image `index`, atomically, in the format of results that the name ends in.
@@ -576,6 +623,8 @@ class StyleTransfer(L.LightningModule):
             has = " or ".join(map(str, RESULT_FORMATS[format].bits))
             raise UserError(f"{path}: {format} has {has} bits a channel, not {bits}.")
         metadata, image = Metadata(profile=srgb_profile()), self.result()[index]
+        if self.band and self.band.rank:
+            return  # the first process writes for all
         write_image(path, image, None, metadata, format=format, bits=bits, quality=quality)
 
 

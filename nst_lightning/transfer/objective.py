@@ -14,6 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from nst_lightning.bands import Band
 from nst_lightning.losses.content import ContentLoss
 from nst_lightning.losses.layer_loss import LayerLoss
 from nst_lightning.losses.normalized_gradient import NormalizedGradient
@@ -26,6 +27,9 @@ from nst_lightning.settings.layers import channels, poolings_before
 from nst_lightning.transfer.targets import Targets
 from nst_lightning.vgg.network import VGG, WHOLE, Block, Walk
 from nst_lightning.windows import Window, tiles
+
+MARGIN = 16
+"""Positions of a layer beyond a band, where gradients are computed too; see `VGG`."""
 
 Term = tuple[str, str]
 """`content` or `style`, and a layer."""
@@ -74,6 +78,12 @@ class TransferLoss(nn.Module):
         """
         losses = {term: loss(features[term[1]]) for term, loss in self.layer_losses()}
         return self.terms(losses, self.tv(image))
+
+    def hold(self, band: Band) -> None:
+        """Gives up what is needed for other bands of the images alone."""
+        for layer, loss in self.content.items():
+            depth = poolings_before(layer)
+            cast(ContentLoss, loss).hold(band.at(depth).grown(MARGIN))
 
     def layer_losses(self) -> Iterator[tuple[Term, LayerLoss]]:
         """Yields each term of a layer with its loss."""
@@ -187,18 +197,31 @@ def compute_losses(
                 continue
             seen = window.grown(one.reach).cut(features, held)
             gathered[term] = one.gather(seen, window, gathered.get(term))
-            if not window.ends:
-                continue
-            if not gradients:
-                computed.losses[term] = one.value(gathered.pop(term))
-                continue
-            computed.losses[term], slope = one.value_and_slope(gathered.pop(term))
-            computed.slopes[term] = slope
-            if dtype == torch.float16:
+            if gradients and dtype == torch.float16:  # it needs the whole layer, and has it
+                slope = finish(term, one)
                 computed.steepest.append(one.steepest(features, slope) * loss.weight(term))
 
+    def finish(term: Term, one: LayerLoss) -> Any:
+        own = gathered.pop(term)
+        own = sum_of_bands(own, walk.band) if walk.band else own
+        if not gradients:
+            computed.losses[term] = one.value(own)
+            return None
+        computed.losses[term], computed.slopes[term] = one.value_and_slope(own)
+        return computed.slopes[term]
+
     computed.blocks = network.forward_pass(image, dtype, receive, walk, keep=gradients)
+    for term, one in loss.layer_losses():
+        if term in gathered:
+            finish(term, one)
     return computed
+
+
+def sum_of_bands(gathered: Any, band: Band) -> Any:
+    """Returns what the losses of all processes have gathered, in tensors however nested."""
+    if isinstance(gathered, Tensor):
+        return band.sum(gathered)
+    return [sum_of_bands(one, band) for one in gathered]
 
 
 @torch.no_grad()
@@ -259,12 +282,16 @@ def total_variation(
     total = image.new_zeros(len(image))
     if loss.settings.tv_weight == 0:
         return total
-    for window in tiles(image.shape[-2], image.shape[-1], walk.side):
-        value, slope = loss.tv.value_and_gradient(image, window)
+    own = held = Window.all_of(image.shape[-2], image.shape[-1])
+    if walk.band:
+        own = walk.band.at(0)
+        image, held = walk.band.with_neighbours(image, 0, 1)
+    for window in tiles(own, walk.side):
+        value, slope = loss.tv.value_and_gradient(image, window, held)
         total = total + value
         if gradient is not None:
-            window.cut(gradient).add_(slope, alpha=loss.settings.tv_weight)
-    return total
+            window.cut(gradient, own).add_(slope, alpha=loss.settings.tv_weight)
+    return walk.band.sum(total) if walk.band else total
 
 
 def gradient_scale(computed: ComputedLosses) -> Tensor:

@@ -117,6 +117,7 @@ def describe_style(
     """
     described: StyleDescription = {}
     whole: dict[str, Tensor] = {}
+    guides: dict[str, Tensor | None] = {}
 
     def receive(layer: str, features: Tensor, held: Window, window: Window) -> None:
         if layer not in settings.active_style_layers:
@@ -128,11 +129,11 @@ def describe_style(
             described[layer] = own + described[layer] if layer in described else own
             return
         whole[layer] = window.put(features, whole.get(layer))
-        if window.ends:
-            described[layer] = kind.describe(whole.pop(layer), there)
+        guides[layer] = there
 
     network.forward_pass(style, style.dtype, receive, walk, keep=False)
-    return described
+    together = {layer: kind.describe(one, guides[layer]) for layer, one in whole.items()}
+    return {**described, **together}
 
 
 def blend(

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
+from nst_lightning.bands import Band
 from nst_lightning.errors import UserError
 from nst_lightning.settings.layers import (
     canonical,
@@ -57,12 +58,14 @@ class Walk:
     recompute: keep only the input of each block even where the tile is the whole.
     reach: how many positions beyond its own a loss looks at.
     watch: is told after each tile which share of the work of both passes is done.
+    band: what this process holds of images that several compute together; None: all.
     """
 
     side: int | None = None
     recompute: bool = False
     reach: int = 0
     watch: Callable[[float], None] | None = None
+    band: Band | None = None
 
 
 WHOLE = Walk()
@@ -73,9 +76,15 @@ class Block:
     """The layers up to and with a pooling, with what their backward pass needs."""
 
     names: list[str]
+    depth: int
+    """The number of poolings before it."""
     input: Tensor
+    held: Window
+    """What the input is of."""
+    own: Window
+    """What of it this process computes."""
     tiles: list[Window]
-    """The parts of its input, which are those of its convolutions' outputs too."""
+    """The parts of that, which are those of its convolutions' outputs too."""
     margins: tuple[int, int]
     """What is computed around a tile in the forward pass, and beyond that in the backward pass."""
     whole: Part | None = None
@@ -213,11 +222,12 @@ class VGG(nn.Module):
         Raises:
             UserError: the image is smaller than the network can take.
         """
-        self._check_size(image)
+        if walk.band is None:
+            self._check_size(image)
         blocks: list[Block] = []
         x, done = image, 0.0
-        for names, work in zip(split_after_poolings(self.sequence), self.work, strict=True):
-            block = self._block(names, x, walk)
+        for depth, names in enumerate(split_after_poolings(self.sequence)):
+            block = self._block(names, depth, x, walk)
             output: Tensor | None = None
             for tile in block.tiles:
                 region = tile.grown(block.margins[0])
@@ -228,11 +238,12 @@ class VGG(nn.Module):
                         receive(name, part.outputs[name], *at)
                 if block.pooled:
                     half = tile.halved()
-                    output = half.put(half.cut(last, region.halved()), output)
-                if keep and tile.is_all and not walk.recompute:
+                    own = half.cut(last, region.halved())
+                    output = half.put(own, output, block.own.halved())
+                if keep and region == tile and not walk.recompute:
                     block.whole = part
                 del last, part
-                done += work * tile.share
+                done += self.work[depth] * tile.share
                 if walk.watch:
                     walk.watch(done / 3)
             if keep:
@@ -263,18 +274,23 @@ class VGG(nn.Module):
         done = 0.0
         while blocks:
             block = blocks.pop()
+            half = block.own.halved()
+            if gradient is not None and walk.band:
+                rows = sum(block.margins) // 2
+                gradient, half = walk.band.with_neighbours(gradient, block.depth + 1, rows)
             to_input: Tensor | None = None
             for tile in block.tiles:
                 inner = tile.grown(block.margins[1])
                 region = tile.grown(sum(block.margins))
                 part = block.whole or self._run(block.names, self._input(block, region, dtype))[1]
-                found = self._backward(block, part, region, inner, gradient, accumulate)
+                to_output = None if gradient is None else region.halved().cut(gradient, half)
+                found = self._backward(block, part, region, inner, to_output, accumulate)
                 own = tile.cut(found, inner)
                 if not blocks:
                     own = own.to(self.std.dtype) / self.std
                     own = own.contiguous()
-                to_input = tile.put(own, to_input)
-                del part, found, own
+                to_input = tile.put(own, to_input, block.own)
+                del part, found, own, to_output
                 done += self.work[len(blocks)] * tile.share
                 if walk.watch:
                     walk.watch((1 + 2 * done) / 3)
@@ -282,7 +298,7 @@ class VGG(nn.Module):
         assert gradient is not None
         return gradient
 
-    def _block(self, names: list[str], x: Tensor, walk: Walk) -> Block:
+    def _block(self, names: list[str], depth: int, x: Tensor, walk: Walk) -> Block:
         """Returns a block with its tiles; see `Walk`.
 
         Each convolution looks one position further, and its gradient too; a position after the
@@ -297,12 +313,16 @@ class VGG(nn.Module):
                 backward = max(backward, before + 2 * walk.reach)
         forward, backward = even(forward), even(backward + (self.padding == "reflect"))
         side = walk.side and side_of_tiles(walk.side, channels(names[0]))
-        there = list(tiles(x.shape[-2], x.shape[-1], side))
-        return Block(names, x, there, (forward, backward))
+        own = held = Window.all_of(x.shape[-2], x.shape[-1])
+        if walk.band:
+            own = walk.band.at(depth)
+            x, held = walk.band.with_neighbours(x, depth, forward + backward)
+        there = list(tiles(own, side))
+        return Block(names, depth, x, held, own, there, (forward, backward))
 
     def _input(self, block: Block, region: Window, dtype: torch.dtype) -> Tensor:
         """Returns the input of a part of a block, of the first as the network sees it."""
-        x = region.cut(block.input)
+        x = region.cut(block.input, block.held)
         if block.names[0] == self.sequence[0]:
             x = (x - self.mean) / self.std
         return x.to(dtype).contiguous(memory_format=torch.channels_last)
@@ -334,15 +354,15 @@ class VGG(nn.Module):
         to_output: Tensor | None,
         accumulate: AccumulateGradient,
     ) -> Tensor:
-        """Turns the gradient to a block's whole output, if there is one yet, into that to a part of
-        its input.
+        """Turns the gradient to a part of a block's output, if there is one yet, into that to its
+        input.
 
         Args:
             block: the block.
             part: computed of the region.
             region: the inner window with a margin, so that features are right there.
             inner: the part of the input, whose own border gets less than its gradient.
-            to_output: the gradient to the output.
+            to_output: the gradient to the region's output.
             accumulate: adds the gradients of losses.
         """
         gradient: Tensor | None = None
@@ -350,10 +370,9 @@ class VGG(nn.Module):
         if block.pooled:
             name = block.names[-1]
             at = region.halved()
-            if to_output is not None:
-                gradient = at.cut(to_output)
-                if not at.is_all:
-                    gradient = gradient.clone(memory_format=torch.channels_last)
+            gradient = to_output
+            if gradient is not None and not at.is_all:  # other tiles need it as it is
+                gradient = gradient.clone(memory_format=torch.channels_last)
             gradient = self._accumulated(name, outputs, gradient, at, accumulate)
             if gradient is not None:
                 before = outputs[block.names[-2]]

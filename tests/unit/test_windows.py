@@ -20,9 +20,8 @@ def test_parts_make_up_the_whole(length: int, half: int):
 
 
 def test_no_side_is_the_whole():
-    (window,) = tiles(5, 8, None)
+    (window,) = tiles(Window.all_of(5, 8), None)
     assert window.is_all
-    assert window.ends
     assert window == Window.all_of(5, 8)
 
 
@@ -36,7 +35,7 @@ def test_a_window_grows_within_the_whole():
 def test_what_is_cut_and_put_back_is_as_before():
     x = torch.rand(2, 3, 11, 14).to(memory_format=torch.channels_last)
     whole = None
-    for window in tiles(11, 14, 4):
+    for window in tiles(Window.all_of(11, 14), 4):
         around = window.grown(3)
         part = window.cut(around.cut(x), around)
         assert torch.equal(part, x[..., window.top : window.bottom, window.left : window.right])
@@ -45,3 +44,15 @@ def test_what_is_cut_and_put_back_is_as_before():
     assert torch.equal(whole, x)
     assert whole.is_contiguous(memory_format=torch.channels_last)
     assert Window.all_of(11, 14).put(x, None) is x
+
+
+def test_a_part_of_the_whole_has_parts_too():
+    part = Window(4, 2, 11, 9, (13, 9))
+    x = torch.rand(1, 2, 7, 7)
+    put = None
+    for window in tiles(part, 4):
+        assert window.whole == (13, 9)
+        assert window.top % 2 == window.left % 2 == 0
+        put = window.put(window.cut(x, part), put, part)
+    assert put is not None
+    assert torch.equal(put, x)
