@@ -240,7 +240,7 @@ class VGG(nn.Module):
                     half = tile.halved()
                     own = half.cut(last, region.halved())
                     output = half.put(own, output, block.own.halved())
-                if keep and region == tile and not walk.recompute:
+                if keep and tile.is_all and not walk.recompute:
                     block.whole = part
                 del last, part
                 done += self.work[depth] * tile.share
