@@ -1,6 +1,7 @@
 """One image in several processes: each holds a band of its rows, and they compute together."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -42,15 +43,16 @@ class Band:
 
     def sum(self, x: Tensor) -> Tensor:
         """Returns the sum over all processes."""
-        x = x.clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(x)
-        return x
+        return self._reduced(x, dist.ReduceOp.SUM)
 
     def largest(self, x: Tensor) -> Tensor:
         """Returns the largest of all processes, value by value."""
-        x = x.clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(x, dist.ReduceOp.MAX)
-        return x
+        return self._reduced(x, dist.ReduceOp.MAX)
+
+    def _reduced(self, x: Tensor, operation: Any) -> Tensor:
+        shared = x.to(group_device(), memory_format=torch.contiguous_format, copy=True)
+        dist.all_reduce(shared, operation)
+        return shared.to(x.device)
 
     def with_neighbours(self, x: Tensor, depth: int, rows: int) -> tuple[Tensor, Window]:
         """Adds rows of the bands above and below to what this process holds.
@@ -95,12 +97,17 @@ class Band:
     def gather(self, x: Tensor) -> Tensor:
         """Returns the whole image of the bands (B, C, h, W) of all processes."""
         batch, channels = x.shape[:2]
+        own = x.to(group_device(), memory_format=torch.contiguous_format)
         whole = x.new_empty(batch, channels, *self.whole)
         for rank in range(self.size):
             window = self.at(0, rank)
-            part = (
-                x.contiguous() if rank == self.rank else x.new_empty(batch, channels, *window.shape)
-            )
+            part = own if rank == self.rank else own.new_empty(batch, channels, *window.shape)
             dist.broadcast(part, rank)
             window.cut(whole).copy_(part)
         return whole
+
+
+def group_device() -> torch.device:
+    """Returns where tensors must lie that the processes of the group exchange."""
+    nccl = dist.get_backend() == "nccl"
+    return torch.device("cuda", torch.cuda.current_device()) if nccl else torch.device("cpu")

@@ -50,6 +50,7 @@ class Inputs:
         device: where the targets go.
         dtype: of the targets.
         images: where images and masks come from; by default their files.
+        processes: how many make an image together.
     """
 
     def __init__(
@@ -59,10 +60,12 @@ class Inputs:
         device: torch.device,
         dtype: torch.dtype,
         images: ImageReader | None = None,
+        processes: int = 1,
     ) -> None:
         self.network = network
         self.settings = settings
         self.device = device
+        self.processes = processes
         self.dtype = dtype
         self.images = images or ImageReader(settings.max_pixels)
         self.cache = TensorCache(CACHE_BYTES)
@@ -94,7 +97,9 @@ class Inputs:
 
     def placement(self, shape: Shape, batch: int = 1) -> Placement:
         """Returns how a batch of images of (height, width) is computed on this device."""
-        return place(self.settings, Room.on(self.device, self.settings), *shape, batch)
+        height, width = shape
+        room = Room.on(self.device, self.settings)
+        return place(self.settings, room, -(-height // self.processes), width, batch)
 
     def _walk(self, image: Tensor) -> Walk:
         """Returns how an image (1, 3, H, W) that a target is made from goes through the network."""

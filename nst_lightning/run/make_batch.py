@@ -26,6 +26,7 @@ def make_inputs(
     weights: Weights,
     device: torch.device,
     images: ImageReader | None = None,
+    processes: int = 1,
 ) -> Inputs:
     """Returns what batches are made from, with the network, on a device.
 
@@ -34,6 +35,7 @@ def make_inputs(
         weights: of the network that they ask for.
         device: that the batches are made on.
         images: where images and masks come from; by default their files.
+        processes: how many make an image together.
 
     Raises:
         UserError: weights that the precision is too small for.
@@ -41,7 +43,7 @@ def make_inputs(
     check_range(settings, weights)
     dtype = torch.float64 if settings.precision == "64-true" else torch.float32
     network = build_network(settings, weights).to(device)
-    return Inputs(network, settings, device, dtype, images)
+    return Inputs(network, settings, device, dtype, images, processes)
 
 
 def make_batch(
@@ -71,7 +73,7 @@ def make_batch(
         model = None  # whose memory the next one may need
         model, alphas = make_model(inputs, batch.jobs, scale, image)
         watching = [*batch.recorders(), *callbacks()]
-        fit(model, inputs.settings, inputs.device, watching, state)
+        fit(model, inputs.settings, inputs.device, watching, state, inputs.processes)
         state, image = None, model.optimised()
         if not batch.finish_scale(model, scale):
             break

@@ -104,7 +104,9 @@ class Pool:
     def _start_worker(self, index: int) -> WorkerProcess:
         ours, theirs = self.context.Pipe()
         arguments = (theirs, self.environments[index], self.options, os.getpid())
-        process = self.context.Process(target=work_for_parent, args=arguments, daemon=True)
+        # A daemon could not start those that it works with.
+        daemon = self.options.processes == 1
+        process = self.context.Process(target=work_for_parent, args=arguments, daemon=daemon)
         process.start()
         theirs.close()
         return WorkerProcess(index, process, ours)
@@ -218,3 +220,10 @@ def environments(kind: str, devices: Sequence[int], threads: int) -> list[dict[s
         return [each for _ in devices]
     names = visible_gpus(os.environ) or [str(k) for k in range(max(devices) + 1)]
     return [each | {VARIABLE: names[k]} for k in devices]
+
+
+def shared_environment(each: Sequence[dict[str, str]]) -> dict[str, str]:
+    """Returns what processes find in their environment that work on one image together: each sees
+    all their GPUs."""
+    gpus = [one[VARIABLE] for one in each if VARIABLE in one]
+    return each[0] | ({VARIABLE: ",".join(gpus)} if gpus else {})

@@ -6,9 +6,11 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from threading import Lock
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from threading import Lock, Thread
 
 from nst_lightning.errors import OutputError
 from nst_lightning.run.display import LOOK_SECONDS, Losses, Silent
@@ -132,6 +134,49 @@ def end_with(parent: int) -> None:
         os._exit(1)
 
 
+def start_followers(environment: Mapping[str, str], options: RunOptions) -> list[Connection]:
+    """Starts the processes that make each batch together with this one, the first of them.
+
+    Where one of them dies, this process ends too, and its parent hands the batch out again.
+
+    Args:
+        environment: what is set in theirs.
+        options: with how many they are.
+
+    Returns:
+        Where each is sent its tasks.
+    """
+    if options.processes == 1:
+        return []
+    from lightning.fabric.plugins.environments.lightning import find_free_network_port
+
+    os.environ |= {
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(find_free_network_port()), "LOCAL_RANK": "0"
+    }  # fmt: skip
+    shared = {name: os.environ[name] for name in ("MASTER_ADDR", "MASTER_PORT")}
+    context = get_context("spawn")
+    connections: list[Connection] = []
+    processes: list[BaseProcess] = []
+    for rank in range(1, options.processes):
+        ours, theirs = context.Pipe()
+        own = {**environment, **shared, "LOCAL_RANK": str(rank)}
+        arguments = (theirs, own, replace(options, rank=rank), os.getpid())
+        process = context.Process(target=work_for_parent, args=arguments, daemon=True)
+        process.start()
+        theirs.close()
+        connections.append(ours)
+        processes.append(process)
+
+    def end_with_them() -> None:
+        wait([process.sentinel for process in processes])
+        stopped = (0, *(128 + number for number in (signal.SIGINT, signal.SIGTERM)))
+        if any(process.exitcode not in (None, *stopped) for process in processes):
+            os._exit(1)
+
+    Thread(target=end_with_them, daemon=True).start()
+    return connections
+
+
 def work_for_parent(
     connection: Connection, environment: Mapping[str, str], options: RunOptions, parent: int
 ) -> None:
@@ -157,12 +202,16 @@ def work_for_parent(
         keep_freed_memory()
 
     def send(message: Message) -> None:
-        with lock:
-            connection.send(message)
+        if options.rank == 0:
+            with lock:
+                connection.send(message)
 
+    followers = start_followers(environment, options) if options.rank == 0 else []
     worker: Worker | None = None
     try:
         while (task := connection.recv()) is not None:
+            for follower in followers:
+                follower.send(task)
             if worker is None or task.settings != worker.case:
                 worker = None  # the network of another case, if any, is freed before
                 asked, resolved = task.settings.asked, task.settings.resolved

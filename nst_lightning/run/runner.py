@@ -3,7 +3,7 @@
 import itertools
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from nst_lightning.run.devices import batch_size, choose_device, choose_devices
 from nst_lightning.run.display import Display
 from nst_lightning.run.liveness import remove_dead
 from nst_lightning.run.memory import LARGEST_KEPT, keep_freed_memory
-from nst_lightning.run.pool import Pool, environments
+from nst_lightning.run.placement import Room, fits, largest_placement
+from nst_lightning.run.pool import Pool, environments, shared_environment
 from nst_lightning.run.prepare import PreparedCase, prepare_cases
 from nst_lightning.run.task import RunOptions, Task
 from nst_lightning.run.worker import Worker
@@ -125,6 +126,9 @@ def run(
         else:
             kind = choose_device(cases[0].settings.accelerator).type
             each = environments(kind, devices, torch.get_num_threads())
+            if works_together(prepared, kind):
+                options = replace(options, processes=len(devices))
+                each = [shared_environment(each)]
             Pool(each, options, display, stop, finish).run(tasks_of(prepared, checkpoints))
         stop.check()
     except Interrupted as interrupted:
@@ -134,6 +138,26 @@ def run(
         summary.seconds = time.monotonic() - started
         display.stop()
     return summary
+
+
+def works_together(prepared: Sequence[PreparedCase], kind: str) -> bool:
+    """Returns whether all devices work on one image after the other: where that is asked for, or
+    a GPU alone has no room for the only one.
+
+    Args:
+        prepared: at least one case.
+        kind: of the devices, `cuda` or `cpu`, whose workers share one memory.
+    """
+    if prepared[0].settings.asked.split:
+        return True
+    todo = [(case, job) for case in prepared for job in case.todo]
+    if kind != "cuda" or len(todo) != 1:
+        return False
+    (case, job), device = todo[0], torch.device(kind)
+    settings = case.settings.resolved
+    room = Room.before(device, settings)
+    placement = largest_placement(settings, device, [job.pair])
+    return not settings.not_in_bands and not fits(placement, room)
 
 
 def work_here(

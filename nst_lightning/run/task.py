@@ -40,3 +40,7 @@ class RunOptions:
     """Leave a YAML file of the complete settings beside each result."""
     keep_memory: bool = False
     """See `keep_freed_memory`."""
+    processes: int = 1
+    """How many work together on each batch."""
+    rank: int = 0
+    """Which of them this is; the first one reports and writes for all."""

@@ -14,6 +14,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from nst_lightning.callbacks.saved_state import SavedState
 from nst_lightning.run.checkpoints import CheckpointFiles
 from nst_lightning.settings import BatchSettings
+from nst_lightning.transfer.split import SplitStrategy
 
 
 def make_trainer(
@@ -21,6 +22,7 @@ def make_trainer(
     device: torch.device,
     callbacks: list[L.Callback] | None = None,
     state: SavedState | None = None,
+    processes: int = 1,
 ) -> L.Trainer:
     """Returns a Trainer for one fit, which writes nothing but what the callbacks do.
 
@@ -29,10 +31,13 @@ def make_trainer(
         device: on which it runs, of GPUs with its index.
         callbacks: of the fit.
         state: what the fit goes on from, if anything.
+        processes: how many fit the images together, of which this is one; each has a device.
     """
+    alone: int | list[int] = 1 if device.index is None else [device.index]
     return L.Trainer(
         accelerator=device.type,
-        devices=1 if device.index is None else [device.index],
+        devices=alone if processes == 1 else processes,
+        strategy="auto" if processes == 1 else SplitStrategy(),
         precision=cast(Any, settings.precision),
         max_epochs=1,
         callbacks=callbacks,
@@ -52,6 +57,7 @@ def fit(
     device: torch.device,
     callbacks: list[L.Callback],
     state: SavedState | None,
+    processes: int = 1,
 ) -> None:
     """Fits a model, from a saved state on where there is one; see `make_trainer`.
 
@@ -59,7 +65,7 @@ def fit(
         SIGTERMException: the process got that signal and Lightning noticed first.
     """
     with quiet():
-        trainer = make_trainer(settings, device, callbacks, state)
+        trainer = make_trainer(settings, device, callbacks, state, processes)
         trainer.fit(model, ckpt_path="saved state" if state else None)
 
 

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import lightning as L
+import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
@@ -15,7 +16,7 @@ from nst_lightning.callbacks.checkpoint import Checkpoint
 from nst_lightning.callbacks.progress import Progress
 from nst_lightning.callbacks.saved_state import SavedState, without_memory
 from nst_lightning.callbacks.snapshots import Snapshots
-from nst_lightning.errors import OutputError
+from nst_lightning.errors import OutputError, UserError
 from nst_lightning.files import check_inside
 from nst_lightning.imaging.writing import write_image
 from nst_lightning.run.batch_run import BatchRun, batch_name
@@ -62,8 +63,11 @@ class Worker:
         self.display = display
         self.stop = stop
         self.checkpoints = Checkpoints(options.out)
+        self.processes, self.leads = options.processes, options.rank == 0
         self.device = choose_device(self.settings.accelerator)
-        self.inputs = make_inputs(self.settings, weights, self.device)
+        if self.device.type == "cuda" and self.processes > 1:
+            self.device = torch.device("cuda", options.rank)
+        self.inputs = make_inputs(self.settings, weights, self.device, processes=self.processes)
         self.results = ResultWriter(case, options, weights, self.device)
         self.writing: list[Future[None]] = []
         self.saving: list[Job] = []
@@ -86,7 +90,7 @@ class Worker:
         """
 
         def write(made: Sequence[tuple[Job, Outcome]]) -> None:
-            for job, outcome in made:
+            for job, outcome in made if self.leads else ():
                 finished(self.results.write(job, outcome))
 
         with ThreadPoolExecutor(1) as self.writer, ThreadPoolExecutor(1) as reader:
@@ -103,11 +107,14 @@ class Worker:
         """Waits for the files that are being written, and raises what went wrong."""
         for one in self.writing:
             one.result()
-        self.checkpoints.drop(self.saving)
+        if self.leads:
+            self.checkpoints.drop(self.saving)
         self.writing, self.saving = [], []
 
     def _write_snapshot(self, path: Path, rgb: Tensor) -> None:
         """Has a snapshot written while the optimisation goes on."""
+        if not self.leads:
+            return
 
         def write() -> None:
             try:
@@ -138,6 +145,8 @@ class Worker:
         except OutputError:
             raise
         except Exception as error:
+            if self.processes > 1 and not isinstance(error, UserError):
+                raise  # the others wait for this process: they end together
             problem = error
         # Outside the handler, whose traceback would hold on to the batch's tensors.
         if state is not None and not is_out_of_memory(problem):
@@ -187,7 +196,8 @@ class Worker:
 
         def before_save() -> None:
             self._finish_writing()  # the snapshots of earlier steps are on disk before the state
-            self.checkpoints.announce(jobs)
+            if self.leads:
+                self.checkpoints.announce(jobs)
 
         def failed(error: OSError) -> None:
             self.display.note(

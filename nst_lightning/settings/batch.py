@@ -80,6 +80,10 @@ class BatchSettings(TransferSettings):
     """Where L-BFGS keeps its memory: on the device, or on the host, from where a GPU reads it
     twice a step; auto: on the device where it fits."""
 
+    split: Annotated[bool, Knob("running", RUNNING)] = False
+    """Let all devices work on one image after the other, each on a band of its rows, instead of
+    each on an image of its own; so it is anyway where one image alone fits none of several GPUs."""
+
     checkpoint_every: Annotated[float, Field(ge=0), Knob("running", RUNNING)] = 300.0
     """Seconds between two saved states of the images in progress, from which an interrupted run
     goes on (0: only when it is told to stop)."""
@@ -166,6 +170,20 @@ class BatchSettings(TransferSettings):
         if self.compile:
             return "compile is for images that fit whole: leave it out."
         return self.whole_only
+
+    @model_validator(mode="after")
+    def _can_be_split(self) -> "BatchSettings":
+        if self.split and (reason := self.not_in_bands):
+            raise UserError(f"split: {reason}")
+        return self
+
+    @property
+    def not_in_bands(self) -> str:
+        """Returns why several devices cannot work on one image, as the rest of a sentence; ""
+        where they can."""
+        if self.logger != "none":
+            return "logger does not go with it: choose logger none."
+        return self.not_in_tiles
 
     @model_validator(mode="after")
     def _can_be_written(self) -> "BatchSettings":
