@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nst_lightning.settings import TransferSettings as TransferSettings
     from nst_lightning.transfer.module import StyleTransfer as StyleTransfer
     from nst_lightning.transfer.module import build_network as build_network
+    from nst_lightning.transfer.split import SplitStrategy as SplitStrategy
     from nst_lightning.transfer.targets import Style as Style
 
 _CLONE = Path(__file__).resolve().parent.parent
@@ -26,6 +27,7 @@ if (_CLONE / "cli" / "app.py").is_file() and (_CLONE / "configs" / "presets").is
     __path__.append(str(_CLONE))
 
 _EXPORTS = {
+    "SplitStrategy": "nst_lightning.transfer.split",
     "Style": "nst_lightning.transfer.targets",
     "StyleTransfer": "nst_lightning.transfer.module",
     "TransferSettings": "nst_lightning.settings",
@@ -36,6 +38,7 @@ _EXPORTS = {
     "stylize": "nst_lightning.api",
 }
 __all__ = [
+    "SplitStrategy",
     "Style",
     "StyleTransfer",
     "TransferSettings",

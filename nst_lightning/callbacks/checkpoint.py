@@ -45,6 +45,12 @@ class Checkpoint(L.Callback):
         self.failed = failed
         self.saved = time.monotonic()
 
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Takes SIGTERM from Lightning where several processes fit together: its handler sends
+        something to the others, whatever they wait for at that moment, and all would hang."""
+        if cast(StyleTransfer, module).band:
+            signal.signal(signal.SIGTERM, lambda number, frame: self.stop.raised(number))
+
     def on_train_batch_end(
         self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
