@@ -153,6 +153,7 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
     from nst_lightning.run.cost import costs_of_contents, flops_per_second
     from nst_lightning.run.devices import DTYPES, choose_device, resolve
     from nst_lightning.run.placement import largest_placement
+    from nst_lightning.run.prepare import beyond_memory, memory_of
     from nst_lightning.store.ledger import Ledger
 
     done = Ledger(out).pick(lambda record: record.status == "done")
@@ -166,10 +167,13 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
     for case in cases:
         images = reader(case.settings.max_pixels)
         costs = costs_of_contents(case)
+        resolved = resolve(case.settings, device)
+        room = memory_of(device, resolved)
         left: dict[Source, Pair] = {}
         own = 0.0
         for pair in case.pairs:
-            if problem := pair.problem or mask_problem(pair, images):
+            problem = pair.problem or mask_problem(pair, images)
+            if problem := problem or beyond_memory(pair.content, resolved, room):
                 unreadable += 1
                 problems[problem] = None
             elif done.get(pair.file):

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import torch
+
 from nst_lightning.errors import UserError
 from nst_lightning.grid.masks import mask_problem
 from nst_lightning.grid.pairs import Case
@@ -67,8 +69,7 @@ def prepare_cases(
         check_range(case.settings, weights)
         device = choose_device(case.settings.accelerator)
         resolved = resolve(case.settings, device)
-        # A GPU says it when it is full.
-        room = Room(machine_bytes() if device.type == "cpu" else math.inf)
+        room = memory_of(device, resolved, look=False)
         todo: list[Job] = []
         broken: list[tuple[Job, str]] = []
         done = 0
@@ -99,6 +100,19 @@ def check_start(settings: BatchSettings, images: ImageReader) -> None:
                 f"init {settings.init}: is neither {', '.join(INITS)} nor an image file."
             )
         images.image(Path(settings.init))
+
+
+def memory_of(device: torch.device, settings: BatchSettings, *, look: bool = True) -> Room:
+    """Returns the memory beyond which an image is refused.
+
+    Args:
+        device: where it is made.
+        settings: with the precision resolved.
+        look: whether a GPU is looked at, which takes seconds; else it says it when it is full.
+    """
+    if device.type == "cpu":
+        return Room(machine_bytes())
+    return Room.before(device, settings) if look else Room(math.inf)
 
 
 def beyond_memory(content: Source, settings: BatchSettings, room: Room) -> str:

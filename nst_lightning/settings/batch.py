@@ -32,6 +32,15 @@ def parse_devices(value: Any) -> Any:
     return value
 
 
+def parse_tile(value: Any) -> Any:
+    """Reads `auto` and `none` as themselves and `512` as 512."""
+    side = parse_number(value)
+    is_side = isinstance(side, int) and not isinstance(side, bool)
+    if value not in ("auto", "none") and not (is_side and side >= GRID and side % GRID == 0):
+        raise ValueError(f"should be auto, none, or pixels in a multiple of {GRID}, not {value!r}")
+    return side
+
+
 class BatchSettings(TransferSettings):
     """What `nst-batch` can be told: the transfer, and how it is run and saved."""
 
@@ -68,8 +77,8 @@ class BatchSettings(TransferSettings):
     """Compute features twice rather than keep them: less memory, a third more time."""
 
     tile: Annotated[
-        Literal["auto", "none"] | Annotated[int, Field(ge=2 * GRID, multiple_of=GRID)],
-        BeforeValidator(parse_number),
+        Literal["auto", "none"] | int,
+        BeforeValidator(parse_tile),
         Knob("running", RUNNING),
     ] = "auto"
     """Take an image through the network in tiles of at most so many pixels a side, in much less
