@@ -77,7 +77,7 @@ class BatchSettings(TransferSettings):
     """Compute features twice rather than keep them: less memory, a third more time."""
 
     tile: Annotated[
-        Literal["auto", "none"] | int,
+        Literal["auto", "none"] | Annotated[int, Field(ge=GRID, multiple_of=GRID)],
         BeforeValidator(parse_tile),
         Knob("running", RUNNING),
     ] = "auto"

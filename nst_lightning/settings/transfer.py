@@ -396,12 +396,12 @@ class TransferSettings(Model):
         if self.active_style_layers and self.style_loss == "sliced-wasserstein":
             return (
                 "style_loss sliced-wasserstein sorts the features of the whole image: choose "
-                "wasserstein, or tile none."
+                "wasserstein."
             )
         if self.normalize_gradients:
             return (
                 "normalize_gradients needs the gradient of the whole image at each layer: leave it "
-                "out, or choose tile none."
+                "out."
             )
         return ""
 
