@@ -103,17 +103,21 @@ class Window:
         return whole
 
 
-def tiles(window: Window, side: int | None) -> Iterator[Window]:
+def tiles(window: Window, side: int | None, margin: int = 0) -> Iterator[Window]:
     """Yields the parts of a window, row by row, which meet on even positions.
 
-    They are about equally large, none of a longer side than asked.
+    They are about equally large, and of the ways to cut it they are that which has the fewest
+    positions within the parts and their margins.
 
     Args:
         window: begins at even positions.
-        side: the longest side of a part, even; None: the window is one part.
+        side: of a square; no part has more positions than that. None: the window is one part.
+        margin: what is computed around a part, as far as the window reaches.
     """
-    for top, bottom in spans(window.shape[0], side):
-        for left, right in spans(window.shape[1], side):
+    height, width = window.shape
+    down, across = (1, 1) if side is None else cuts(height, width, side, margin)
+    for top, bottom in spans(height, down):
+        for left, right in spans(width, across):
             yield Window(
                 window.top + top,
                 window.left + left,
@@ -123,10 +127,28 @@ def tiles(window: Window, side: int | None) -> Iterator[Window]:
             )
 
 
-def spans(length: int, side: int | None) -> list[tuple[int, int]]:
-    """Splits a length into parts of about one length, at most `side`, which meet on even positions;
-    the first and last position of each."""
-    count = 1 if side is None else math.ceil(length / side)
+def cuts(height: int, width: int, side: int, margin: int) -> tuple[int, int]:
+    """Returns into how many parts (height, width) are cut; see `tiles`."""
+
+    def largest(length: int, count: int) -> int:
+        return 2 * math.ceil(math.ceil(length / 2) / count)
+
+    def cost(down: int, across: int) -> tuple[int, int]:
+        inner = 2 * margin * (down - 1), 2 * margin * (across - 1)
+        return (height + inner[0]) * (width + inner[1]), down * across
+
+    fitting = [
+        (down, across)
+        for down in range(1, math.ceil(height / 2) + 1)
+        if (most := side * side // largest(height, down) // 2 * 2) >= 2
+        for across in [math.ceil(math.ceil(width / 2) / (most // 2))]
+    ]
+    return min(fitting, key=lambda each: cost(*each))
+
+
+def spans(length: int, count: int) -> list[tuple[int, int]]:
+    """Splits a length into parts of about one length, which meet on even positions; the first and
+    last position of each."""
     pairs = math.ceil(length / 2)
     ends = [min(length, 2 * (pairs * i // count)) for i in range(count + 1)]
     return list(pairwise(ends))

@@ -21,7 +21,7 @@ TILES = (4096, 2048, 1024, 512, 256)
 class Placement:
     """How one scale of a batch is computed.
 
-    tile: the longest side of a tile; None: the whole image at once.
+    tile: the side of tiles; None: the whole image at once.
     history: where L-BFGS keeps its memory.
     device_bytes: what a step takes on the device.
     host_bytes: what it takes beside that on the host of a GPU.
@@ -82,18 +82,18 @@ def place(
         width: of the images.
         batch: how many they are.
     """
-    longest = max(height, width)
+    pixels = height * width
     sides: list[int | None] = [None]
     if isinstance(settings.tile, int):
-        sides = [settings.tile if settings.tile < longest else None]
+        sides = [settings.tile if settings.tile**2 < pixels else None]
     elif settings.tile == "auto" and not settings.not_in_tiles:
-        sides += [side for side in TILES if side < longest]
+        sides += [side for side in TILES if side**2 < pixels]
     places: list[Literal["device", "host"]] = ["device", "host"]
     if settings.history != "auto":
         places = [settings.history]
     if not room.host:
         places = ["device"]  # the host is the device
-    moved = batch * history_bytes(settings, height * width)
+    moved = batch * history_bytes(settings, pixels)
     found: list[Placement] = []
     for history in places:
         for side in sides:

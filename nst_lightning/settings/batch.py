@@ -81,7 +81,7 @@ class BatchSettings(TransferSettings):
         BeforeValidator(parse_tile),
         Knob("running", RUNNING),
     ] = "auto"
-    """Take an image through the network in tiles of at most so many pixels a side, in much less
+    """Take an image through the network in tiles as large as a square of this side, in much less
     memory and about one and a half times the time, with the same result; auto: where it does not
     fit whole; none: never."""
 

@@ -53,8 +53,8 @@ class Walk:
     tile, with a margin, and once more in the backward pass. Whatever the tiles, the features and
     gradients are the same but for rounding.
 
-    side: the longest side of a tile in pixels; those of deeper blocks, which have more channels,
-        hold as many numbers. None: the whole image.
+    side: of a square of pixels that a tile is at most as large as; those of deeper blocks, which
+        have more channels, hold as many numbers. None: the whole image.
     recompute: keep only the input of each block even where the tile is the whole.
     reach: how many positions beyond its own a loss looks at.
     watch: is told after each tile which share of the work of both passes is done.
@@ -317,7 +317,7 @@ class VGG(nn.Module):
         if walk.band:
             own = walk.band.at(depth)
             x, held = walk.band.with_neighbours(x, depth, forward + backward)
-        there = list(tiles(own, side))
+        there = list(tiles(own, side, forward + backward))
         return Block(names, depth, x, held, own, there, (forward, backward))
 
     def _input(self, block: Block, region: Window, dtype: torch.dtype) -> Tensor:

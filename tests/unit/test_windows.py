@@ -1,22 +1,39 @@
 """Parts of a whole: that they make it up, and what is cut out of it and put back."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nst_lightning.windows import Window, spans, tiles
+from nst_lightning.windows import Window, cuts, spans, tiles
 
 
 @given(st.integers(1, 300), st.integers(1, 60))
-def test_parts_make_up_the_whole(length: int, half: int):
-    parts = spans(length, 2 * half)
+def test_parts_make_up_the_whole(length: int, count: int):
+    parts = spans(length, min(count, math.ceil(length / 2)))
     assert [first for first, _ in parts] == [0, *(end for _, end in parts[:-1])]
     assert parts[-1][1] == length
     assert all(end % 2 == 0 for _, end in parts[:-1])
     sizes = [end - first for first, end in parts]
-    assert 0 < min(sizes) <= max(sizes) <= 2 * half
+    assert min(sizes) > 0
     assert max(sizes) - min(sizes) <= 3
+
+
+@given(st.integers(1, 200), st.integers(1, 200), st.integers(2, 60), st.integers(0, 8))
+def test_no_part_is_larger_than_asked(height: int, width: int, half: int, margin: int):
+    side = 2 * half
+    parts = list(tiles(Window.all_of(height, width), side, margin))
+    assert all(math.prod(part.shape) <= side * side for part in parts)
+    assert sum(part.share for part in parts) == pytest.approx(1)
+    assert all(part.top % 2 == part.left % 2 == 0 for part in parts)
+
+
+def test_the_cut_with_the_least_margin_is_taken():
+    assert cuts(256, 256, 182, 8) == (1, 2)
+    assert cuts(512, 512, 256, 8) == (2, 2)
+    assert cuts(100, 1000, 200, 4) == (1, 3)
 
 
 def test_no_side_is_the_whole():
