@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from nst_lightning.losses.layer_loss import LayerLoss, whole_of
@@ -66,7 +67,8 @@ class ContentLoss(LayerLoss):
 
     def gather(self, features: Tensor, window: Window, before: Tensor | None = None) -> Tensor:
         """Returns Σ(F − P)² over all parts so far, (B,)."""
-        own = sum_of_squares(upcast(features) - window.cut(self.target, self.held))
+        # The difference is in the target's precision, without a copy of the features in it.
+        own = sum_of_squares(features - window.cut(self.target, self.held))
         return own if before is None else before + own
 
     def value(self, gathered: Tensor) -> Tensor:
@@ -90,7 +92,7 @@ class ContentLoss(LayerLoss):
         """Adds weight·∂loss/∂features to the gradient, in place; see `LayerLoss`."""
         factor = (slope * weight)[:, None, None, None]
         target = (window or whole_of(features)).cut(self.target, self.held)
-        gradient.add_((upcast(features) - target).mul_(factor).to(gradient.dtype))
+        gradient.add_((features - target).mul_(factor).to(gradient.dtype))
 
     def energy(self, channels: int) -> Tensor:
         """Computes the loss for features of zero, (B,)."""
@@ -104,4 +106,4 @@ class ContentLoss(LayerLoss):
 
 def sum_of_squares(x: Tensor) -> Tensor:
     """Computes the sum of squares of each image, (B,), of (B, C, h, w)."""
-    return x.square().sum(dim=(1, 2, 3))
+    return torch.linalg.vector_norm(x, dim=(1, 2, 3)).square()

@@ -5,18 +5,19 @@ python tests/benchmarks/tiles.py memory --size 1024 --tile 512 --precision 32-tr
 """
 
 import argparse
-import resource
 import statistics
 import time
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from nst_lightning import StyleTransfer, TransferSettings
-from nst_lightning.run.cost import history_bytes, step_bytes
+from nst_lightning.run.cost import tiled_bytes, whole_bytes
 from nst_lightning.run.devices import DTYPES
 from nst_lightning.settings import build
 from nst_lightning.transfer.module import build_network
+from nst_lightning.transfer.objective import value_and_gradient
 
 
 def image(side: int, seed: int) -> Tensor:
@@ -60,23 +61,33 @@ def compare_times(side: int, tile: int, precision: str, rounds: int) -> None:
 
 
 def measure_memory(side: int, tile: int, precision: str) -> None:
-    """Prints the peak of two steps above what was there before, and what was planned."""
-    dtype = DTYPES[precision]
-    torch.set_num_threads(2)
-    side_of = tile or None
+    """Prints what a loss and its gradient take above the image and its targets, and what of it is
+    the inputs of blocks and their gradients, by arithmetic."""
     settings = build({"precision": precision})
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    model = make(side, side_of)
-    optimizer = model.configure_optimizers()
-    for _ in range(2):
-        step(model, optimizer, dtype)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
-    planned = step_bytes(settings, side, side, side_of)
-    memory = history_bytes(settings, side * side)
+    model = make(side, tile or None)
+    image = model.image.detach()
+    # Once for the network's own tensors, which are made ready for the shapes of its tiles.
+    value_and_gradient(model.network, model.loss, image, DTYPES[precision], model.walk)
+    before = memory("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    value_and_gradient(model.network, model.loss, image, DTYPES[precision], model.walk)
+    peak = memory("VmHWM") - before
+    pixels = side * side
+    planned = tiled_bytes(settings, pixels, tile) if tile else whole_bytes(settings, pixels)
+    planned += 12 * pixels  # the gradient
+    # Nothing is left of a tile where it has no pixels.
+    kept = tiled_bytes(settings, pixels, 0) + 12 * pixels if tile else 0.0
     print(
-        f"{side} px, tiles of {tile}, {precision}: {peak / 2**20:.0f} MiB, "
-        f"planned {planned / 2**20:.0f}, of which the memory of L-BFGS {memory / 2**20:.0f}"
+        f"{side} px, tiles of {tile}, {precision}: {peak / 2**20:.0f} MiB, planned "
+        f"{planned / 2**20:.0f}; above what is kept {(peak - kept) / 2**20:.0f}",
+        flush=True,
     )
+
+
+def memory(field: str) -> int:
+    """Returns a figure of this process's status, in bytes (Linux)."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if field in line)
+    return int(line.split()[1]) * 1024
 
 
 def main() -> None:
