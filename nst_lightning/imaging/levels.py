@@ -30,6 +30,10 @@ def to_levels(image: Tensor, bits: int = 8, *, dither: bool = False) -> Tensor:
     return _rounded(image, bits, torch.rand(image.shape[-3:], generator=seeded) if dither else None)
 
 
+_PART_PIXELS = 1 << 19
+"""Pixels that are rounded at a time, in several float64 each."""
+
+
 class LevelRows:
     """An image as the levels that a file holds, made some rows at a time when they are asked for.
 
@@ -66,13 +70,21 @@ class LevelRows:
         """
         dithered = self.dither and self.rgb.dtype != _dtype(self.bits)
         noise = _noise(*self.rgb.shape) if dithered else None
+        step = max(1, _PART_PIXELS // self.width)
         for top in range(0, self.height, rows):
-            colour = self.rgb[:, top : top + rows].detach().cpu()
-            band = self._levels(colour, noise(colour.shape[-2]) if noise else None)
-            if self.alpha is not None:
-                opacity = self.alpha[:, top : top + rows].detach().cpu()
-                band = torch.cat([band, self._levels(opacity, None)])
-            yield band
+            bottom = min(top + rows, self.height)
+            parts = [
+                self._part(slice(at, min(at + step, bottom)), noise)
+                for at in range(top, bottom, step)
+            ]
+            yield torch.cat(parts, dim=1)
+
+    def _part(self, rows: slice, noise: Callable[[int], Tensor] | None) -> Tensor:
+        colour = self.rgb[:, rows].detach().cpu()
+        part = self._levels(colour, noise(colour.shape[-2]) if noise else None)
+        if self.alpha is None:
+            return part
+        return torch.cat([part, self._levels(self.alpha[:, rows].detach().cpu(), None)])
 
     def _levels(self, image: Tensor, noise: Tensor | None) -> Tensor:
         return image if image.dtype == _dtype(self.bits) else _rounded(image, self.bits, noise)

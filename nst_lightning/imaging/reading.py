@@ -1,5 +1,7 @@
 """Images from files to tensors."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,22 +100,34 @@ def _resized_in_bands(
     how: str,
     max_pixels: int,
 ) -> LoadedImage:
-    channels = 4 if image.has_transparency_data else 3
-    check_readable(path, image, max_pixels, beside=size[0] * size[1] * channels * 4)
+    clear = image.has_transparency_data
+    check_readable(path, image, max_pixels, beside=size[0] * size[1] * (16 if clear else 12))
     bands = Bands(image, path, max_pixels)
     whole = (bands.height, bands.width)
     sideways = bands.turn is not None and _TURNS[bands.turn][0]
     stored = (size[1], size[0]) if sideways else size
-    rgb = BandResizer(3, whole, stored, how)
-    alpha = BandResizer(1, whole, stored, how)
+    with _within_memory(path):
+        rgb = BandResizer(3, whole, stored, how)
+        alpha = BandResizer(1, whole, stored, how) if clear else None
     opaque = True
     for band in bands:
         loaded = to_tensors(band, path)
-        opaque = opaque and loaded.alpha is None
         rgb.add(loaded.rgb)
-        alpha.add(torch.ones_like(loaded.rgb[:, :1]) if loaded.alpha is None else loaded.alpha)
-    clear = None if opaque else _turned(alpha.image(), bands.turn)
-    return LoadedImage(_turned(rgb.image(), bands.turn), clear)
+        if alpha is not None:
+            opaque = opaque and loaded.alpha is None
+            alpha.add(torch.ones_like(loaded.rgb[:, :1]) if loaded.alpha is None else loaded.alpha)
+    return LoadedImage(
+        _turned(rgb.image(), bands.turn),
+        None if opaque or alpha is None else _turned(alpha.image(), bands.turn),
+    )
+
+
+@contextmanager
+def _within_memory(name: Path | str) -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # torch raises the latter when memory is short
+        raise UserError(f"{name}: does not fit into this machine's memory.") from error
 
 
 def to_tensors(decoded: Decoded, name: Path | str) -> LoadedImage:
@@ -123,7 +137,7 @@ def to_tensors(decoded: Decoded, name: Path | str) -> LoadedImage:
         UserError: it holds NaN or infinity, or does not fit into memory; the message begins with
             `name`.
     """
-    try:
+    with _within_memory(name):
         rgb = _tensor(decoded.colour)
         alpha = None if decoded.alpha is None else _tensor(decoded.alpha)
         if decoded.colour.mode == "F":  # all others hold levels of 8 bits
@@ -133,8 +147,6 @@ def to_tensors(decoded: Decoded, name: Path | str) -> LoadedImage:
                 )
             rgb.clamp_(0, 1)
         return LoadedImage(rgb.expand(1, 3, -1, -1).contiguous(), alpha)
-    except (MemoryError, RuntimeError) as error:  # torch raises the latter when memory is short
-        raise UserError(f"{name}: does not fit into this machine's memory.") from error
 
 
 def load_image(

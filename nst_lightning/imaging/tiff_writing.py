@@ -40,7 +40,7 @@ TILED_FROM = 1 << 26
 """Pixels above which a TIFF is tiled, so that programs show a part of it without the rest. Below,
 it has strips, which more programs read."""
 
-TILE = 512
+TILE = 256
 """Side of a tile, in pixels."""
 
 STRIP_PIXELS = 1 << 20

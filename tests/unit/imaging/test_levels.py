@@ -5,6 +5,7 @@ from fractions import Fraction
 import pytest
 import torch
 
+from nst_lightning.imaging import levels as levels_module
 from nst_lightning.imaging.levels import LevelRows, to_levels
 
 
@@ -95,7 +96,10 @@ def test_what_is_no_colour_is_refused(bits: int):
 @pytest.mark.parametrize("rows", [1, 5, 30, 99])
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("dither", [False, True])
-def test_bands_of_rows_are_those_of_the_whole(rows: int, bits: int, dither: bool):
+def test_bands_of_rows_are_those_of_the_whole(
+    monkeypatch: pytest.MonkeyPatch, rows: int, bits: int, dither: bool
+):
+    monkeypatch.setattr(levels_module, "_PART_PIXELS", 3 * 17)
     image, alpha = noise(3, 30, 17), noise(1, 30, 17).flip(0)
     whole = torch.cat([to_levels(image, bits, dither=dither), to_levels(alpha, bits)])
     levels = LevelRows(image[None], alpha[None], bits, dither=dither)
