@@ -73,11 +73,12 @@ class LevelRows:
         step = max(1, _PART_PIXELS // self.width)
         for top in range(0, self.height, rows):
             bottom = min(top + rows, self.height)
-            parts = [
-                self._part(slice(at, min(at + step, bottom)), noise)
-                for at in range(top, bottom, step)
-            ]
-            yield torch.cat(parts, dim=1)
+            band = torch.empty(self.channels, bottom - top, self.width, dtype=_dtype(self.bits))
+            for at in range(top, bottom, step):
+                part = self._part(slice(at, min(at + step, bottom)), noise)
+                band[:, at - top : at - top + part.shape[1]] = part
+            yield band
+            del band  # before the next one is made
 
     def _part(self, rows: slice, noise: Callable[[int], Tensor] | None) -> Tensor:
         colour = self.rgb[:, rows].detach().cpu()
