@@ -61,9 +61,14 @@ class Bands:
             )
 
 
+def divisible(image: Image.Image) -> bool:
+    """Returns whether an opened image can be read some rows at a time."""
+    return image.mode not in _BY_WHOLE_IMAGE
+
+
 def in_bands(image: Image.Image) -> bool:
-    """Returns whether an opened image is to be read some rows at a time."""
-    return image.width * image.height > LARGE and image.mode not in _BY_WHOLE_IMAGE
+    """Returns whether an opened image is so large that it is read some rows at a time."""
+    return image.width * image.height > LARGE and divisible(image)
 
 
 def check_readable(
@@ -95,9 +100,14 @@ def strips_on_white(bands: Iterable[Decoded], rows: int) -> Iterator[Image.Image
     Args:
         rows: of each strip but the last, however many the bands have.
     """
+    return regrouped(map(on_white, bands), rows)
+
+
+def regrouped(images: Iterable[Image.Image], rows: int) -> Iterator[Image.Image]:
+    """Yields images that lie below one another in strips of so many rows; the last has the rest."""
     waiting: list[Image.Image] = []
-    for band in bands:
-        image, top = on_white(band), 0
+    for image in images:
+        top = 0
         while top < image.height:
             missing = rows - sum(strip.height for strip in waiting)
             bottom = min(top + missing, image.height)

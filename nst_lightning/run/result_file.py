@@ -17,7 +17,6 @@ from nst_lightning.store.output import RECORD_KEY
 from nst_lightning.store.records import Record
 from nst_lightning.transfer.detail import add_detail
 
-
 FINISH_BYTES = 100
 """Memory for each pixel of a content that `finish` takes, the content among it: 96 as measured."""
 
@@ -33,14 +32,16 @@ def too_large(content: Source, settings: BatchSettings) -> str:
         height, width = shape_at(content, settings.scales[-1], settings)
     side = max(height, width)
     if side > RESULT_FORMATS[settings.format].longest_side:
-        able = " or ".join(
-            name for name, known in RESULT_FORMATS.items() if known.longest_side >= side
+        *some, last = (
+            name
+            for name, known in RESULT_FORMATS.items()
+            if known.longest_side >= side and settings.bit_depth in known.bits
         )
         smaller = "leave out --finish" if finished else "choose a smaller --size"
         return (
             f"{content.path}: its result would be {width} x {height} pixels, and "
             f"{settings.format} holds {RESULT_FORMATS[settings.format].longest_side} a side; "
-            f"choose --format {able}, or {smaller}."
+            f"choose --format {', '.join(some)} or {last}, or {smaller}."
         )
     needed, here = height * width * FINISH_BYTES if finished else 0, machine_bytes()
     if needed > here:

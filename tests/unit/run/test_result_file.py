@@ -73,8 +73,8 @@ def test_what_a_format_cannot_hold_is_known_before(tmp_path: Path):
         ({"size": 64, "finish": "detail"}, "leave out --finish"),
     ):
         assert too_large(panorama, build(settings | {"format": "webp"})) == (
-            "wide.jpg: its result would be 20000 x 2000 pixels, and webp holds 16383 a side; choose "
-            f"--format png or jpeg or tiff, or {or_else}."
+            "wide.jpg: its result would be 20000 x 2000 pixels, and webp holds 16383 a side; "
+            f"choose --format png, jpeg or tiff, or {or_else}."
         )
         assert too_large(panorama, build(settings | {"format": "jpeg"})) == ""
         assert too_large(panorama, build(settings)) == ""
