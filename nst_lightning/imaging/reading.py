@@ -100,9 +100,10 @@ def _resized_in_bands(
     how: str,
     max_pixels: int,
 ) -> LoadedImage:
-    clear = image.has_transparency_data
-    check_readable(path, image, max_pixels, beside=size[0] * size[1] * (16 if clear else 12))
+    pixel = 16 if image.has_transparency_data else 12
+    check_readable(path, image, max_pixels, beside=size[0] * size[1] * pixel)
     bands = Bands(image, path, max_pixels)
+    clear = image.has_transparency_data  # a PNG may say so behind its pixels
     whole = (bands.height, bands.width)
     sideways = bands.turn is not None and _TURNS[bands.turn][0]
     stored = (size[1], size[0]) if sideways else size

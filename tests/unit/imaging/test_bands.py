@@ -17,6 +17,7 @@ from nst_lightning.imaging.metadata import image_size
 from nst_lightning.imaging.reading import LoadedImage, load_image, read_image, read_resized
 from nst_lightning.imaging.resize import resize
 from nst_lightning.imaging.writing import write_image
+from tests.campaign.images import chunks, png
 
 RNG = np.random.default_rng(5)
 ROUGH = Image.fromarray(RNG.integers(0, 256, (70, 50, 3), dtype=np.uint8))
@@ -151,3 +152,17 @@ def test_damage_in_one_band_is_a_sentence(tmp_path: Path, monkeypatch: pytest.Mo
     assert image_size(path) == (70, 50)
     with pytest.raises(UserError, match=r"damaged or cut short \(.+\); get a whole copy"):
         read_image(path)
+
+
+def test_transparency_that_is_said_behind_the_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "a.png"
+    ROUGH.quantize(9).save(path, transparency=3)
+    parts = chunks(path.read_bytes())
+    late = [part for part in parts if part[0] == b"tRNS"]
+    path.write_bytes(png([*(part for part in parts[:-1] if part not in late), *late, parts[-1]]))
+    whole = read_image(path)
+    assert whole.alpha is not None
+    small_bands(monkeypatch)
+    same(read_image(path), whole)
