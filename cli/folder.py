@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import shutil
 import sys
 import tarfile
 import zipfile
@@ -75,14 +76,14 @@ def choose_packer(file: Path) -> Callable[[BinaryIO, Path, Sequence[Path]], None
 
 
 def pack_tar(target: BinaryIO, out: Path, members: Sequence[Path]) -> None:
-    """Writes a .tar.gz, with one file in memory at a time."""
+    """Writes a .tar.gz, with one block of a file in memory at a time."""
     sums = []
     with tarfile.open(fileobj=target, mode="w:gz") as tar:
-        for path, name, data in read_members(out, members):
-            info = tar.gettarinfo(path, name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-            sums.append(f"{hashlib.sha256(data).hexdigest()}  {inside(path, out)}\n")
+        for path, name in named_members(out, members):
+            with path.open("rb") as file:
+                hashed = Hashed(file)
+                tar.addfile(tar.gettarinfo(arcname=name, fileobj=file), hashed)
+            sums.append(hashed.line(path, out))
         text = "".join(sums).encode()
         info = tarfile.TarInfo(f"{out.resolve().name}/{CHECKSUMS}")
         info.size = len(text)
@@ -90,19 +91,40 @@ def pack_tar(target: BinaryIO, out: Path, members: Sequence[Path]) -> None:
 
 
 def pack_zip(target: BinaryIO, out: Path, members: Sequence[Path]) -> None:
-    """Writes a .zip, with one file in memory at a time."""
+    """Writes a .zip, with one block of a file in memory at a time."""
     sums = []
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as pack:
-        for path, name, data in read_members(out, members):
-            pack.writestr(zipfile.ZipInfo.from_file(path, name, strict_timestamps=False), data)
-            sums.append(f"{hashlib.sha256(data).hexdigest()}  {inside(path, out)}\n")
+        for path, name in named_members(out, members):
+            info = zipfile.ZipInfo.from_file(path, name, strict_timestamps=False)
+            with path.open("rb") as file, pack.open(info, "w") as member:
+                hashed = Hashed(file)
+                shutil.copyfileobj(hashed, member)
+            sums.append(hashed.line(path, out))
         pack.writestr(f"{out.resolve().name}/{CHECKSUMS}", "".join(sums))
 
 
-def read_members(out: Path, members: Sequence[Path]) -> Iterator[tuple[Path, str, bytes]]:
-    """Yields the path, the name in the archive and the bytes of each member."""
+class Hashed:
+    """A file that is hashed while it is read, for it may be larger than the memory."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.digest = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        """Returns the next bytes."""
+        data = self.file.read(size)
+        self.digest.update(data)
+        return data
+
+    def line(self, path: Path, out: Path) -> str:
+        """Returns the line of the list of checksums, once all is read."""
+        return f"{self.digest.hexdigest()}  {inside(path, out)}\n"
+
+
+def named_members(out: Path, members: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    """Yields each member with its name in the archive."""
     for path in members:
-        yield path, f"{out.resolve().name}/{inside(path, out)}", path.read_bytes()
+        yield path, f"{out.resolve().name}/{inside(path, out)}"
 
 
 def inside(path: Path, out: Path) -> str:

@@ -127,11 +127,11 @@ def draw_sheet(
     from nst_lightning.store.ledger import Ledger
 
     asked = {one.output for one in pairs}
-    statuses = Ledger(out).pick(lambda record: record.status)
+    known = Ledger(out).pick(lambda record: (record.status, record.max_pixels))
 
     def cell(row: int, column: int) -> Panel:
         one = pair(contents[row], styles[column], settings.suffix)
-        status = statuses.get(one.file)
+        status, _ = known.get(one.file, ("", 0))
         if status in ("done", "waiting") and (out / one.output).is_file():
             return Panel(out / one.output)
         failed = status == "failed" and one.output in asked
@@ -142,5 +142,5 @@ def draw_sheet(
         [(source.name, source.path) for source in contents],
         [(source.name, source.path) for source in styles],
         cell,
-        max_pixels=settings.max_pixels,
+        max_pixels=max(settings.max_pixels, *(most for _, most in known.values()), 0),
     )

@@ -19,7 +19,8 @@ def report(
 ) -> None:
     """Write OUT/index.html, a gallery that opens from disk without a network.
 
-    Its thumbnails are in OUT/gallery. Run it again after more images were made.
+    Its thumbnails are in OUT/gallery, and the tiles of images above 4,096 px, each of which gets a
+    page to look closer. Run it again after more images were made.
     """
     from rich.console import Console
     from rich.progress import Progress

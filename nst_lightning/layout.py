@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import get_args
 
 from nst_lightning.formats import FilmFormat
@@ -50,13 +50,20 @@ GALLERY = Path("gallery")
 """The page's small copies: of results, of results that no browser shows, and of inputs."""
 GALLERY_RESULTS, GALLERY_LARGE = GALLERY / "results", GALLERY / "large"
 GALLERY_THUMBNAILS, GALLERY_VIEWS = GALLERY / "thumbs", GALLERY / "views"
+GALLERY_ZOOM = GALLERY / "zoom"
+"""A folder for each large result, named as the result: a page that shows it (`PAGE`), and the tiles
+that the page loads."""
+ZOOM_WHOLE = "whole.jpg"
+"""The whole of a large result, made small."""
 
 WRITTEN_BY_RUNS = (
     MANIFEST, MANIFEST_LOCK, LEDGER_PARTS, TASKS, CLAIMS, EXPECTED, CHECKPOINTS, JOBS, SUBMITTED,
     BLENDS,
 )  # fmt: skip
 """Folders that a run writes to, and files that it writes in place, whatever it makes."""
-WRITTEN_BY_REPORTS = (GALLERY_RESULTS, GALLERY_LARGE, GALLERY_THUMBNAILS, GALLERY_VIEWS)
+WRITTEN_BY_REPORTS = (
+    GALLERY_RESULTS, GALLERY_LARGE, GALLERY_THUMBNAILS, GALLERY_VIEWS, GALLERY_ZOOM,
+)  # fmt: skip
 
 # What stands in a result's own folder, beside snapshots and a film.
 HISTORY = "history.csv"
@@ -134,6 +141,17 @@ def film_name(kind: str) -> str:
     return f"progress.{kind}"
 
 
+def zoom_folder(output: str) -> Path:
+    """Returns the folder of the tiles of a result, relative to the output folder."""
+    return GALLERY_ZOOM / output
+
+
+def tile_name(level: int, column: int, row: int) -> str:
+    """Returns the name of a tile in that folder: level 0 is the image itself, each further one is
+    half as large."""
+    return f"{level}/{column}-{row}.jpg"
+
+
 def own_folder(result: Path) -> Path:
     """Returns the folder that holds what belongs to a result: snapshots, curves, a film."""
     return result.with_suffix("")
@@ -164,6 +182,13 @@ _EXTRA = re.compile(
 def is_report(name: str) -> bool:
     """Whether a file of an output folder, or of a content's folder in it, has a report's name."""
     return _REPORT.fullmatch(name) is not None
+
+
+def is_copy(path: PurePath) -> bool:
+    """Whether a file, relative to the output folder, has the name of one of the gallery's."""
+    return any(path.is_relative_to(folder) for folder in WRITTEN_BY_REPORTS) and (
+        path.suffix == ".jpg" or (path.name == PAGE and path.is_relative_to(GALLERY_ZOOM))
+    )
 
 
 def is_event_file(name: str) -> bool:

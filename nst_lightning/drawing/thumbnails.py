@@ -33,7 +33,7 @@ def small_copy(original: Path, copy: Path, longest: int, *, max_pixels: int) -> 
     Raises:
         OSError: the copy cannot be written.
     """
-    if not _current(original, copy):
+    if not is_current(original, copy):
         try:
             image = decode_on_white(original, max_pixels=max_pixels, at_least=longest)
         except UserError:
@@ -50,7 +50,8 @@ def small_copy(original: Path, copy: Path, longest: int, *, max_pixels: int) -> 
     return width, height
 
 
-def _current(original: Path, copy: Path) -> bool:
+def is_current(original: Path, copy: Path) -> bool:
+    """Returns whether there is a copy that is no older than its image."""
     try:
         return copy.stat().st_mtime_ns >= original.stat().st_mtime_ns
     except OSError:

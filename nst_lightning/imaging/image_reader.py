@@ -39,6 +39,15 @@ class ImageReader:
 
         return read_image(path, max_pixels=self.max_pixels)
 
+    def resized(
+        self, path: Path, height: int, width: int, *, how: str = "bicubic"
+    ) -> "LoadedImage":
+        """Returns an image at a size; a large file is brought to it while it is read, see
+        `read_resized`."""
+        from nst_lightning.imaging.reading import read_resized
+
+        return read_resized(path, (height, width), how=how, max_pixels=self.max_pixels)
+
     def mask(self, path: Path) -> "Mask":
         """Returns the regions that an image shows; see `read_mask`."""
         from nst_lightning.imaging.mask import read_mask

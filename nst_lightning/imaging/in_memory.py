@@ -12,7 +12,7 @@ from nst_lightning.errors import UserError
 from nst_lightning.imaging.decoding import decode_image
 from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.imaging.mask import LOSSY_FORMATS, Mask, find_regions
-from nst_lightning.imaging.reading import LoadedImage, to_tensors
+from nst_lightning.imaging.reading import LoadedImage, resized, to_tensors
 
 AnyImage = str | os.PathLike[str] | Image.Image | Tensor
 """A file's path, a Pillow image, or a tensor (see `from_tensor`)."""
@@ -66,6 +66,11 @@ class ImagesInMemory(ImageReader):
 
     def image(self, path: Path) -> LoadedImage:
         return self.images[path] if path in self.images else super().image(path)
+
+    def resized(self, path: Path, height: int, width: int, *, how: str = "bicubic") -> LoadedImage:
+        if path not in self.images:
+            return super().resized(path, height, width, how=how)
+        return resized(self.images[path], height, width, how=how)
 
     def mask(self, path: Path) -> Mask:
         if path not in self.images:

@@ -50,10 +50,11 @@ def image_size(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> tuple[int, 
         UserError: the file is not an image that can be read, or has more than `max_pixels` or than
             the memory holds.
     """
-    from nst_lightning.imaging.opening import check_memory, opened, upright_size
+    from nst_lightning.imaging.bands import check_readable
+    from nst_lightning.imaging.opening import opened, upright_size
 
     with opened(path, max_pixels) as image:
-        check_memory(path, image)
+        check_readable(path, image, max_pixels)
         return upright_size(image)
 
 
@@ -110,5 +111,6 @@ def _is_whole(path: Path, image: "ImageFile.ImageFile") -> bool:
             data_end = 8 + int.from_bytes(file.read(8)[4:], "little")
     if image.format == "TIFF":
         tags = image.tag_v2  # type: ignore[attr-defined]
-        data_end = max(map(sum, zip(tags[273], tags[279], strict=True)))
+        where = (324, 325) if 324 in tags else (273, 279)  # tiles, or strips
+        data_end = max(map(sum, zip(*(tags[tag] for tag in where), strict=True)))
     return data_end <= size

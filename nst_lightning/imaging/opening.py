@@ -160,7 +160,7 @@ def _identified(path: Path | str, file: BinaryIO, max_pixels: int) -> ImageFile.
     if suffix in CAMERA_RAW:
         raise _unsupported(path, f"raw camera ({suffix[1:].upper()})")
     try:
-        image = _open(file, max_pixels)
+        image = open_image(file, max_pixels)
     except UnidentifiedImageError:
         raise _unidentified(path, suffix, start) from None
     check_size(path, image, max_pixels)
@@ -180,16 +180,23 @@ def check_size(path: Path | str, image: Image.Image, max_pixels: int) -> None:
         raise _too_many(path, width * height, max_pixels)
 
 
-def check_memory(path: Path | str, image: Image.Image) -> None:
+def check_memory(path: Path | str, image: Image.Image, needed: int | None = None) -> None:
     """Sees that an image can be read into the memory of this machine.
 
     A file of a hundred bytes may well be an image of one colour and 13,000 x 13,000 pixels; without
     this, the system would end the whole run.
 
+    Args:
+        path: of the image, or what it is called.
+        image: opened, perhaps not decoded.
+        needed: bytes that reading it takes; by default `PIXEL_BYTES` a pixel.
+
     Raises:
-        UserError: it has more pixels.
+        UserError: it takes more.
     """
-    needed, here = image.width * image.height * PIXEL_BYTES, machine_bytes()
+    if needed is None:
+        needed = image.width * image.height * PIXEL_BYTES
+    here = machine_bytes()
     if needed > here:
         raise UserError(
             f"{path}: reading its {image.width} x {image.height} pixels takes about "
@@ -198,7 +205,8 @@ def check_memory(path: Path | str, image: Image.Image) -> None:
         )
 
 
-def _open(file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
+def open_image(file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
+    """Has Pillow open a file in one of `FORMATS`, its own limit replaced by `max_pixels`."""
     with _pillow_limit(max_pixels):
         return Image.open(file, formats=_PILLOW_FORMATS)
 

@@ -106,4 +106,5 @@ class ContentLoss(LayerLoss):
 
 def sum_of_squares(x: Tensor) -> Tensor:
     """Computes the sum of squares of each image, (B,), of (B, C, h, w)."""
-    return torch.linalg.vector_norm(x, dim=(1, 2, 3)).square()
+    norm: Tensor = torch.linalg.vector_norm(x, dim=(1, 2, 3))
+    return norm.square()

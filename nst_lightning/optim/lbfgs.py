@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor
 
-from nst_lightning.bands import Band
+from nst_lightning.band import Band
 from nst_lightning.cuda_graph import Recorded, can_record
 
 CURVATURE = 1e-10

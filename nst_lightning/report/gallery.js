@@ -38,8 +38,10 @@ function show(value) {
 
 const stem = (result) => result.href.replace(/\.[a-z]+$/, "");
 const thumbnail = (result) => `gallery/results/${result.href.replace(/\.png$/, "")}.jpg`;
-/* Browsers show no TIFF. */
-const viewable = (result) => result.href.endsWith(".tif") ? `gallery/large/${result.href}.jpg` : result.href;
+/* Browsers show no TIFF, and would hold all pixels of a large image. */
+const viewable = (result) =>
+  result.zoom || result.href.endsWith(".tif") ? `gallery/large/${result.href}.jpg` : result.href;
+const zoomPage = (result) => `gallery/zoom/${result.href}/index.html`;
 const label = (axis, result) => axes[axis].values[result.at[axis]];
 const inputs = axes.flatMap((axis, i) => (axis.images ? [i] : []));
 const swept = axes.flatMap((axis, i) => (axis.swept ? [i] : []));
@@ -479,7 +481,9 @@ function stage(result) {
   const fit = `width: min(100%, calc(70vh * ${width / height}), ${Math.max(width, 640)}px)`;
   const frame = make("div", { className: "stage", style: `${fit}; aspect-ratio: ${width} / ${height}` });
   frame.append(image(viewable(result), null, fullName(result), { className: "after", loading: "eager" }));
-  if (!slides) return [frame];
+  const closer = result.zoom ? [make("p", { className: "closer" }, make("a", { href: zoomPage(result), target: "_blank" },
+    `Look closer: all ${result.size.join(" × ")} pixels`))] : [];
+  if (!slides) return [frame, ...closer];
   const range = make("input", { type: "range", min: 0, max: 100, step: 1, value: position, id: "wipe" });
   range.setAttribute("aria-label", "How much of the content is laid over the result, in percent");
   const set = (percent) => {
@@ -504,7 +508,7 @@ function stage(result) {
   });
   range.addEventListener("input", () => set(Number(range.value)));
   set(position);
-  return [frame, make("div", { className: "slider", style: fit }, "result", range, "content")];
+  return [frame, make("div", { className: "slider", style: fit }, "result", range, "content"), ...closer];
 }
 
 function sidePart(result) {

@@ -1,13 +1,10 @@
 """The gallery: `index.html`, which shows a results folder without a network. Imports no torch."""
 
 import hashlib
-import html
-import json
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
-from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -26,6 +23,8 @@ from nst_lightning.layout import (
     WRITTEN_BY_REPORTS,
 )
 from nst_lightning.report.gallery_data import InputCopies, gallery_data
+from nst_lightning.report.page import render
+from nst_lightning.report.zoom import is_zoomed, remove_zoom_page, write_zoom_page
 from nst_lightning.store.ledger import Ledger
 from nst_lightning.store.output import check_links
 from nst_lightning.store.records import Record
@@ -38,12 +37,6 @@ VIEW = 1280
 those of results that no browser shows."""
 
 _THREADS = 4  # Pillow frees the interpreter while it works; each may hold a large photograph
-_TITLE, _DATA = "<!-- title -->", "<!-- data -->"
-_LINKS = (
-    ('<link rel="stylesheet" href="gallery.css">', "style", "gallery.css"),
-    ('<script src="gallery.js"></script>', "script", "gallery.js"),
-)
-"""What links the other parts while the page is worked on, and the element that takes each in."""
 
 Watch = Callable[[int, int], None]
 
@@ -115,7 +108,7 @@ def make_copies(
     for record in records:
         if record.has_result and (out / record.output).is_file():
             key = ("result", record.output)
-            tasks[key] = partial(copy_result, out, record.output, record.max_pixels)
+            tasks[key] = partial(copy_result, out, record)
     copies = {}
     with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
         waiting = {pool.submit(task): key for key, task in tasks.items()}
@@ -130,16 +123,25 @@ def make_copies(
     return thumbnails, {name: copy for (kind, name), copy in copies.items() if kind == "source"}
 
 
-def copy_result(out: Path, output: str, max_pixels: int) -> Size | None:
-    """Makes the thumbnail of a result; of one that no browser shows a larger copy too."""
+def copy_result(out: Path, record: Record) -> Size | None:
+    """Makes the thumbnail of a result; of one that the page does not show itself a larger copy too,
+    and of a large one the page that does."""
+    output, result = record.output, out / record.output
     copy = out / GALLERY_RESULTS / f"{output.removesuffix('.png')}.jpg"
     check_inside(out, copy.parent)
+    if is_zoomed(record):
+        whole = write_zoom_page(out, record)
+        if whole is None:
+            return None
+        result = whole  # reading the result once is enough
+    else:
+        remove_zoom_page(out, record)
     format = result_format(Path(output))
-    if format is not None and not RESULT_FORMATS[format].in_browsers:
+    if is_zoomed(record) or (format is not None and not RESULT_FORMATS[format].in_browsers):
         large = out / GALLERY_LARGE / f"{output}.jpg"
         check_inside(out, large.parent)
-        small_copy(out / output, large, VIEW, max_pixels=max_pixels)
-    return small_copy(out / output, copy, THUMBNAIL, max_pixels=max_pixels)
+        small_copy(result, large, VIEW, max_pixels=record.max_pixels)
+    return small_copy(result, copy, THUMBNAIL, max_pixels=record.max_pixels)
 
 
 def copy_input(out: Path, path: str, max_pixels: int) -> InputCopies:
@@ -154,25 +156,3 @@ def copy_input(out: Path, path: str, max_pixels: int) -> InputCopies:
         thumb = out / GALLERY_THUMBNAILS / name
         thumbnail = small_copy(view, thumb, THUMBNAIL, max_pixels=max_pixels)
     return InputCopies(name, thumbnail, size, exists(original))
-
-
-def render(title: str, data: dict[str, Any]) -> str:
-    """Returns the page with its style, its script and its data inside.
-
-    The data is plain ASCII and holds no `<`, `>` or `&`, so nothing in it can end the script that
-    carries it.
-    """
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
-    for sign in "<>&":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    name = html.escape(title.encode("utf-8", "replace").decode("utf-8"))
-    page = read_part("gallery.html").replace(_TITLE, name)
-    for link, tag, file in _LINKS:
-        page = page.replace(link, f"<{tag}>\n{read_part(file)}</{tag}>")
-    before, after = page.split(_DATA)
-    return before + text + after
-
-
-def read_part(name: str) -> str:
-    """Reads a part of the page, which is installed beside this file."""
-    return (files("nst_lightning.report") / name).read_text(encoding="utf-8")

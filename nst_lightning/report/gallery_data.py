@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from nst_lightning.drawing.thumbnails import Size
 from nst_lightning.evaluation.columns import GRAM, STYLE_LAYERS, SUMMARY, WASSERSTEIN, layer_columns
 from nst_lightning.grid.labels import as_text, short_labels
 from nst_lightning.layout import is_extra, own_folder, settings_beside
+from nst_lightning.report.page import make_link
+from nst_lightning.report.zoom import has_zoom_page
 from nst_lightning.store.records import Record
 
 ROLES = ("content", "style")
@@ -207,6 +208,7 @@ def describe_result(
         "device": record.device,
         "files": list_extras(own_folder(result)),
         "yaml": settings_beside(result).is_file(),
+        "zoom": state == "done" and has_zoom_page(out, record),
     }
 
 
@@ -273,11 +275,3 @@ def tabulate_settings(
 def finite_number(value: float | None) -> float | None:
     """Returns a finite number in six digits; None for others, which JSON cannot hold."""
     return float(f"{value:.6g}") if value is not None and math.isfinite(value) else None
-
-
-def make_link(path: str) -> str:
-    """Returns a recorded path as a link from the page."""
-    drive = re.match(r"[A-Za-z]:/", path)
-    if drive:
-        return "file:///" + drive[0] + quote(os.fsencode(path[3:]))
-    return quote(os.fsencode(path))

@@ -236,9 +236,7 @@ class Inputs:
         return reading.result() if reading else self._decode(path, shape)
 
     def _decode(self, path: Path, shape: Shape) -> LoadedImage:
-        image, how = self.images.image(path), self.settings.resampling
-        alpha = None if image.alpha is None else resize(image.alpha, *shape, how=how)
-        return LoadedImage(resize(image.rgb, *shape, how=how), alpha)
+        return self.images.resized(path, *shape, how=self.settings.resampling)
 
 
 def times(factor: float, side: int) -> int:

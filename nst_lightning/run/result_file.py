@@ -11,26 +11,45 @@ from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.imaging.metadata import Metadata, has_room
 from nst_lightning.imaging.profiles import srgb_profile
 from nst_lightning.imaging.writing import write_image
+from nst_lightning.machine_memory import machine_bytes
 from nst_lightning.settings import BatchSettings
 from nst_lightning.store.output import RECORD_KEY
 from nst_lightning.store.records import Record
 from nst_lightning.transfer.detail import add_detail
 
+FINISH_BYTES = 100
+"""Memory for each pixel of a content that `finish` takes, the content among it: 96 as measured."""
+
 
 def too_large(content: Source, settings: BatchSettings) -> str:
-    """Returns why the result of a content cannot be a file of the format; "" where it can."""
+    """Returns why the result of a content cannot be a file of the format, or not be finished in
+    this machine's memory; "" where it can."""
     if content.shape is None:
         return ""
-    shape = content.shape
-    if settings.finish == "none":
-        shape = shape_at(content, settings.scales[-1], settings)
-    most = RESULT_FORMATS[settings.format].longest_side
-    if max(shape) <= most:
-        return ""
-    return (
-        f"{content.path}: its result would be {shape[1]} x {shape[0]} pixels, and "
-        f"{settings.format} holds {most} a side; choose --format png or a smaller --size."
-    )
+    height, width = content.shape
+    finished = settings.finish != "none"
+    if not finished:
+        height, width = shape_at(content, settings.scales[-1], settings)
+    side = max(height, width)
+    if side > RESULT_FORMATS[settings.format].longest_side:
+        *some, last = (
+            name
+            for name, known in RESULT_FORMATS.items()
+            if known.longest_side >= side and settings.bit_depth in known.bits
+        )
+        smaller = "leave out --finish" if finished else "choose a smaller --size"
+        return (
+            f"{content.path}: its result would be {width} x {height} pixels, and "
+            f"{settings.format} holds {RESULT_FORMATS[settings.format].longest_side} a side; "
+            f"choose --format {', '.join(some)} or {last}, or {smaller}."
+        )
+    needed, here = height * width * FINISH_BYTES if finished else 0, machine_bytes()
+    if needed > here:
+        return (
+            f"{content.path}: finishing its result at {width} x {height} pixels takes about "
+            f"{needed / 2**30:.1f} GiB, and there are {here / 2**30:.1f} here; leave out --finish."
+        )
+    return ""
 
 
 def finish_image(

@@ -10,7 +10,7 @@ from nst_lightning.layout import (
     MANIFEST,
     OF_THE_FOLDER,
     STATE,
-    WRITTEN_BY_REPORTS,
+    is_copy,
     is_extra,
     is_report,
     own_folder,
@@ -43,14 +43,12 @@ def owned_files(out: Path) -> list[Path]:
             own_folders.add(own_folder(result))
             folders.update(folder for folder in result.parents if out in folder.parents)
 
-    small_copies = {out / folder for folder in WRITTEN_BY_REPORTS}
-
     def is_owned(file: Path) -> bool:
         return (
             file in results
             or (file.parent in own_folders and is_extra(file.name))
             or (file.parent in folders and is_report(file.name))
-            or (not small_copies.isdisjoint(file.parents) and file.suffix == ".jpg")
+            or is_copy(file.relative_to(out))
             or (file.parent == out / BLENDS and is_swatch(file))
             or out / STATE in file.parents
             or (file.parent == out and file.name in OF_THE_FOLDER)

@@ -133,9 +133,10 @@ class Record(BaseModel, frozen=True):
 
     @property
     def max_pixels(self) -> int:
-        """The largest image that the run was told to open, in pixels."""
+        """The largest image to open, in pixels: what the run was told, or the result's own size."""
         asked = self.settings.get("max_pixels")
-        return asked if isinstance(asked, int) and asked > 0 else MAX_PIXELS
+        told = asked if isinstance(asked, int) and asked > 0 else MAX_PIXELS
+        return max(told, (self.resolved.width or 0) * (self.resolved.height or 0))
 
     def with_facts(self, **facts: Any) -> "Record":
         """Returns the record with these fields changed."""

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor, nn
 
-from nst_lightning.bands import Band
+from nst_lightning.band import Band
 from nst_lightning.cuda_graph import Recorded, can_record
 from nst_lightning.errors import UserError
 from nst_lightning.formats import RESULT_FORMATS, result_format

@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from nst_lightning.bands import Band
+from nst_lightning.band import Band
 from nst_lightning.losses.content import ContentLoss
 from nst_lightning.losses.layer_loss import LayerLoss
 from nst_lightning.losses.normalized_gradient import NormalizedGradient

@@ -6,7 +6,7 @@ from typing import Any
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
-from nst_lightning.bands import Band
+from nst_lightning.band import Band
 
 
 class SplitStrategy(DDPStrategy):

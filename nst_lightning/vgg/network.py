@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from nst_lightning.bands import Band
+from nst_lightning.band import Band
 from nst_lightning.errors import UserError
 from nst_lightning.settings.layers import (
     canonical,

@@ -8,16 +8,22 @@ import io
 import random
 import re
 import struct
+import tempfile
 import zlib
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from PIL import Image, ImageCms, PngImagePlugin
 
 from nst_lightning.errors import UserError
-from nst_lightning.imaging.metadata import image_size
-from nst_lightning.imaging.reading import read_image
+from nst_lightning.imaging import bands, tiff_writing
+from nst_lightning.imaging.decoding import decode_image
+from nst_lightning.imaging.metadata import Metadata, image_size
+from nst_lightning.imaging.profiles import srgb_profile
+from nst_lightning.imaging.reading import LoadedImage, read_image, to_tensors
+from nst_lightning.imaging.writing import write_image
 from tests.campaign.harness import Done, Figures, broken_by, changed_outside, listing, main, nst
 
 PICTURES = 40
@@ -83,6 +89,8 @@ def seeds() -> dict[str, bytes]:
         ("fax.tif", small.convert("1"), {"compression": "group4"}),
         ("float.tif", small.convert("F"), {}),
         ("zstd.tif", small, {"compression": "zstd", "exif": exif}),
+        ("strips.tif", colour, {"compression": "tiff_lzw", "strip_size": 200, "exif": exif}),
+        ("big.tif", clear, {"compression": "tiff_lzw", "strip_size": 300, "big_tiff": True}),
         ("rgb.bmp", colour, {}),
         ("palette.bmp", flat, {}),
         ("flat.gif", flat, {"transparency": 1}),
@@ -98,7 +106,22 @@ def seeds() -> dict[str, bytes]:
     eight, text = chunks(made["rgb.png"]), chunks(made["text.png"])
     late = (b"eXIf", exif.tobytes()[6:])
     made["late.png"] = png([*eight[:-1], late, eight[-1]])
+    made |= ours(to_tensors(decode_image(clear, "", max_pixels=MOST), ""))
     made["late_text.png"] = png([text[0], *text[2:-1], text[1], text[-1]])
+    return made
+
+
+def ours(image: LoadedImage) -> dict[str, bytes]:
+    """Returns an image as our own large files hold it: in tiles, and as a BigTIFF."""
+    made = {}
+    for name, most in (("tiles.tif", 2**32), ("big_tiles.tif", 0)):
+        with (
+            patch.multiple(tiff_writing, TILED_FROM=0, TILE=16, CLASSIC_BYTES=most),
+            tempfile.TemporaryDirectory() as folder,
+        ):
+            about = Metadata({"a": "b"}, {}, srgb_profile())
+            write_image(Path(folder, name), image.rgb, image.alpha, about, format="tiff", bits=16)
+            made[name] = Path(folder, name).read_bytes()
     return made
 
 
@@ -251,7 +274,7 @@ def attempt(dice: random.Random, folder: Path, figures: Figures) -> list[str]:
         figures["made" if result.is_file() else "refused"] += 1
         if not result.is_file() and not named(path, done):
             broken.append(f"{path.name} is neither made nor named: {done.stderr[-500:]}")
-        broken += two_sizes(path)
+        broken += two_sizes(path) + two_ways(path, figures)
     return broken
 
 
@@ -282,6 +305,26 @@ def two_sizes(path: Path) -> list[str]:
     except UserError as error:
         return [f"{path.name} can be read, its size cannot: {error}"]
     return [] if size == read else [f"{path.name} is {read}, its size is said to be {size}"]
+
+
+def two_ways(path: Path, figures: Figures) -> list[str]:
+    """Says whether an image that is read some rows at a time, as a large one is, is another one."""
+    with patch.multiple(bands, LARGE=0, BAND_PIXELS=100):
+        try:
+            found = read_image(path, max_pixels=MOST)
+        except UserError:
+            return []
+    try:
+        whole = read_image(path, max_pixels=MOST)
+    except UserError:
+        return []  # a part that is wrong may be in no row
+    figures["read in two ways"] += 1
+    same = found.rgb.shape == whole.rgb.shape and bool((found.rgb == whole.rgb).all())
+    if (found.alpha is None) != (whole.alpha is None):
+        same = False
+    elif found.alpha is not None and whole.alpha is not None:
+        same = same and bool((found.alpha == whole.alpha).all())
+    return [] if same else [f"{path.name} is another image where it is read in bands"]
 
 
 if __name__ == "__main__":

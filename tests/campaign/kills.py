@@ -31,7 +31,10 @@ EVERYTHING = (
     "--save-every", 5, "--curves", "--animate", "gif", "--logger", "csv",
     "--checkpoint-every", 0.05,
 )  # fmt: skip
-RESULTS = ("a/x.png", "a/y.png", "b/x.png", "b/y.png")
+RESULTS = ("a/x", "a/y", "b/x", "b/y")
+FORMATS = {"png": ("png", 8), "tiff": ("tif", 16)}
+"""Of the results: the suffix and the bits a channel."""
+
 END_SECONDS = 2.0
 """The time in which everything must have ended after a kill."""
 
@@ -50,24 +53,29 @@ def inputs() -> Path:
     return folder
 
 
-def words(out: Path, workers: int) -> Sequence[object]:
+def words(out: Path, workers: int, format: str) -> Sequence[object]:
     given = ("grid", inputs() / "contents", inputs() / "styles", "-o", out, *EVERYTHING)
-    return (*given, "--devices", workers)
+    depth = FORMATS[format][1]
+    return (*given, "--devices", workers, "--format", format, "--bit-depth", depth)
+
+
+def results(format: str) -> list[str]:
+    return [f"{name}.{FORMATS[format][0]}" for name in RESULTS]
 
 
 @cache
-def undisturbed() -> dict[str, bytes]:
+def undisturbed(format: str) -> dict[str, bytes]:
     """Returns the pixels of the images of a run that nobody kills."""
-    out = inputs() / "out"
-    done = nst(*words(out, 1), seconds=300)
+    out = inputs() / f"out-{format}"
+    done = nst(*words(out, 1, format), seconds=300)
     assert done.returncode == 0, done.stderr
-    return pixels(out)
+    return pixels(out, format)
 
 
-def pixels(out: Path) -> dict[str, bytes]:
+def pixels(out: Path, format: str) -> dict[str, bytes]:
     """Returns the pixels of the results that are there."""
     found = {}
-    for name in RESULTS:
+    for name in results(format):
         with suppress(FileNotFoundError), Image.open(out / name) as image:
             found[name] = image.tobytes()
     return found
@@ -93,10 +101,10 @@ def lines(out: Path) -> int:
     return 0
 
 
-def begin(out: Path, workers: int, errors: Path) -> BaseProcess:
+def begin(out: Path, workers: int, format: str, errors: Path) -> BaseProcess:
     """Starts the command in a process of its own."""
     errors.mkdir()
-    return forked.start([str(word) for word in words(out, workers)], ENVIRONMENT, errors)
+    return forked.start([str(word) for word in words(out, workers, format)], ENVIRONMENT, errors)
 
 
 def wait_for(moment: Callable[[], bool], process: BaseProcess, seconds: float = 120) -> None:
@@ -108,7 +116,9 @@ def wait_for(moment: Callable[[], bool], process: BaseProcess, seconds: float = 
         time.sleep(0.002)
 
 
-def wait_for_phase(phase: str, rng: random.Random, process: BaseProcess, out: Path) -> None:
+def wait_for_phase(
+    phase: str, rng: random.Random, process: BaseProcess, out: Path, format: str
+) -> None:
     """Waits until a run is somewhere in a phase."""
     more = rng.randint(1, 2)
     begun = lines(out)
@@ -117,7 +127,7 @@ def wait_for_phase(phase: str, rng: random.Random, process: BaseProcess, out: Pa
         "starting": (lambda: True, 1.0),
         "anywhere": (lambda: any((out / TASKS).glob("*.json")), 3.0),
         "between": (lambda: lines(out) >= begun + more, 0.1),
-        "finishing": (lambda: all((out / name).exists() for name in RESULTS), 0.3),
+        "finishing": (lambda: all((out / name).exists() for name in results(format)), 0.3),
         "reporting": (lambda: bool(list(out.glob(f".{sheet.name}*"))) or sheet.exists(), 0.3),
     }
     moment, length = moments[phase]
@@ -152,7 +162,7 @@ def torn(out: Path) -> list[str]:
         if path.name.endswith(SUFFIX) or path.name == LOGGER_TABLE or not path.is_file():
             continue
         try:
-            if path.suffix in (".png", ".gif"):
+            if path.suffix in (".png", ".tif", ".gif"):
                 with Image.open(path) as image:
                     image.seek(getattr(image, "n_frames", 1) - 1)
                     image.load()
@@ -167,20 +177,20 @@ def torn(out: Path) -> list[str]:
 
 def attempt(rng: random.Random, folder: Path, figures: Figures) -> list[str]:
     """Kills a run up to eight times, lets it end, and compares."""
-    calm, out = undisturbed(), folder / "out"
-    workers = rng.choice((1, 2))
+    workers, format = rng.choice((1, 2)), rng.choice(tuple(FORMATS))
+    calm, out = undisturbed(format), folder / "out"
     broken: list[str] = []
     for number in range(rng.randint(2, 8)):
-        process = begin(out, workers, folder / f"said-{number}")
+        process = begin(out, workers, format, folder / f"said-{number}")
         phase = rng.choice(PHASES)
-        wait_for_phase(phase, rng, process, out)
+        wait_for_phase(phase, rng, process, out, format)
         assert process.pid
         below = children(process.pid)
         if process.exitcode is not None:
             break
         others = sorted(below)
         victim = rng.choice(others) if len(others) > 1 and rng.random() < 0.2 else process.pid
-        finished = pixels(out)
+        finished = pixels(out, format)
         os.kill(victim, signal.SIGKILL)
         figures["kills"] += 1
         if victim != process.pid:  # a worker: the others make up for it
@@ -192,11 +202,11 @@ def attempt(rng: random.Random, folder: Path, figures: Figures) -> list[str]:
             process.join(10)
             broken += left_over(below)
         broken += torn(out)
-        if any(pixels(out).get(name) != image for name, image in finished.items()):
+        if any(pixels(out, format).get(name) != image for name, image in finished.items()):
             broken.append(f"kill {number} lost or changed an image")
-    done = nst(*words(out, workers), seconds=300)
+    done = nst(*words(out, workers, format), seconds=300)
     broken += broken_by(done, (0,)) + torn(out)
-    if pixels(out) != calm:
+    if pixels(out, format) != calm:
         broken.append("the images are not those of an undisturbed run")
     if lines(out) != len(RESULTS) or not (out / sheet_name(1)).exists():
         broken.append(f"{lines(out)} lines, sheet {(out / sheet_name(1)).exists()}")

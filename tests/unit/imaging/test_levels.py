@@ -5,7 +5,8 @@ from fractions import Fraction
 import pytest
 import torch
 
-from nst_lightning.imaging.levels import to_levels
+from nst_lightning.imaging import levels as levels_module
+from nst_lightning.imaging.levels import LevelRows, to_levels
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -90,3 +91,31 @@ def test_what_is_no_colour_is_refused(bits: int):
         to_levels(torch.full((3, 2, 2), float("nan")), bits, dither=True)
     with pytest.raises(TypeError, match="floating-point"):
         to_levels(torch.ones(3, 2, 2, dtype=torch.int32), bits, dither=True)
+
+
+@pytest.mark.parametrize("rows", [1, 5, 30, 99])
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("dither", [False, True])
+def test_bands_of_rows_are_those_of_the_whole(
+    monkeypatch: pytest.MonkeyPatch, rows: int, bits: int, dither: bool
+):
+    monkeypatch.setattr(levels_module, "_PART_PIXELS", 3 * 17)
+    image, alpha = noise(3, 30, 17), noise(1, 30, 17).flip(0)
+    whole = torch.cat([to_levels(image, bits, dither=dither), to_levels(alpha, bits)])
+    levels = LevelRows(image[None], alpha[None], bits, dither=dither)
+    assert (levels.channels, levels.height, levels.width) == (4, 30, 17)
+    bands = list(levels.bands(rows))
+    assert [band.shape[-2] for band in bands[:-1]] == [rows] * (len(bands) - 1)
+    assert torch.equal(torch.cat(bands, dim=1), whole)
+    # Levels stay what they are.
+    again = LevelRows(whole[:3], whole[3:], bits, dither=True)
+    assert torch.equal(torch.cat(list(again.bands(rows)), dim=1), whole)
+
+
+def test_nan_is_an_error_of_the_band_that_holds_it() -> None:
+    image = torch.zeros(3, 4, 4)
+    image[1, 3, 2] = float("nan")
+    bands = LevelRows(image).bands(2)
+    next(bands)
+    with pytest.raises(ValueError, match="NaN"):
+        next(bands)

@@ -554,9 +554,16 @@ def test_more_pixels_than_the_memory_holds_are_not_decoded(
     assert image_size(path) == (13_000, 13_000)
     monkeypatch.setattr(opening, "machine_bytes", lambda: 2.0**31)
     message = refusal(path)
-    assert "takes about 3.8 GiB of memory, and there are 2.0 here; make it smaller." in message
-    with pytest.raises(UserError) as caught:
+    assert "takes about 2.9 GiB of memory, and there are 2.0 here; make it smaller." in message
+    assert image_size(path) == (13_000, 13_000), "it may be wanted smaller"
+    monkeypatch.setattr(opening, "machine_bytes", lambda: 2.0**29)
+    with pytest.raises(UserError, match=r"about 1\.0 GiB of memory, and there are 0\.5 here"):
         image_size(path)
+    usual = sides(path, 8_000)
+    message = refusal(usual)
+    assert "takes about 1.4 GiB" in message
+    with pytest.raises(UserError) as caught:
+        image_size(usual)
     assert str(caught.value) == message
 
     Image.new("RGB", (800, 640)).save(tmp_path / "a.jpg")

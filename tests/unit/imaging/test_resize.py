@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nst_lightning.imaging.resize import resize
+from nst_lightning.imaging.resize import BandResizer, resize
 from nst_lightning.settings.sizes import fit
 
 
@@ -121,3 +121,19 @@ def test_bilinear_takes_the_four_nearest_pixels(shape: tuple[int, int]) -> None:
             ]
             expected = rows[0] * (1 - down) + rows[1] * down
             assert float(made[0, 0, y, x]) == pytest.approx(float(expected), abs=1e-6)
+
+
+@pytest.mark.parametrize("how", ["bicubic", "bilinear"])
+@pytest.mark.parametrize(
+    "size", [(70, 50), (35, 25), (31, 13), (1, 1), (69, 50), (70, 25), (90, 9)]
+)
+@pytest.mark.parametrize("rows", [1, 7, 70])
+def test_bands_give_what_the_whole_gives(how: str, size: tuple[int, int], rows: int) -> None:
+    image = torch.rand(1, 2, 70, 50, generator=torch.Generator().manual_seed(0))
+    resizer = BandResizer(2, (70, 50), size, how)
+    for top in range(0, 70, rows):
+        resizer.add(image[..., top : top + rows, :])
+    expected = resize(image, *size, how=how)
+    assert torch.allclose(resizer.image(), expected, atol=1e-5, rtol=0)
+    if size == (70, 50):
+        assert torch.equal(resizer.image(), expected)

@@ -15,16 +15,16 @@ from nst_lightning.drawing import thumbnails
 from nst_lightning.errors import UserError
 from nst_lightning.grid.labels import as_text, short_labels
 from nst_lightning.imaging.decoding import decode_on_white
-from nst_lightning.report.gallery import read_records, render, write_gallery
+from nst_lightning.report.gallery import read_records, write_gallery
 from nst_lightning.report.gallery_data import (
     InputCopies,
     find_axes,
     finite_number,
     gallery_data,
-    make_link,
     sorting_key,
     tabulate_settings,
 )
+from nst_lightning.report.page import make_link, render
 from tests.results_folder import (
     SETTINGS,
     change,

@@ -10,6 +10,7 @@ from PIL import Image
 from nst_lightning.grid.sources import Source
 from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.imaging.reading import read_image
+from nst_lightning.run import result_file
 from nst_lightning.run.result_file import finish_image, too_large, write_result
 from nst_lightning.settings import build
 from nst_lightning.store.output import record_in_image
@@ -67,14 +68,33 @@ def test_other_formats_keep_alpha(tmp_path: Path, format: str):
 
 def test_what_a_format_cannot_hold_is_known_before(tmp_path: Path):
     panorama = Source(Path("wide.jpg"), "wide", (2000, 20_000))
-    for settings in ({"size": "original"}, {"size": 64, "finish": "detail"}):
-        assert "webp holds 16383 a side" in too_large(
-            panorama, build(settings | {"format": "webp"})
+    for settings, or_else in (
+        ({"size": "original"}, "choose a smaller --size"),
+        ({"size": 64, "finish": "detail"}, "leave out --finish"),
+    ):
+        assert too_large(panorama, build(settings | {"format": "webp"})) == (
+            "wide.jpg: its result would be 20000 x 2000 pixels, and webp holds 16383 a side; "
+            f"choose --format png, jpeg or tiff, or {or_else}."
         )
         assert too_large(panorama, build(settings | {"format": "jpeg"})) == ""
         assert too_large(panorama, build(settings)) == ""
     assert too_large(panorama, build({"size": "50%", "format": "webp"})) == ""
+    wider = Source(Path("wider.tif"), "wider", (2000, 70_000))
+    said = too_large(wider, build({"size": "original", "format": "jpeg"}))
+    assert "jpeg holds 65500 a side; choose --format png or tiff, or" in said
+    assert too_large(wider, build({"size": "original", "format": "tiff"})) == ""
     assert too_large(Source(Path("torn.jpg"), "torn", None), build({"format": "webp"})) == ""
+
+
+def test_a_finish_beyond_the_memory_is_known_before(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(result_file, "machine_bytes", lambda: 2.0**31)
+    panorama = Source(Path("wide.tif"), "wide", (8000, 8000))
+    assert too_large(panorama, build({"size": 64})) == ""
+    said = too_large(panorama, build({"size": 64, "finish": "detail"}))
+    assert said == (
+        "wide.tif: finishing its result at 8000 x 8000 pixels takes about 6.0 GiB, and there are "
+        "2.0 here; leave out --finish."
+    )
 
 
 def test_the_finish_is_of_the_contents_size_and_alpha(tmp_path: Path):

@@ -50,7 +50,7 @@ def test_what_lines_of_0_1_0_say():
     assert blend is not None
     assert failed is not None
     assert (resumed.status, resumed.stem, resumed.steps) == ("done", "astronaut/brush_flow", 60)
-    assert (resumed.resolved.width, resumed.max_pixels, resumed.total_loss) == (256, 1000, 17.2)
+    assert (resumed.resolved.width, resumed.max_pixels, resumed.total_loss) == (256, 65536, 17.2)
     assert [(part.style, part.region) for part in blend.blend] == [
         ("../b.jpg", None), ("../p.jpg", "#ff0000"),
     ]  # fmt: skip

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from nst_lightning.bands import Band
+from nst_lightning.band import Band
 from nst_lightning.transfer.split import cut_state
 
 

@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nst_lightning.bands import ROWS, Band
+from nst_lightning.band import ROWS, Band
 
 
 @given(st.integers(ROWS * 8, 3000), st.integers(16, 400), st.integers(1, 8), st.integers(0, 5))
