@@ -17,6 +17,7 @@ from nst_lightning.imaging.reading import load_image
 from nst_lightning.imaging.resize import resize
 from nst_lightning.losses.style_kind import weighted_mean
 from nst_lightning.run.tensor_cache import TensorCache
+from nst_lightning.settings.sizes import fit
 
 T = TypeVar("T")
 
@@ -109,24 +110,27 @@ class References:
         return self._attempt(path, lambda: load_image(path, max_pixels=most))
 
     def content(self, subject: Subject, shape: Shape) -> ContentReference | None:
-        """Returns the content at the size of the result; None where it cannot be read."""
-        path = subject.content
+        """Returns the content at the size of the result, resized as it was for it; None where it
+        cannot be read."""
+        path, how = subject.content, subject.resampling
 
         def make() -> ContentReference:
-            image = resize(load_image(path, max_pixels=subject.max_pixels), *shape).to(self.device)
+            image = load_image(path, max_pixels=subject.max_pixels)
+            image = resize(image, *shape, how=how).to(self.device)
             features = None if self.is_small(image) else self.extractor.extract(image)
             return ContentReference(image, features)
 
-        return self._attempt(path, lambda: self.cache.get(("content", path, shape), make))
+        return self._attempt(path, lambda: self.cache.get(("content", path, shape, how), make))
 
     def style(self, subject: Subject, longest: int) -> StyleReference | None:
         """Returns the style, its longest side that of the result, as the transfer has it by
-        default; None where one of its images cannot be read."""
+        default, and resized as it was for it; None where one of its images cannot be read."""
         parts = [(self._style_part(path, subject, longest), share) for path, share in subject.style]
         found = [(one, share) for one, share in parts if one is not None]
         if len(found) < len(parts):
             return None
-        return self.cache.get(("style", subject.style, longest), lambda: blend_styles(found))
+        key = ("style", subject.style, longest, subject.resampling)
+        return self.cache.get(key, lambda: blend_styles(found))
 
     def features(self, subjects: Sequence[Subject], images: Tensor) -> Features | None:
         """Returns the features of results (B, 3, H, W); None where they are too small."""
@@ -146,14 +150,18 @@ class References:
         self.warnings[f"{path}: is below the {smallest} pixels a side that VGG needs."] = None
 
     def _style_part(self, path: Path, subject: Subject, longest: int) -> StyleStatistics | None:
+        how = subject.resampling
+
         def make() -> StyleStatistics | None:
-            image = load_image(path, longest, upscale=True, max_pixels=subject.max_pixels)
+            image = load_image(path, max_pixels=subject.max_pixels)
+            height, width = image.shape[-2:]
+            image = resize(image, *fit(height, width, longest, True), how=how)
             if self.is_small(image):
                 self._warn_too_small(path)
                 return None
             return style_statistics(self.extractor, image.to(self.device))
 
-        return self._attempt(path, lambda: self.cache.get(("part", path, longest), make))
+        return self._attempt(path, lambda: self.cache.get(("part", path, longest, how), make))
 
     def _attempt(self, path: Path, read: Callable[[], T]) -> T | None:
         """Returns what is read from a file; None where it cannot be, which is noted once."""

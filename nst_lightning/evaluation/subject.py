@@ -9,6 +9,7 @@ from pathlib import Path
 from nst_lightning.evaluation.columns import METRICS_VERSION
 from nst_lightning.files import file_state
 from nst_lightning.grid.labels import short_labels
+from nst_lightning.settings.transfer import Resampling
 from nst_lightning.store.records import Record
 
 Part = tuple[Path, float]
@@ -28,12 +29,15 @@ class Subject:
     finished: str
     path: Path
     inputs: str
-    """A hash of all that its numbers come from: another one once any of its files has changed."""
+    """A hash of all that its numbers come from: another one once any of its files has changed, or
+    how they are resized."""
     content: Path
     style: tuple[Part, ...]
     identity: bool
     """Whether content and style are the same image, so that it must come back."""
     max_pixels: int
+    resampling: Resampling
+    """How content and style are brought to its size, which is how they were for it."""
 
 
 def find_subjects(records: Sequence[Record], out: Path) -> list[Subject]:
@@ -54,20 +58,25 @@ def find_subjects(records: Sequence[Record], out: Path) -> list[Subject]:
             style=style_parts(record, out),
             identity=is_identity(record),
             max_pixels=record.max_pixels,
+            resampling=record.resampling,
         )
         for record in done
     ]
 
 
 def hash_inputs(record: Record, out: Path) -> str:
-    """Returns 16 hexadecimal digits of the files that a result's numbers come from.
+    """Returns 16 hexadecimal digits of all that a result's numbers come from: its files, and how
+    they are looked at.
 
     A file is its name, size and time of change, so that none need be read.
     """
     parts = [(out / record.output, 1.0), (out / record.content, 1.0), *style_parts(record, out)]
     files = [[*file_state(path), share] for path, share in parts]
-    known = json.dumps([METRICS_VERSION, files, is_identity(record), record.max_pixels])
-    return hashlib.sha256(known.encode()).hexdigest()[:16]
+    known: list[object] = [METRICS_VERSION, files, is_identity(record), record.max_pixels]
+    # Only the other way is named: rows of when all images were resized bicubically still hold.
+    if record.resampling != "bicubic":
+        known.append(record.resampling)
+    return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
 
 
 def name_axis(key: str) -> str:

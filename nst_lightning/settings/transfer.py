@@ -47,6 +47,7 @@ StyleLossName = Literal[
 PreserveColor = Literal["none", "luminance", "match-linear", "match-histogram"]
 ColorVariant = Literal["symmetric", "pca", "cholesky"]
 
+Resampling = Literal["bicubic", "bilinear"]
 WeightsInput = Literal["auto", "caffe-bgr", "caffe-rgb", "imagenet", "imagenet-255"]
 """What a network is fed: what its file tells, 255·(pixel − mean) with the colours in either order,
 RGB scaled by ImageNet's statistics, or 255·(RGB − ImageNet's mean)."""
@@ -217,9 +218,7 @@ class TransferSettings(Model):
     """Enlarge a painting that is smaller than the result, so that its strokes keep their size in
     proportion to it."""
 
-    resampling: Annotated[Literal["bicubic", "bilinear"], Knob("pixels", SIZES, "bicubic")] = (
-        "bicubic"
-    )
+    resampling: Annotated[Resampling, Knob("pixels", SIZES, "bicubic")] = "bicubic"
     """How images are brought to their sizes: bicubic without aliasing, or bilinear from the four
     nearest pixels, as in programs of before 2015."""
 

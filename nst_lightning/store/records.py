@@ -8,13 +8,14 @@ from collections.abc import Container
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from nst_lightning.files import spell
 from nst_lightning.formats import MAX_PIXELS
 from nst_lightning.settings import BatchSettings
+from nst_lightning.settings.transfer import Resampling
 from nst_lightning.store.fingerprint import ALGORITHM
 from nst_lightning.store.job import Job
 
@@ -137,6 +138,12 @@ class Record(BaseModel, frozen=True):
         asked = self.settings.get("max_pixels")
         told = asked if isinstance(asked, int) and asked > 0 else MAX_PIXELS
         return max(told, (self.resolved.width or 0) * (self.resolved.height or 0))
+
+    @property
+    def resampling(self) -> Resampling:
+        """How its images were brought to their sizes: bicubically where nothing else is known."""
+        asked = self.settings.get("resampling")
+        return next((how for how in get_args(Resampling) if how == asked), "bicubic")
 
     def with_facts(self, **facts: Any) -> "Record":
         """Returns the record with these fields changed."""

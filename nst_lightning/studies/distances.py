@@ -22,8 +22,7 @@ def read_input(result: Result, path: Path, like: Tensor | None = None) -> Tensor
     image = load_image(path, max_pixels=result.max_pixels)
     if like is None:
         return image
-    how = result.record.settings.get("resampling", "bicubic")
-    return resize(image, *like.shape[-2:], how=how)
+    return resize(image, *like.shape[-2:], how=result.record.resampling)
 
 
 def psnr(a: Tensor, b: Tensor) -> float:

@@ -24,8 +24,10 @@ from nst_lightning.evaluation.table import (
     write_evaluation,
 )
 from nst_lightning.imaging.reading import load_image
+from nst_lightning.imaging.resize import resize
+from nst_lightning.imaging.writing import write_image
 from nst_lightning.store.records import Record
-from tests.results_folder import record, write_manifest
+from tests.results_folder import SETTINGS, record, write_manifest
 
 CPU = torch.device("cpu")
 CONTENT, STYLE = "../in/content.png", "../in/style.png"
@@ -103,6 +105,55 @@ def test_the_content_itself_is_perfect_in_content(
     assert values["style_wasserstein"] == pytest.approx(0, abs=1e-3)
     assert values["ssim"] == pytest.approx(1)
     assert values["edge_agreement"] == pytest.approx(1)
+
+
+def resampled(output: str, content: str, how: object) -> Record:
+    """A result whose record holds this as its `resampling`, or no such setting for None."""
+    settings = SETTINGS if how is None else {**SETTINGS, "resampling": how}
+    return record(output, content, STYLE, settings=settings, finished="then")
+
+
+def test_originals_are_resized_as_the_result_was_made(
+    tmp_path: Path, extractor: FeatureExtractor
+) -> None:
+    """Each result is a painting of single pixels, resized in one of both ways, all in one batch."""
+    ways = {"bicubic": "bicubic", "bilinear": "bilinear", "none": None, "odd": "lanczos", "7": [7]}
+    records = [resampled(f"c/{name}.png", STYLE, how) for name, how in ways.items()]
+    out = folder(tmp_path, records)
+    painting = torch.rand(1, 3, 70, 60, generator=torch.Generator().manual_seed(0))
+    write_image(tmp_path / "in" / "style.png", painting[0])
+    for name in ways:
+        how = name if name == "bilinear" else "bicubic"
+        made = resize(load_image(tmp_path / "in" / "style.png"), 35, 30, how=how)
+        write_image(out / "c" / f"{name}.png", made[0])
+    for values in measured(out, records, extractor).values:
+        assert values["ssim"] == pytest.approx(1, abs=1e-3)
+        for name in ("content_distance", "style_gram", "colour_distance"):
+            assert values[name] == pytest.approx(0, abs=0.05), "but for 8 bits"
+    crossed = [
+        resampled("c/bicubic.png", STYLE, "bilinear"),
+        resampled("c/bilinear.png", STYLE, None),
+    ]
+    for values in measured(out, crossed, extractor).values:
+        assert values["ssim"] < 0.95
+        for name in ("content_distance", "style_gram", "colour_distance"):
+            assert values[name] > 0.1, name
+
+
+def test_a_row_holds_for_one_resampling(tmp_path: Path, extractor: FeatureExtractor) -> None:
+    """What was measured bicubically, as all was before 0.4.0, stays where that is still right."""
+    records = [resampled(f"c/{name}.png", CONTENT, None) for name in "ab"]
+    out = folder(tmp_path, records)
+    before = find_subjects(records, out)
+    write_evaluation(out, before, measured(out, records, extractor).values, extractor.name)
+    now = [resampled(f"c/{name}.png", CONTENT, "bicubic") for name in "a"]
+    now += [resampled("c/b.png", CONTENT, "bilinear")]
+    found = evaluate_changed(out, find_subjects(now, out), extractor, CPU)
+    assert found.measured == 1
+    fresh = measured(out, now, extractor).values
+    for values, wanted in zip(found.values, fresh, strict=True):
+        assert values == pytest.approx(wanted, rel=1e-4)
+    assert found.values[1]["ssim"] != read_evaluation(out, records)["c/b.png"]["ssim"]
 
 
 def test_a_blend_lies_between_its_parts(tmp_path: Path, extractor: FeatureExtractor) -> None:

@@ -106,7 +106,10 @@ def test_the_whole_of_evaluate(
 
     def subject(result: Path, content: Path, *styles: Path, identity: bool = False) -> Subject:
         style = tuple((path, 1.0) for path in styles)
-        return Subject({}, {}, result.name, "", result, "", content, style, identity, 10**6)
+        name, most = result.name, 10**6
+        return Subject(
+            {}, {}, name, "", result, "", content, style, identity, most, resampling="bicubic"
+        )
 
     subjects = [
         subject(a, a, b),

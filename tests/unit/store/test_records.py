@@ -106,3 +106,10 @@ def test_a_line_whose_result_is_no_file_of_the_folder_is_no_record(output: str):
 def test_a_limit_that_is_none_is_the_usual_one(limit: Any):
     assert Record(output="x", settings={"max_pixels": limit}).max_pixels == MAX_PIXELS
     assert Record(output="x", settings={"max_pixels": 7}).max_pixels == 7
+
+
+@pytest.mark.parametrize("how", ["lanczos", "", None, 7, ["bilinear"], {}])
+def test_a_resampling_that_is_none_counts_as_bicubic(how: object):
+    assert Record(output="x", settings={"resampling": how}).resampling == "bicubic"
+    assert Record(output="x").resampling == "bicubic"
+    assert Record(output="x", settings={"resampling": "bilinear"}).resampling == "bilinear"
