@@ -23,7 +23,6 @@ KINDS: dict[str, tuple[Callable[[], Image.Image], dict[str, Any]]] = {
     "differences": (lambda: RGB, {"compression": "tiff_lzw", "tiffinfo": {317: 2}}),
     "deflate": (lambda: RGB, {"compression": "tiff_adobe_deflate"}),
     "packbits": (lambda: RGB, {"compression": "packbits"}),
-    "zstd": (lambda: RGB, {"compression": "zstd"}),
     "jpeg": (lambda: RGB, {"compression": "jpeg"}),
     "alpha": (lambda: with_alpha(), {"compression": "tiff_lzw"}),
     "gray": (lambda: GRAY, {"compression": "tiff_lzw"}),
