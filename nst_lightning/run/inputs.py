@@ -13,7 +13,6 @@ from nst_lightning.grid.sources import Shape, StylePart, shape_at
 from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.imaging.mask import Mask
 from nst_lightning.imaging.reading import LoadedImage
-from nst_lightning.imaging.resize import resize
 from nst_lightning.losses.style import style_kind
 from nst_lightning.losses.style_kind import StyleKind
 from nst_lightning.run.copying import to_device
@@ -85,8 +84,9 @@ class Inputs:
         """Returns where an image starts at one of the scales, (1, 3, H, W) in [0, 1]."""
         content = self.content(job, scale).rgb
         if self.settings.init not in INITS:
-            image = self.images.image(Path(self.settings.init)).rgb
-            return resize(image, *content.shape[-2:], how=self.settings.resampling)
+            height, width = content.shape[-2:]
+            how = self.settings.resampling
+            return self.images.resized(Path(self.settings.init), height, width, how=how).rgb
         style = content
         if self.settings.init == "style":
             first = max(job.pair.style.parts, key=lambda part: part.share)
