@@ -61,6 +61,9 @@ class BatchedLBFGS(torch.optim.Optimizer):
     _step_supports_amp_scaling = True
 
     record = False
+    history_device: torch.device | None = None
+    history_dtype: torch.dtype | None = None
+    band: Band | None = None
     recorded: Recorded[None] | None = None
     recorded_for: tuple[Any, ...] = ()
     """Where the parameter and its memory lay when the steps were recorded, and the options."""

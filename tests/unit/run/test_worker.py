@@ -17,7 +17,7 @@ from nst_lightning.drawing.loss_history import read_history
 from nst_lightning.grid.pairs import Grid, Pair
 from nst_lightning.grid.sources import read_sources
 from nst_lightning.imaging import reading
-from nst_lightning.imaging.reading import LoadedImage, read_image
+from nst_lightning.imaging.reading import LoadedImage
 from nst_lightning.run import result_writer
 from nst_lightning.run.checkpoints import CheckpointFiles
 from nst_lightning.run.display import Silent
@@ -175,13 +175,13 @@ def test_each_image_is_read_once_and_ahead(
     jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     read: list[tuple[str, str]] = []
-    decode = read_image
+    decode = reading.read_resized
 
-    def counted(path: Path, **given: Any) -> LoadedImage:
+    def counted(path: Path, *given: Any, **named: Any) -> LoadedImage:
         read.append((path.name, threading.current_thread().name))
-        return decode(path, **given)
+        return decode(path, *given, **named)
 
-    monkeypatch.setattr(reading, "read_image", counted)
+    monkeypatch.setattr(reading, "read_resized", counted)
     records: list[Record] = []
     made = worker(tmp_path)
     made.run([[job] for job in jobs], records.append)
