@@ -33,9 +33,14 @@ class Window:
         return self.bottom - self.top, self.right - self.left
 
     @property
+    def count(self) -> int:
+        """The number of positions of the whole."""
+        return math.prod(self.whole)
+
+    @property
     def share(self) -> float:
         """Its part of the positions of the whole."""
-        return math.prod(self.shape) / math.prod(self.whole)
+        return math.prod(self.shape) / self.count
 
     @property
     def is_all(self) -> bool:

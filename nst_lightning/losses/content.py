@@ -59,8 +59,6 @@ class ContentLoss(LayerLoss):
             scale = 1 / self.squares.clamp(min=SMALLEST)
         self.register_buffer("scale", scale, persistent=False)
 
-    in_parts = True
-
     def forward(self, features: Tensor) -> Tensor:
         """Computes the loss of features (B, C, h, w): (B,) in float32 (float64 for float64)."""
         return self.value(self.gather(features, whole_of(features)))

@@ -10,7 +10,6 @@ from nst_lightning.losses.layer_loss import (
     StatisticsLoss,
     add_by_position,
     by_position,
-    count_of,
     whole_of,
 )
 from nst_lightning.losses.moments import moments, position_shares
@@ -68,14 +67,14 @@ def gram(
     with torch.autocast(features.device.type, enabled=False):
         # Under channels_last this flattening is a view, so nothing is copied.
         f = upcast(features.flatten(2))
-        divisor = NORMALISATIONS[normalisation][0](features.shape[1], count_of(window))
+        divisor = NORMALISATIONS[normalisation][0](features.shape[1], window.count)
         return torch.bmm(f, f.transpose(1, 2)) / divisor
 
 
 def guided_scale(normalisation: str, features: Tensor, window: Window) -> float:
     """Returns by how much the Gram matrix is larger than the second moment."""
-    count = count_of(window)
-    return count / NORMALISATIONS[normalisation][0](features.shape[1], count)
+    divisor = NORMALISATIONS[normalisation][0](features.shape[1], window.count)
+    return window.count / divisor
 
 
 class GramLoss(StatisticsLoss):
@@ -136,7 +135,7 @@ class GramLoss(StatisticsLoss):
         """Returns what each position counts in the Gram matrix, apart from its guide."""
         if self.shares is not None:
             return guided_scale(self.normalisation, features, window)
-        return 1 / NORMALISATIONS[self.normalisation][0](features.shape[1], count_of(window))
+        return 1 / NORMALISATIONS[self.normalisation][0](features.shape[1], window.count)
 
     def accumulate_gradient(
         self,

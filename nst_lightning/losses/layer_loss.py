@@ -23,9 +23,6 @@ class LayerLoss(nn.Module, ABC):
     waits = False
     """Whether an evaluation waits for the device, so that no CUDA graph can be made of it."""
 
-    in_parts = False
-    """Whether it takes the features part by part."""
-
     reach = 0
     """How many positions beyond a window `gather` wants to see, where the layer has them;
     `accumulate_gradient` needs twice as many for a position's gradient to be right."""
@@ -134,8 +131,6 @@ class StatisticsLoss(StyleLoss):
     that the moments of parts of an image, weighted by their positions, make up those of the whole.
     """
 
-    in_parts = True
-
     @abstractmethod
     def moments(self, features: Tensor, window: Window) -> Tensor:
         """Computes what features (B, C, h, w) of a window add to the moments of the whole layer,
@@ -174,7 +169,7 @@ class AffineLoss(StatisticsLoss):
 
     def position_shares(self, window: Window) -> Tensor | float:
         """Returns what each position of a window counts."""
-        return 1 / count_of(window) if self.shares is None else window.cut(self.shares)
+        return 1 / window.count if self.shares is None else window.cut(self.shares)
 
     def accumulate_gradient(
         self,
@@ -195,19 +190,13 @@ class AffineLoss(StatisticsLoss):
 
     def steepest(self, features: Tensor, slope: Tensor) -> Tensor:
         """Returns about how large the gradient to the features is at most, (B,)."""
-        count = 1 if self.shares is not None else count_of(whole_of(features))
+        count = 1 if self.shares is not None else whole_of(features).count
         return self.gradient(features, slope / count).abs().amax(dim=(1, 2, 3))
 
 
 def whole_of(features: Tensor) -> Window:
     """Returns the window of all positions of features (B, C, h, w)."""
     return Window.all_of(*features.shape[-2:])
-
-
-def count_of(window: Window) -> int:
-    """Returns the number of positions of the whole layer that a window is a part of."""
-    height, width = window.whole
-    return height * width
 
 
 def empty_gradient(features: Tensor) -> Tensor:

@@ -4,8 +4,6 @@ Both are sums over the positions, each with its share, so that those of the part
 to those of the whole.
 """
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -47,7 +45,7 @@ def position_shares(
     if guide is not None:
         shares = shares_of_positions(guide)
         return shares if window is None else window.cut(shares)
-    return 1 / (features[0, 0].numel() if window is None else math.prod(window.whole))
+    return 1 / (features[0, 0].numel() if window is None else window.count)
 
 
 def shares_of_positions(guide: Tensor) -> Tensor:

@@ -101,7 +101,6 @@ class PatchLoss(StyleLoss):
         super().__init__(guide)
         self.register_buffer("target", target.detach(), persistent=False)
 
-    in_parts = True
     reach = 1
 
     def shares_of(self, guide: Tensor) -> Tensor:
@@ -169,7 +168,7 @@ class PatchLoss(StyleLoss):
         """Returns what each of the patches (B, 9·C, n) around a window of the inner positions
         counts, (B, n) or (1, n)."""
         if self.shares is None:
-            return patches.new_full((1, patches.shape[2]), 1 / math.prod(inner.whole))
+            return patches.new_full((1, patches.shape[2]), 1 / inner.count)
         return inner.cut(self.shares[..., 1:-1, 1:-1]).flatten(1)
 
     def _chosen(self, nearest: Tensor) -> Tensor:

@@ -27,7 +27,6 @@ class RegionalLoss(LayerLoss):
         super().__init__()
         self.losses = nn.ModuleList(losses)
         self.waits = any(loss.waits for loss in losses)
-        self.in_parts = all(loss.in_parts for loss in losses)
         self.reach = max(loss.reach for loss in losses)
         self.register_buffer("shares", guides.mean(dim=(2, 3)), persistent=False)
 

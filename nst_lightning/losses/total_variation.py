@@ -1,7 +1,5 @@
 """Total variation loss, which measures how much neighbouring pixels differ."""
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -53,7 +51,7 @@ class TotalVariationLoss(nn.Module):
             leaf = around.cut(image, held).detach().requires_grad_(True)
             terms = self.terms(leaf * self.pixel_range)
             (gradient,) = torch.autograd.grad(terms.sum(), leaf)
-        count = 3 * math.prod(window.whole) if self.mean else 1
+        count = 3 * window.count if self.mean else 1
         own = window.cut(terms.detach(), around).sum(dim=(1, 2, 3))
         return own / count, window.cut(gradient, around) / count
 

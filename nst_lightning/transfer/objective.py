@@ -248,9 +248,6 @@ def value_and_gradient(
 
     Returns:
         The terms and the gradient, (B, 3, H, W).
-
-    Raises:
-        UserError: the walk goes tile by tile, which a loss or the precision does not allow.
     """
     computed = compute_losses(network, loss, image, dtype, walk, gradients=True)
     scale = gradient_scale(computed)

@@ -122,14 +122,17 @@ def describe_style(
     def receive(layer: str, features: Tensor, held: Window, window: Window) -> None:
         if layer not in settings.active_style_layers:
             return
-        there = None if guide is None else guides_at_layer(guide.to(style), *window.whole)
+        if layer not in guides:
+            guides[layer] = (
+                None if guide is None else guides_at_layer(guide.to(style), *window.whole)
+            )
+        there = guides[layer]
         features = window.cut(features, held)
         if kind.adds_up:
             own = kind.describe(features, there, window)
             described[layer] = own + described[layer] if layer in described else own
             return
         whole[layer] = window.put(features, whole.get(layer))
-        guides[layer] = there
 
     network.forward_pass(style, style.dtype, receive, walk, keep=False)
     together = {layer: kind.describe(one, guides[layer]) for layer, one in whole.items()}
