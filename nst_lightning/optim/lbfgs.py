@@ -47,6 +47,9 @@ class BatchedLBFGS(torch.optim.Optimizer):
         tolerance_grad: an image stands still while max|g| is at most this (torch: 1e-7).
         tolerance_change: an image stands still while −gᵀd is less than this (torch: 1e-9).
         record: make the steps after the first as one CUDA graph, where the parameter is on CUDA.
+        curvature: of each image, (B,): what the first step is of −g, over the number of its
+            values, as `inverse_curvature` says of the same image at another size; never a longer
+            step than without it.
         history: where the memory lies: on the `device` of the parameter or on the `host`, from
             where it is brought in chunks, twice a step.
         history_dtype: what the memory is kept in; by default the parameter's type.
@@ -61,6 +64,7 @@ class BatchedLBFGS(torch.optim.Optimizer):
     _step_supports_amp_scaling = True
 
     record = False
+    curvature: Tensor | None = None
     history_device: torch.device | None = None
     history_dtype: torch.dtype | None = None
     band: Band | None = None
@@ -81,6 +85,7 @@ class BatchedLBFGS(torch.optim.Optimizer):
         tolerance_change: float = 0.0,
         *,
         record: bool = False,
+        curvature: Tensor | None = None,
         history: Literal["device", "host"] = "device",
         history_dtype: torch.dtype | None = None,
         band: Band | None = None,
@@ -98,6 +103,7 @@ class BatchedLBFGS(torch.optim.Optimizer):
         super().__init__(params, defaults)
         if len(self.param_groups) != 1 or len(self.param_groups[0]["params"]) != 1:
             raise ValueError("BatchedLBFGS takes exactly one parameter, of shape (B, ...)")
+        self.curvature = curvature
         self.history_device = torch.device("cpu") if history == "host" else None
         self.history_dtype = history_dtype
         self.band = band
@@ -157,6 +163,17 @@ class BatchedLBFGS(torch.optim.Optimizer):
                 state[name] = state[name].to(own[name]) if name in state else own[name]
             state["pairs"] = state["pairs"].long()
 
+    def inverse_curvature(self) -> Tensor:
+        """Returns what a step along −g is of g by the newest pair of each image, for each of its
+        values, (B,); infinite where none is remembered.
+
+        The losses are means over positions, so that the gradient of one position, and with it the
+        curvature yᵀy/yᵀs, is the smaller the more there are.
+        """
+        (image,) = self.param_groups[0]["params"]
+        state, count = self.state[image], count_of_all(image[0].numel(), self.band)
+        return torch.where(state["pairs"] > 0, state["gamma"], torch.inf) / count
+
     def _recorded_step(self, image: Tensor) -> Recorded[None]:
         """Returns the recorded step, a new one where what was recorded no longer holds."""
         options = [value for name, value in self.param_groups[0].items() if name != "params"]
@@ -187,6 +204,9 @@ class BatchedLBFGS(torch.optim.Optimizer):
         slope, square = total(torch.stack((slope, square)), self.band).unbind()
 
         without_memory = lengths.without_memory(group["first_step"], group["units"], at_start)
+        if at_start and self.curvature is not None:
+            known = self.curvature.to(without_memory) * lengths.count
+            without_memory = torch.minimum(without_memory, known)
         factor = group["lr"] * torch.where(state["pairs"] == 0, without_memory, 1.0)
         if group["longest_step"] is not None:
             rms = factor.abs() * (square / lengths.count).sqrt()
@@ -293,10 +313,9 @@ class Lengths:
             sums += torch.stack([*(dot(a, b) for a, b in pairs), sizes.sum(dim=1)])
             largest = torch.maximum(largest, sizes.amax(dim=1))
         sy, yy, ss, gg, absolute = total(sums, band).unbind()
-        count = g.shape[1]
         if band:
             largest = band.largest(largest)
-            count = count // band.at(0).shape[0] * band.whole[0]  # as many in each row
+        count = count_of_all(g.shape[1], band)
         return cls(sy, yy, ss, gg, absolute, largest, count)
 
     def without_memory(self, rms: float | None, units: float, at_start: bool) -> Tensor:
@@ -316,6 +335,11 @@ class Lengths:
 def total(x: Tensor, band: Band | None) -> Tensor:
     """Returns the sum over all bands of an image."""
     return x if band is None else band.sum(x)
+
+
+def count_of_all(own: int, band: Band | None) -> int:
+    """Returns how many values all bands of an image have, of which each row has as many."""
+    return own if band is None else own // band.at(0).shape[0] * band.whole[0]
 
 
 def remember(state: dict[str, Tensor], g: Tensor, lengths: Lengths, band: Band | None) -> Tensor:

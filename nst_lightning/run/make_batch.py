@@ -68,13 +68,16 @@ def make_batch(
         SIGTERMException: the process got that signal and Lightning noticed first.
     """
     image: Tensor | None = None
+    curvature: Tensor | None = None
     model: StyleTransfer | None = None
     for scale in batch.remaining_scales():
         model = None  # whose memory the next one may need
-        model, alphas = make_model(inputs, batch.jobs, scale, image)
+        model, alphas = make_model(inputs, batch.jobs, scale, image, curvature)
         watching = [*batch.recorders(), *callbacks()]
         fit(model, inputs.settings, inputs.device, watching, state, inputs.processes)
         state, image = None, model.optimised()
+        if inputs.settings.later_first_step == "curvature":
+            curvature = model.inverse_curvature()
         if not batch.finish_scale(model, scale):
             break
     assert model is not None
@@ -82,7 +85,11 @@ def make_batch(
 
 
 def make_model(
-    inputs: Inputs, jobs: Sequence[Job], scale: Scale, image: Tensor | None
+    inputs: Inputs,
+    jobs: Sequence[Job],
+    scale: Scale,
+    image: Tensor | None,
+    curvature: Tensor | None = None,
 ) -> tuple[StyleTransfer, list[Tensor | None]]:
     """Returns the module for one scale of a batch, and the contents' alpha.
 
@@ -91,6 +98,7 @@ def make_model(
         jobs: of one shape.
         scale: at which they are made.
         image: what the scale before it drew.
+        curvature: what that scale knows of it, for the first step.
     """
     settings = inputs.settings
     contents = [inputs.content(job, scale) for job in jobs]
@@ -109,6 +117,7 @@ def make_model(
         origin=origin,
         network=inputs.network,
         steps=scale.steps,
+        curvature=curvature,
         recompute=settings.recompute,
         tile=placement.tile,
         history=placement.history,

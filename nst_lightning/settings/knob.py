@@ -32,8 +32,8 @@ class Knob:
     whatever becomes of the default, so that a new setting changes no fingerprint and a new default
     does not take old results for new ones. Without meaning where only running is touched."""
 
-    goes_with: tuple[str, ...] = ()
-    """Another setting, and its values with which alone this one counts."""
+    goes_with: tuple[Any, ...] = ()
+    """Another setting or a property of them, and its values with which alone this one counts."""
 
     def counts(self, settings: "Model") -> bool:
         """Returns whether the setting makes a difference beside the others."""

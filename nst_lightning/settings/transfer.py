@@ -258,6 +258,13 @@ class TransferSettings(Model):
     """First step of L-BFGS: root-mean-square displacement in [0, 1] units, or torch (1/|g|, in
     pixel_range)."""
 
+    later_first_step: Annotated[
+        Literal["curvature", "same"],
+        Knob("pixels", OPTIMISER, "same", goes_with=("starts_again", True)),
+    ] = "curvature"
+    """First step of L-BFGS at each scale but the first: as the curvature at the end of the scale
+    before says, and at most first_step (curvature), or first_step (same)."""
+
     longest_step: Annotated[Positive | None, Knob("pixels", OPTIMISER, 0.05)] = 0.05
     """No step of L-BFGS displaces the image by more than this (root mean square, in [0, 1]
     units); none: as far as it likes, as torch does."""
@@ -408,6 +415,11 @@ class TransferSettings(Model):
     def resolved_learning_rate(self) -> float:
         """Returns the learning rate with its default made explicit."""
         return self.learning_rate or {"lbfgs": 1.0, "adam": 0.02}[self.optimizer]
+
+    @property
+    def starts_again(self) -> bool:
+        """Whether L-BFGS begins anew at another scale."""
+        return self.optimizer == "lbfgs" and len(self.scales) > 1
 
     @property
     def total_steps(self) -> int:

@@ -88,6 +88,8 @@ class StyleTransfer(L.LightningModule):
         network: the extractor, to share one among several transfers (`build_network`); by default
             made from settings.
         steps: another number of steps.
+        curvature: what `inverse_curvature` said of the images at another size, (B,); L-BFGS's first
+            step is then no longer than it says.
         recompute: less memory for more time: keep only the input of each block of the network and
             compute the rest anew in the backward pass.
         tile: much less memory: besides, take the blocks through the network in tiles of at most so
@@ -122,6 +124,7 @@ class StyleTransfer(L.LightningModule):
         origin: Tensor | None = None,
         network: VGG | None = None,
         steps: int | None = None,
+        curvature: Tensor | None = None,
         recompute: bool = False,
         tile: int | None = None,
         history: Literal["device", "host"] = "device",
@@ -138,6 +141,7 @@ class StyleTransfer(L.LightningModule):
         self.network = network or build_network(s)
         self.band: Band | None = None
         """What this process holds of the images, where several optimise them together."""
+        self.curvature = curvature
         self.history: Literal["device", "host"] = history
         self.walk = make_walk(s, tile, recompute)
         self.value_and_gradient = (
@@ -529,10 +533,18 @@ class StyleTransfer(L.LightningModule):
             longest_step=s.longest_step,
             bounds=(0.0, 1.0) if s.bounds else None,
             record=self.cuda_graphs,
+            curvature=self.curvature,
             history=self.history,
             history_dtype=torch.bfloat16 if s.lbfgs_precision == "bfloat16" else None,
             band=self.band,
         )
+
+    def inverse_curvature(self) -> Tensor | None:
+        """Returns what L-BFGS knows of the curvature after a fit, (B,), for a fit at another size;
+        None of Adam. See `BatchedLBFGS.inverse_curvature`."""
+        (optimizer,) = self.trainer.optimizers
+        optimizer = getattr(optimizer, "optimizer", optimizer)  # as Lightning wraps it
+        return optimizer.inverse_curvature() if isinstance(optimizer, BatchedLBFGS) else None
 
     def agreed(self, asked: bool) -> bool:
         """Returns whether any of the processes that optimise the images asks for something."""

@@ -5,6 +5,7 @@ python tests/benchmarks/tiles.py memory --size 1024 --tile 512 --precision 32-tr
 """
 
 import argparse
+import ctypes
 import statistics
 import time
 from pathlib import Path
@@ -68,6 +69,7 @@ def measure_memory(side: int, tile: int, precision: str) -> None:
     image = model.image.detach()
     # Once for the network's own tensors, which are made ready for the shapes of its tiles.
     value_and_gradient(model.network, model.loss, image, DTYPES[precision], model.walk)
+    ctypes.CDLL("libc.so.6").malloc_trim(0)  # what was freed counts for nothing
     before = memory("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     value_and_gradient(model.network, model.loss, image, DTYPES[precision], model.walk)

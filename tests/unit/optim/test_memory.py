@@ -83,3 +83,38 @@ def test_a_memory_that_is_too_large_is_not_saved(monkeypatch: pytest.MonkeyPatch
     (state,) = again.state.values()
     assert state["pairs"].tolist() == [15, 15]  # the first is that of the step before
     assert totals[-1] < totals[5] < totals[0]
+
+
+def test_curvature_is_handed_on_to_another_size():
+    """The mean of (x − 0.5)² over n values has a curvature of 2/n: one step is exact at any n."""
+
+    def coarse_to_fine(count: int, before: BatchedLBFGS | None) -> tuple[Tensor, BatchedLBFGS]:
+        image = torch.nn.Parameter(torch.linspace(0.4, 0.6, 2 * count).double().view(2, count))
+        known = before.inverse_curvature() if before else None
+        optimizer = BatchedLBFGS([image], first_step=1.0, curvature=known)
+        for _ in range(1 if before else 3):
+            optimizer.zero_grad()
+            ((image - 0.5) ** 2).mean(dim=1).sum().backward()
+            optimizer.step()
+        return image.detach(), optimizer
+
+    _, small = coarse_to_fine(10, None)
+    assert small.inverse_curvature().tolist() == pytest.approx([0.5, 0.5])  # n/2 for n values
+    large, _ = coarse_to_fine(40, small)
+    assert torch.allclose(large, torch.full_like(large, 0.5), rtol=0, atol=1e-12)
+
+
+def test_the_first_step_is_never_longer_for_a_curvature():
+    for curvature, length in ((1e9, 0.02), (torch.inf, 0.02), (1e-12, 0.0)):
+        image = start()
+        before = image.detach().clone()
+        known = torch.full((2,), curvature, dtype=torch.float64)
+        descend(image, BatchedLBFGS([image], first_step=0.02, curvature=known), 1)
+        moved = (image.detach() - before).square().mean(dim=1).sqrt()
+        assert moved.tolist() == pytest.approx([length, length], abs=1e-6)
+
+
+def test_nothing_remembered_says_nothing_of_the_curvature():
+    image, optimizer = make()
+    descend(image, optimizer, 1)
+    assert optimizer.inverse_curvature().tolist() == [torch.inf, torch.inf]

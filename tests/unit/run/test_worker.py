@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from nst_lightning.drawing.curves import draw_curves
 from nst_lightning.drawing.loss_history import read_history
@@ -29,6 +30,7 @@ from nst_lightning.settings import BatchSettings, build
 from nst_lightning.stop import Interrupted, StopFlag
 from nst_lightning.store.job import Job
 from nst_lightning.store.records import Record
+from nst_lightning.transfer.module import StyleTransfer
 from nst_lightning.vgg.weights import load_weights
 
 SMALL = {
@@ -123,6 +125,30 @@ def test_steps_are_counted_over_all_scales(jobs: list[Job], tmp_path: Path):
         *[32] * 3,
     ]
     assert [row["step"] for row in read_history(folder / "history.csv")] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("how", ["curvature", "same"])
+def test_the_curvature_is_handed_on_from_scale_to_scale(
+    how: str, jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    handed: list[Tensor | None] = []
+    known = StyleTransfer.configure_optimizers
+
+    def configure(model: StyleTransfer) -> torch.optim.Optimizer:
+        handed.append(model.curvature)
+        return known(model)
+
+    monkeypatch.setattr(StyleTransfer, "configure_optimizers", configure)
+    scales = [{"size": 24, "steps": 8}, {"size": 32, "steps": 2}]
+    make(jobs, tmp_path, scales=scales, later_first_step=how)
+    first, second = handed
+    assert first is None
+    if how == "same":
+        assert second is None
+    else:
+        assert second is not None
+        assert second.shape == (2,)
+        assert bool((second > 0).all())
 
 
 def test_what_fails_beside_a_image_costs_that_pair_alone(

@@ -63,6 +63,7 @@ OTHER: dict[str, Any] = {
     "lbfgs_memory": 3,
     "lbfgs_precision": "bfloat16",
     "first_step": "torch",
+    "later_first_step": "same",
     "longest_step": 0.5,
     "bounds": False,
     "precision": "bf16-mixed",
@@ -78,6 +79,13 @@ def test_no_pixel_setting_is_forgotten():
     # Some count where they matter only: see below.
     rest = {"weights", "weights_input", "color_variant", "adam_beta2"}
     assert set(TransferSettings.model_fields) - set(OTHER) == rest
+
+
+def test_the_first_step_of_later_scales_counts_where_there_are_some():
+    once = {"scales": "100:5"}
+    assert of(**once, later_first_step="same") == of(**once)
+    adam = {"scales": "64:5,128:5", "optimizer": "adam"}
+    assert of(**adam, later_first_step="same") == of(**adam)
 
 
 def test_inputs_and_weights_count():
@@ -200,6 +208,7 @@ NEUTRAL: dict[str, Any] = {
     "lbfgs_memory": 10,
     "lbfgs_precision": "full",
     "first_step": 0.02,
+    "later_first_step": "same",
     "longest_step": 0.05,
     "stop_below": None,
     "bounds": True,
