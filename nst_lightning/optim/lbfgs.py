@@ -26,7 +26,7 @@ class BatchedLBFGS(torch.optim.Optimizer):
     The direction comes from the compact form of the inverse Hessian (Byrd, Nocedal & Schnabel
     1994, theorem 2.2), which equals the two-loop recursion: the memory is read twice per step, by
     two batched products, and what is left are m×m matrices per image. It is gone through in chunks
-    of `CHUNK` values, so that a step takes little memory beside it. No step waits for the device,
+    of values, so that a step takes little memory beside it. No step waits for the device,
     unless the memory lies elsewhere.
 
     Args:
@@ -231,14 +231,19 @@ class BatchedLBFGS(torch.optim.Optimizer):
 CHUNK = 1 << 22
 """Values of each image that are gone through at a time."""
 
+CHUNK_ON_CPU = 1 << 16
+"""Likewise on the CPU, whose libraries add the products of a chunk up one after the other: float32
+sums of 4 million were off by up to 2e-4, chunk by chunk by 1e-5 at most."""
+
 LARGEST_SAVED = 2 << 30
 """Bytes of memory that a saved state holds at most."""
 
 
 def chunks(x: Tensor) -> Iterator[slice]:
     """Yields the parts of the second dimension of (B, n) that are gone through at a time."""
-    for first in range(0, x.shape[1], CHUNK):
-        yield slice(first, first + CHUNK)
+    size = CHUNK_ON_CPU if x.device.type == "cpu" else CHUNK
+    for first in range(0, x.shape[1], size):
+        yield slice(first, first + size)
 
 
 def empty_state(

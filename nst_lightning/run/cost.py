@@ -90,19 +90,21 @@ def bytes_a_number(settings: BatchSettings) -> int:
 
 
 def whole_bytes(settings: BatchSettings, pixels: int) -> float:
-    """Returns the bytes that the network takes for a whole image: the outputs of ReLUs and of
-    layers asked for, the poolings' indices, and the two gradients that meet at the widest layer
-    where they outlive what is kept."""
+    """Returns the bytes that the network takes for a whole image: the inputs of blocks, the outputs
+    of ReLUs and of layers asked for, the poolings' indices, and the two gradients that meet at the
+    widest layer where they outlive what is kept."""
     size = bytes_a_number(settings)
     layers = [*settings.active_content_layers, *settings.active_style_layers]
     # Their gradients to the features wait in float32 for the way back.
     apart = {*layers} if settings.normalize_gradients else set()
     if settings.style_loss == "sliced-wasserstein":
         apart |= {*settings.active_style_layers}
-    kept, widest, block, largest_block = 0.0, 0.0, 0.0, 0.0
+    kept, inputs, widest, block, largest_block = 0.0, 0.0, 0.0, 0.0, 0.0
     for name in layers_to(layers, settings.network):
         if name.startswith("pool"):
             pixels //= 4
+            kept += size * channels(name) * pixels
+            inputs += size * channels(name) * pixels
             kept += 8 * channels(name) * pixels if settings.pooling == "max" else 0
             block = 0.0
         elif name.startswith("relu") or name in layers:
@@ -112,7 +114,7 @@ def whole_bytes(settings: BatchSettings, pixels: int) -> float:
             kept, block, widest = kept + layer, block + layer, max(widest, layer)
             largest_block = max(largest_block, block)
     if settings.recompute:
-        kept = largest_block
+        kept = inputs + largest_block
     # A border that is not of zeros is put around the wider of them.
     gradients = 2 if settings.padding == "zero" else 3
     return max(kept, largest_block + gradients * widest)

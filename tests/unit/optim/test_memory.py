@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from nst_lightning.optim import lbfgs
-from nst_lightning.optim.lbfgs import BatchedLBFGS
+from nst_lightning.optim.lbfgs import BatchedLBFGS, Lengths
 
 COUNT = 700
 
@@ -43,8 +43,19 @@ def make(**options: Any) -> tuple[torch.nn.Parameter, BatchedLBFGS]:
 @pytest.mark.parametrize("chunk", [1, 64, 699, 700, 10_000])
 def test_chunks_change_only_the_rounding(chunk: int, monkeypatch: pytest.MonkeyPatch):
     expected = descend(*make(), 25)
-    monkeypatch.setattr(lbfgs, "CHUNK", chunk)
+    monkeypatch.setattr(lbfgs, "CHUNK_ON_CPU", chunk)
     assert descend(*make(), 25) == pytest.approx(expected, rel=1e-9)
+
+
+def test_float32_sums_of_large_images_are_exact():
+    """The products of 5 million values that are all positive, in which rounding adds up."""
+    g = torch.rand(2, 5_000_001, generator=torch.Generator().manual_seed(2))
+    state = {"displacement": g.flip(1), "gradient": g.flip(0) / 2}
+    found = Lengths.of(state, g, None)
+    exact = Lengths.of({name: x.double() for name, x in state.items()}, g.double(), None)
+    for name in ("sy", "yy", "ss", "gg", "absolute"):
+        wanted = getattr(exact, name).tolist()
+        assert getattr(found, name).tolist() == pytest.approx(wanted, rel=2e-5), name
 
 
 def test_on_the_host_it_is_the_same():

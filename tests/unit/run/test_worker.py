@@ -287,6 +287,39 @@ def test_an_interrupted_batch_goes_on_bit_for_bit(
     assert not (cut / ".nst").exists()
 
 
+class StopInTile(Silent):
+    """Raises a flag in the middle of a step, as a signal does."""
+
+    def __init__(self, within: int, stop: StopFlag) -> None:
+        self.within, self.flag, self.steps = within, stop, 0
+
+    def part(self, share: float, worker: int = 0) -> None:
+        if self.steps + 1 == self.within and 0.4 < share < 0.9:
+            self.flag.raised(signal.SIGTERM)
+
+    def step(self, step: int, pairs: int, losses: object, worker: int = 0) -> None:
+        self.steps = step
+
+
+# The first step of a scale is made to its end: there is nothing to go on from before.
+@pytest.mark.parametrize(("within", "after"), [(1, 1), (2, 1), (6, 5), (7, 7), (14, 13)])
+def test_a_step_in_tiles_is_broken_off_and_made_again_bit_for_bit(
+    jobs: list[Job], tmp_path: Path, within: int, after: int
+):
+    settings = {**RECORDINGS, "scales": TWO_SCALES, "tile": 16, "init": "noise"}
+    (expected,) = make(jobs[:1], tmp_path / "whole", **settings)
+    one = worker(tmp_path / "cut", **settings)
+    one.display = display = StopInTile(within, one.stop)
+    with pytest.raises(Interrupted):
+        one.run([jobs[:1]], lambda record: None)
+    assert display.steps == after
+    float_image(tmp_path / "cut", after)
+    (found,) = make(jobs[:1], tmp_path / "cut", **settings)
+    assert found.losses == expected.losses
+    both = [Image.open(tmp_path / name / jobs[0].pair.output) for name in ("whole", "cut")]
+    assert both[0].tobytes() == both[1].tobytes()
+
+
 def float_image(out: Path, step: int) -> torch.Tensor:
     """The float images in the only state of a folder, saved after this step."""
     (path,) = (out / ".nst" / "checkpoints").glob("*/state.ckpt")
