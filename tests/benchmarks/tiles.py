@@ -5,13 +5,16 @@ python tests/benchmarks/tiles.py memory --size 1024 --tile 512 --precision 32-tr
 """
 
 import argparse
-import ctypes
+import json
 import statistics
+import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 
 from nst_lightning import StyleTransfer, TransferSettings
 from nst_lightning.run.cost import tiled_bytes, whole_bytes
@@ -62,18 +65,18 @@ def compare_times(side: int, tile: int, precision: str, rounds: int) -> None:
 
 
 def measure_memory(side: int, tile: int, precision: str) -> None:
-    """Prints what a loss and its gradient take above the image and its targets, and what of it is
-    the inputs of blocks and their gradients, by arithmetic."""
+    """Prints the most that a loss and its gradient have of tensors at a time, above the image and
+    its targets, and what of it is more than the inputs of blocks and their gradients, by
+    arithmetic."""
     settings = build({"precision": precision})
     model = make(side, tile or None)
     image = model.image.detach()
-    # Once for the network's own tensors, which are made ready for the shapes of its tiles.
-    value_and_gradient(model.network, model.loss, image, DTYPES[precision], model.walk)
-    ctypes.CDLL("libc.so.6").malloc_trim(0)  # what was freed counts for nothing
-    before = memory("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    value_and_gradient(model.network, model.loss, image, DTYPES[precision], model.walk)
-    peak = memory("VmHWM") - before
+
+    def evaluate() -> None:
+        value_and_gradient(model.network, model.loss, image, DTYPES[precision], model.walk)
+
+    evaluate()  # once for the network's own tensors, which are made ready for the shapes of tiles
+    peak = peak_of(evaluate)
     pixels = side * side
     planned = tiled_bytes(settings, pixels, tile) if tile else whole_bytes(settings, pixels)
     planned += 12 * pixels  # the gradient
@@ -86,10 +89,26 @@ def measure_memory(side: int, tile: int, precision: str) -> None:
     )
 
 
-def memory(field: str) -> int:
-    """Returns a figure of this process's status, in bytes (Linux)."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if field in line)
-    return int(line.split()[1]) * 1024
+def peak_of(work: Callable[[], None]) -> int:
+    """Returns the most bytes of tensors that are there at a time while something is done.
+
+    They are torch's own counts: what a process has of the system also depends on what the C library
+    keeps of freed memory.
+    """
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+        work()
+    with tempfile.TemporaryDirectory() as folder:
+        trace = Path(folder) / "trace.json"
+        seen.export_chrome_trace(str(trace))
+        events = json.loads(trace.read_text())["traceEvents"]
+    changes = sorted(
+        (event["ts"], event["args"]["Total Allocated"], event["args"]["Bytes"])
+        for event in events
+        if event.get("name") == "[memory]"
+    )
+    _, total, first = changes[0]
+    most: int = max(after for _, after, _ in changes) - (total - first)
+    return most
 
 
 def main() -> None:
