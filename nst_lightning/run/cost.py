@@ -121,26 +121,29 @@ def whole_bytes(settings: BatchSettings, pixels: int) -> float:
 
 
 def tiled_bytes(settings: BatchSettings, pixels: int, tile: int) -> float:
-    """Returns the bytes that the network takes for an image in tiles: the inputs of its blocks,
-    the gradients on both sides of one, and what is there of one tile."""
+    """Returns the bytes that the network takes for an image in tiles: the inputs of its blocks up
+    to one, the gradients on both sides of it, what is there of one tile, and what is kept of the
+    blocks before that are a single tile."""
     size = bytes_a_number(settings)
     layers = [*settings.active_content_layers, *settings.active_style_layers]
     blocks = split_after_poolings(layers_to(layers, settings.network))
-    inputs = [0.0]
-    one = 0.0
+    indices = 8 / 4 if settings.pooling == "max" else 0
+    inputs, whole, most = 0.0, 0.0, 0.0
+    to_input = 0.0
     for depth, names in enumerate(blocks):
         width, here = channels(names[0]), pixels / 4**depth
-        if names[-1].startswith("pool"):
-            inputs.append(size * width * here / 4)
+        pooled = names[-1].startswith("pool")
+        output = size * width * here / 4 if pooled else 0.0
         convs = sum(name.startswith("conv") for name in names)
-        side = side_of_tiles(tile, width) + 4 * even(convs)
         kept = sum(name.startswith("relu") or name in layers for name in names)
-        indices = 8 / 4 if settings.pooling == "max" else 0
-        one = max(one, min(side * side, here) * width * (size * (kept + 3) + indices))
-    inputs_and_gradients = (
-        sum(inputs[: depth + 1]) + sum(inputs[depth : depth + 2]) for depth in range(len(inputs))
-    )
-    return max(sum(inputs), *inputs_and_gradients) + one
+        side = side_of_tiles(tile, width)
+        margined = min((side + 4 * even(convs)) ** 2, here) if tile else 0.0
+        one = margined * width * (size * (kept + 3) + indices)
+        most = max(most, inputs + to_input + output + whole + one)
+        if tile and side * side >= here and not settings.recompute:
+            whole += here * width * (size * kept + indices)
+        inputs, to_input = inputs + output, output
+    return max(most, inputs)
 
 
 def plan_flops(pairs: Iterable[Pair], settings: BatchSettings) -> float:

@@ -79,9 +79,8 @@ def measure_memory(side: int, tile: int, precision: str) -> None:
     peak = peak_of(evaluate)
     pixels = side * side
     planned = tiled_bytes(settings, pixels, tile) if tile else whole_bytes(settings, pixels)
-    planned += 12 * pixels  # the gradient
     # Nothing is left of a tile where it has no pixels.
-    kept = tiled_bytes(settings, pixels, 0) + 12 * pixels if tile else 0.0
+    kept = tiled_bytes(settings, pixels, 0) if tile else 0.0
     print(
         f"{side} px, tiles of {tile}, {precision}: {peak / 2**20:.0f} MiB, planned "
         f"{planned / 2**20:.0f}; above what is kept {(peak - kept) / 2**20:.0f}",
