@@ -55,15 +55,15 @@ class GltfForm:
             root["images"][index]["uri"] = quote(self._image_name(index, name))
             files[self._image_name(index, name)] = data
         chunks = self.source.more
-        for index, (buffer, data) in enumerate(zip(root["buffers"], buffers, strict=True)):
+        for index, (buffer, held) in enumerate(zip(root["buffers"], buffers, strict=True)):
             if self._is_chunk(index):
-                chunks = [(BINARY, bytes(data)), *chunks]
+                chunks = [(BINARY, bytes(held)), *chunks]
             elif is_data(buffer.get("uri", "")):
                 head = buffer["uri"].partition(",")[0].removesuffix(";base64")
-                buffer["uri"] = f"{head};base64,{base64.b64encode(data).decode()}"
+                buffer["uri"] = f"{head};base64,{base64.b64encode(held).decode()}"
             else:
                 buffer["uri"] = quote(_buffer_name(index, name))
-                files[_buffer_name(index, name)] = bytes(data)
+                files[_buffer_name(index, name)] = bytes(held)
         text = write_json(root, self.source.json_text)
         if self.source.binary:
             return {**files, name: join_glb([(JSON, text), *chunks])}
