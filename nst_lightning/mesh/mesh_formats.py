@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from torch import Tensor
 
 from nst_lightning.errors import UserError
@@ -39,7 +40,8 @@ def read_mesh(
         UserError: the file, or one that it names, cannot be used; the message begins with `path`.
     """
     path = Path(path)
-    with naming(path):
+    # What is not finite is found where faces are checked; numpy need not warn of it before.
+    with naming(path), np.errstate(all="ignore"):
         suffix = path.suffix.lower()
         if suffix not in _READERS:
             raise BadMesh("is not a mesh that can be read; .glb, .gltf, .obj or .ply is expected.")

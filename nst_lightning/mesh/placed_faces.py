@@ -52,11 +52,10 @@ def check_corners(corners: Array) -> None:
     check_count(len(corners))
     if not np.isfinite(corners).all():
         raise BadMesh("has vertices whose positions are not finite numbers; export it anew.")
-    with np.errstate(over="ignore", invalid="ignore"):
-        if not np.isfinite(np.ptp(corners.reshape(-1, 3), axis=0) ** 2).all():
-            raise BadMesh("has vertices too far apart to compute with; scale it down.")
-        if not (areas(corners) > 0).any():
-            raise BadMesh("has faces of no area only; export it anew.")
+    if not np.isfinite(np.ptp(corners.reshape(-1, 3), axis=0) ** 2).all():
+        raise BadMesh("has vertices too far apart to compute with; scale it down.")
+    if not (areas(corners) > 0).any():
+        raise BadMesh("has faces of no area only; export it anew.")
 
 
 def areas(corners: Array) -> Array:

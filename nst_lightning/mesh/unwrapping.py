@@ -41,7 +41,7 @@ def unwrap(
         The meshes unwrapped, and the (height, width) of the texture.
 
     Raises:
-        BadMesh: xatlas is not installed.
+        BadMesh: xatlas is not installed, or cannot do it.
     """
     try:
         import xatlas
@@ -64,6 +64,8 @@ def unwrap(
         _in_order(len(positions), *atlas.get_mesh(number))
         for number, (positions, _) in enumerate(meshes)
     ]
+    if not all(np.isfinite(one.uv).all() for one in unwrapped):
+        raise BadMesh("has faces too thin for xatlas to unwrap; give it UVs.")
     longest = max(atlas.height, atlas.width, 1)
     height, width = (max(1, round(size * side / longest)) for side in (atlas.height, atlas.width))
     return unwrapped, (height, width)

@@ -1,6 +1,7 @@
 """PLY files in ASCII and both byte orders: read against trimesh and by hand, and written back."""
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ SQUARE = [(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0)]
 SQUARE_UV = [(0, 0), (1, 0), (1, 1), (0, 1)]
 
 
-def rows(order: str, kinds: str, values: list[tuple[float, ...]]) -> bytes:
+def rows(order: str, kinds: str, values: Sequence[Sequence[float]]) -> bytes:
     """The rows of an element; kinds are those of struct, one a number."""
     if order == "ascii":
         return b"".join((" ".join(f"{v:g}" for v in row) + "\n").encode() for row in values)
