@@ -1,7 +1,12 @@
 """Faces without a place in a texture get one, by xatlas (https://github.com/jpcy/xatlas)."""
 
+import io
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 
@@ -11,6 +16,12 @@ from nst_lightning.mesh.placed_faces import Array, areas
 _EXTENT = 1000.0
 """The longest side that meshes are scaled to: xatlas takes faces of a smaller area than float32's
 epsilon for degenerate ones."""
+
+_MOST_FACES = 20_000
+"""Faces that xatlas gets in one piece. A ball of 81,920 made it crash, and its time grows faster
+than they do: a torus of 90,000 took 25.8 s whole and 6.3 s in pieces."""
+
+_PROCESS = Path(__file__).with_name("xatlas_process.py")
 
 
 @dataclass(frozen=True)
@@ -43,32 +54,76 @@ def unwrap(
     Raises:
         BadMesh: xatlas is not installed, or cannot do it.
     """
-    try:
-        import xatlas
-    except ImportError:
+    if find_spec("xatlas") is None:
         raise BadMesh(
             "has faces without UVs, which xatlas makes: "
             "install it with pip install 'nst-lightning[mesh]'."
-        ) from None
+        )
     extent = max(float(np.ptp(positions, axis=0).max()) for positions, _ in meshes)
     scale = _EXTENT / extent if extent > 0 else 1.0
-    atlas = xatlas.Atlas()
-    for positions, faces in meshes:
+    question: dict[str, Array] = {
+        "size": np.array(size),
+        "padding": np.array(min(16, max(2, size // 64))),
+    }
+    pieces = [_pieces(positions, faces) for positions, faces in meshes]
+    vertices: list[Array] = []
+    for (positions, faces), parts in zip(meshes, pieces, strict=True):
         placed = (positions - positions.mean(axis=0)) * scale
-        atlas.add_mesh(placed.astype(np.float32), faces.astype(np.uint32))
-    packing = xatlas.PackOptions()
-    packing.resolution = size
-    packing.padding = min(16, max(2, size // 64))
-    atlas.generate(xatlas.ChartOptions(), packing)
-    unwrapped = [
-        _in_order(len(positions), *atlas.get_mesh(number))
-        for number, (positions, _) in enumerate(meshes)
-    ]
+        for part in parts:
+            used, corners = np.unique(faces[part], return_inverse=True)
+            number = len(vertices)
+            question[f"positions {number}"] = placed[used].astype(np.float32)
+            question[f"faces {number}"] = corners.reshape(-1, 3).astype(np.uint32)
+            vertices.append(used)
+    data = io.BytesIO()
+    np.savez(data, **question)  # type: ignore[arg-type]
+    found = np.load(io.BytesIO(_in_child(data.getvalue())))
+    unwrapped, number = [], 0
+    for (positions, faces), parts in zip(meshes, pieces, strict=True):
+        corners, source, uv, made = np.empty_like(faces), [], [], 0
+        for part in parts:
+            corners[part] = found[f"faces {number}"].astype(np.int64) + made
+            source.append(vertices[number][found[f"source {number}"]])
+            uv.append(found[f"uv {number}"])
+            made += len(source[-1])
+            number += 1
+        one = _in_order(len(positions), np.concatenate(source), corners, np.concatenate(uv))
+        unwrapped.append(one)
     if not all(np.isfinite(one.uv).all() for one in unwrapped):
         raise BadMesh("has faces too thin for xatlas to unwrap; give it UVs.")
-    longest = max(atlas.height, atlas.width, 1)
-    height, width = (max(1, round(size * side / longest)) for side in (atlas.height, atlas.width))
+    longest = max(*found["shape"], 1)
+    height, width = (max(1, round(size * side / longest)) for side in found["shape"].tolist())
     return unwrapped, (height, width)
+
+
+def _pieces(positions: Array, faces: Array) -> list[Array]:
+    """Cuts a mesh into pieces that xatlas takes; returns the faces of each, in order.
+
+    Each cut halves the faces along the axis that they reach furthest along.
+    """
+    middles = positions[faces].mean(axis=1)
+    waiting, pieces = [np.arange(len(faces))], []
+    while waiting:
+        piece = waiting.pop()
+        if len(piece) <= _MOST_FACES:
+            pieces.append(piece)
+            continue
+        axis = np.ptp(middles[piece], axis=0).argmax()
+        order = piece[np.argsort(middles[piece, axis], kind="stable")]
+        waiting += [np.sort(half) for half in np.array_split(order, 2)]
+    return pieces
+
+
+def _in_child(question: bytes) -> bytes:
+    """Has a process of its own run xatlas, which ends some meshes by a fault of its memory.
+
+    Raises:
+        BadMesh: it did.
+    """
+    done = subprocess.run([sys.executable, _PROCESS], input=question, capture_output=True)
+    if done.returncode:
+        raise BadMesh("is a mesh that xatlas cannot unwrap; give it UVs.")
+    return done.stdout
 
 
 def _in_order(vertices: int, source: Array, faces: Array, uv: Array) -> Unwrapped:

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from nst_lightning.errors import UserError
-from nst_lightning.mesh import placed_faces
+from nst_lightning.mesh import placed_faces, unwrapping
 from nst_lightning.mesh.mesh_formats import read_mesh, write_mesh
+from nst_lightning.mesh.xatlas_process import answer
 from tests.unit.mesh.gltf_builder import QUAD, Gltf, pack, png_of
 from tests.unit.mesh.test_gltf_writing import cube, full
 from tests.unit.mesh.test_obj import SQUARE, SQUARE_UV
@@ -371,6 +372,13 @@ def damaged(data: bytes, rng: random.Random) -> bytes:
     return bytes(made)
 
 
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch):
+    """Has xatlas run here, as hundreds of processes would take long."""
+    monkeypatch.setattr(unwrapping, "_in_child", answer)
+
+
+@pytest.mark.usefixtures("in_this_process")
 def test_damaged_files_are_read_or_refused(tmp_path: Path):
     rng, read, often = random.Random(7), 0, ("full.glb", "full.obj", "binary_little_endian.ply")
     sentences = []
@@ -390,6 +398,7 @@ def test_damaged_files_are_read_or_refused(tmp_path: Path):
     assert len(sentences) > 300
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_json_of_wrong_types_is_read_or_refused(tmp_path: Path):
     """Bytes seldom hit the JSON in a way that leaves it JSON: here single values are replaced."""
     made = full()

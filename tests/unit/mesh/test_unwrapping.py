@@ -1,14 +1,16 @@
 """Faces without UVs get a place of their own."""
 
-import builtins
-from typing import Any
+import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 import trimesh
 
+from nst_lightning.mesh import unwrapping
 from nst_lightning.mesh.bad_mesh import BadMesh
 from nst_lightning.mesh.unwrapping import has_own_places, unwrap
+from nst_lightning.mesh.xatlas_process import answer
 
 
 def covered(uv: np.ndarray, side: int = 400) -> np.ndarray:
@@ -57,16 +59,45 @@ def test_vertices_of_no_face_stay():
     assert one.uv[0].tolist() == [0, 0]
 
 
+def test_large_meshes_are_unwrapped_in_pieces(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(unwrapping, "_MOST_FACES", 100)
+    ball = trimesh.creation.icosphere(subdivisions=2)
+    [one], _ = unwrap([(ball.vertices, ball.faces)], 256)
+    assert (one.source[one.faces] == ball.faces).all()
+    assert (one.source[: len(ball.vertices)] == np.arange(len(ball.vertices))).all()
+    assert covered(one.uv[one.faces]).max() == 1
+
+
+def test_a_ball_that_xatlas_crashes_on_is_unwrapped():
+    ball = trimesh.creation.icosphere(subdivisions=6)
+    [one], _ = unwrap([(ball.vertices, ball.faces)], 256)
+    assert (one.source[one.faces] == ball.faces).all()
+
+
+def test_a_crash_of_xatlas_ends_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    script = tmp_path / "crash.py"
+    script.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
+    monkeypatch.setattr(unwrapping, "_PROCESS", script)
+    with pytest.raises(BadMesh, match="xatlas cannot unwrap"):
+        unwrap([(np.eye(3), np.array([[0, 1, 2]]))], 64)
+
+
 def test_without_xatlas_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
-    real = builtins.__import__
-
-    def missing(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name == "xatlas":
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", missing)
+    monkeypatch.setattr(unwrapping, "find_spec", lambda name: None)
     with pytest.raises(BadMesh, match=r"pip install 'nst-lightning\[mesh\]'"):
+        unwrap([(np.eye(3), np.array([[0, 1, 2]]))], 64)
+
+
+def test_places_that_are_no_numbers_are_refused(monkeypatch: pytest.MonkeyPatch):
+    def broken(question: bytes) -> bytes:
+        found = dict(np.load(io.BytesIO(answer(question))))
+        found["uv 0"][1] = np.nan
+        data = io.BytesIO()
+        np.savez(data, **found)
+        return data.getvalue()
+
+    monkeypatch.setattr(unwrapping, "_in_child", broken)
+    with pytest.raises(BadMesh, match="too thin"):
         unwrap([(np.eye(3), np.array([[0, 1, 2]]))], 64)
 
 
