@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path
 
 from nst_lightning.mesh.bad_mesh import BadMesh
 from nst_lightning.mesh.model_folder import ModelFolder
@@ -56,11 +56,13 @@ class MaterialLibrary:
     head: the lines before the first material.
     materials: by their names, in order.
     files: the bytes of the textures other than those of Kd, by the ending of their new name.
+    endings: these endings, by the paths of the files.
     """
 
     head: list[Line] = field(default_factory=list)
     materials: dict[str, Material] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
+    endings: dict[Path, str] = field(default_factory=dict)
 
     def read(self, data: bytes, folder: ModelFolder) -> None:
         """Adds the materials of an MTL.
@@ -98,9 +100,10 @@ class MaterialLibrary:
             found = parse_map(rest)
             path = folder.find(found.file)
             if path is not None and path.is_file():
-                ending = "-" + PurePosixPath(found.file.replace("\\", "/")).name
-                self.files[ending] = folder.read(found.file)
-                return NamingLine(f"{line.split()[0]} {found.options}", ending)
+                if path not in self.endings:
+                    self.endings[path] = f"-{len(self.endings)}-{path.name}"
+                    self.files[self.endings[path]] = folder.read(found.file)
+                return NamingLine(f"{line.split()[0]} {found.options}", self.endings[path])
         return line
 
     def show(self, name: str, ending: str, *, white: bool) -> None:

@@ -347,6 +347,15 @@ def originals(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in names}
 
 
+def test_names_are_told_beforehand_and_the_main_file_is_the_last(tmp_path: Path):
+    for name in originals(tmp_path):
+        mesh = read_mesh(tmp_path / name, texture_size=16)
+        result = f"a b{Path(name).suffix}"
+        files = mesh.form.files([b"png"] * len(mesh.textures), result)
+        assert list(files) == mesh.form.names(result)
+        assert list(files)[-1] == result
+
+
 def damaged(data: bytes, rng: random.Random) -> bytes:
     """The bytes with some flipped, cut away, doubled or put elsewhere."""
     made = bytearray(data)

@@ -120,9 +120,9 @@ def test_text_stays_as_it_was_but_for_the_names_of_files(tmp_path: Path):
     assert out.with_suffix(".mtl").read_bytes().decode() == (
         mtl.replace("skin.png", "styled one-0.png")
         .replace("\tmap_Kd maps\\other.png", "map_Kd styled one-1.png")
-        .replace("maps/bump.png", "styled one-bump.png")
+        .replace("maps/bump.png", "styled one-0-bump.png")
     )
-    assert (out.parent / "styled one-bump.png").read_bytes() == bump
+    assert (out.parent / "styled one-0-bump.png").read_bytes() == bump
     again = read_mesh(out)
     assert (again.textures[0].image == RED).all()
     assert (again.textures[1].image == 1 - RED).all()
@@ -184,6 +184,23 @@ def test_only_faces_that_have_no_uvs_are_unwrapped(tmp_path: Path):
     wanted = [(RED, 1 - RED)[int(one)] for one in mesh.surface.material]
     assert all((one == other).all() for one, other in zip(shown, wanted, strict=True))
     assert "newmtl a-unwrapped" in out.with_suffix(".mtl").read_text()
+
+
+def test_other_maps_of_one_name_stay_apart(tmp_path: Path):
+    obj = f"mtllib in.mtl\n{SQUARE}{SQUARE_UV}usemtl a\nf 1/1 2/2 3/3 4/4\n"
+    mtl = "newmtl a\nmap_Kd skin.png\nmap_Ks x/m.png\nmap_Ns y/m.png\nbump x/m.png\nmap_d 0.png\n"
+    for number, name in enumerate(("x", "y", ".")):
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / ("0.png" if name == "." else "m.png")).write_bytes(bytes([number]))
+    out = written(read_mesh(given(tmp_path, obj, mtl)), tmp_path, RED)
+    found = {
+        line.split()[0]: line.split(maxsplit=1)[1]
+        for line in out.with_suffix(".mtl").read_text().splitlines()
+    }
+    assert found["map_Ks"] == found["bump"]
+    data = [(out.parent / found[key]).read_bytes() for key in ("map_Ks", "map_Ns", "map_d")]
+    assert data == [b"\0", b"\1", b"\2"]
+    assert (read_mesh(out).textures[0].image == RED).all()
 
 
 def test_an_image_that_materials_share_is_one_texture(tmp_path: Path):
