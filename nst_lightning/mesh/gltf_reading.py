@@ -51,7 +51,7 @@ def read_gltf(data: bytes, path: Path, *, texture_size: int, max_pixels: int) ->
         BadMesh: the file cannot be used.
         UserError: an image of it cannot be read.
     """
-    source = split_gltf(data, ModelFolder(path.parent))
+    source = split_gltf(data, ModelFolder(path.parent), binary=path.suffix.lower() == ".glb")
     accessors = Accessors(source.root, source.buffers)
     placed = placed_primitives(source.root, accessors)
     check_corners(np.concatenate([one.corners for one in placed]))

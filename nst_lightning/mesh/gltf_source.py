@@ -36,14 +36,19 @@ class GltfSource:
     folder: ModelFolder
 
 
-def split_gltf(data: bytes, folder: ModelFolder) -> GltfSource:
+def split_gltf(data: bytes, folder: ModelFolder, *, binary: bool) -> GltfSource:
     """Reads the JSON and the buffers of a GLB or .gltf.
+
+    Args:
+        data: the file's bytes.
+        folder: in which its other files lie.
+        binary: whether it is to be a GLB; one is read as such under any name.
 
     Raises:
         BadMesh: it is malformed, of another version, compressed in a way that is not supported, or
             a file of it cannot be read.
     """
-    binary = data.startswith(MAGIC)
+    binary = binary or data.startswith(MAGIC)
     chunks = split_glb(data) if binary else [(JSON, data)]
     json_text = chunks[0][1]
     root = parse_json(json_text)

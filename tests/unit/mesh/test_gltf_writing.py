@@ -36,7 +36,9 @@ def full() -> Gltf:
     times = made.array([0, 0.5, 1], min=[0], max=[1])
     turns = made.array([[0, 0, 0, 1], [0, 0, 1, 0], [0, 0, 0, 1]])
     bind = made.array(np.stack([np.eye(4), np.eye(4)]).reshape(2, 16))
-    base = made.image(png_of((10, 200, 30)), name="Haut", extras={"keep": "me"})
+    png = png_of((10, 200, 30))
+    png += b"\0" * (-len(png) % 4)  # the next view begins where this one ends
+    base = made.image(png, name="Haut", extras={"keep": "me"})
     normal = made.image(png_of((128, 128, 255), (16, 16)), name="normals")
     second = made.image(png_of((9, 9, 9, 100), (5, 7)))
     joints = made.array([[0, 1, 0, 0]] * 4, "u1")
@@ -442,6 +444,19 @@ def test_a_material_that_others_share_is_copied(tmp_path: Path):
     assert [one["material"] for one in root["meshes"][0]["primitives"]] == [0, 2, 1]
     before = unpack((tmp_path / "in.glb").read_bytes())[0]
     assert root["materials"][0] == before["materials"][0]
+
+
+def test_a_material_that_another_scene_shows_is_copied(tmp_path: Path):
+    made = Gltf()
+    material = made.add("materials", {"pbrMetallicRoughness": {"baseColorFactor": [1, 0, 0, 1]}})
+    made.show(made.quad(material))
+    made.show(made.quad(material))
+    made.root["scenes"] = [{"nodes": [0]}, {"nodes": [1]}]
+    mesh = read_mesh(made.glb(tmp_path / "in.glb"), texture_size=16)
+    write_mesh(mesh, [RED], tmp_path / "out.glb")
+    root, _ = unpack((tmp_path / "out.glb").read_bytes())
+    assert [one["primitives"][0]["material"] for one in root["meshes"]] == [1, 0]
+    assert root["materials"][0] == {"pbrMetallicRoughness": {"baseColorFactor": [1, 0, 0, 1]}}
 
 
 def test_strips_that_are_unwrapped_become_triangles(tmp_path: Path):

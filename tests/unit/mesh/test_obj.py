@@ -170,11 +170,12 @@ def test_a_mesh_without_uvs_is_unwrapped(tmp_path: Path):
 def test_only_faces_that_have_no_uvs_are_unwrapped(tmp_path: Path):
     obj = (
         f"mtllib in.mtl\n{SQUARE}vt 0 0\nvt 1 0\nusemtl a\nf -4 -3 -2\nvt 1 1\nvt 0 1\n"
-        "f -4/-4 -3/-3 -2/-2 -1/-1\nf 1/1 3/3 4/4\nusemtl b\nf 1 2 3 4\n"
+        "f -4/-4 -3/-3 -2/-2 -1/-1\nf 1/1 3/3 4/4\nf -4/-4 -3/-3 -2/-4\n"
+        "usemtl b\nf 1 2 3 4\n"
     )
     path = given(tmp_path, obj, "newmtl a\nmap_Kd skin.png\nnewmtl b\nKd 0 1 0\n")
     mesh = read_mesh(path, texture_size=64)
-    assert mesh.surface.material.tolist() == [1, 0, 0, 0, 1, 1]
+    assert mesh.surface.material.tolist() == [1, 0, 0, 0, 0, 1, 1]
     equal(mesh.surface.uv[1:3], UV)
     out = written(mesh, tmp_path, RED, 1 - RED)
     again = read_mesh(out)
