@@ -1,0 +1,1 @@
+"""Surfaces of meshes, views of them and their files."""
