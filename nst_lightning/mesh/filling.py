@@ -11,20 +11,19 @@ from torch import Tensor
 
 from nst_lightning.errors import UserError
 from nst_lightning.mesh.atlas import Atlas
-from nst_lightning.mesh.rasterizer import dot, pairs
+from nst_lightning.mesh.cameras import bounding_sphere
+from nst_lightning.mesh.rasterizer import pairs
 from nst_lightning.mesh.surface import Surface
 
 GROWN = 16
 """Texels by which islands grow: smaller levels of a texture mix what lies around them."""
 
-LOOKED_AT = 16
-"""So many seen texels are looked at to fill one,"""
-COUNTED = 8
-"""of which so many count at most."""
+NEAREST = 8
+"""So many seen texels make up one that is not."""
 
-LIKE = 0.5
-"""The least cosine between two normals that count as alike: one side of a wall is not filled
-from the other."""
+TURN = 0.5
+"""How far apart two places are whose normals differ by 1, in radii of the mesh, so that one side of
+a thin wall is not filled from the other."""
 
 PERIODS = 3
 """A face that repeats its texture is laid out so many times at most, around its middle."""
@@ -82,8 +81,8 @@ def fill_unseen(texels: Tensor, seen: Tensor, surface: Surface, atlas: Atlas) ->
     """Gives the texels of a surface that no view sees the colours of those around them in space.
 
     Such a texel is the mean of the seen ones nearest to it, each counting by the inverse square of
-    its distance, on faces that look the same way where there are any. Then the islands grow by
-    `GROWN` texels, each inside its own texture and never over another.
+    its distance, to which a difference between the normals adds. Then the islands grow by `GROWN`
+    texels, each inside its own texture and never over another.
 
     Args:
         texels: (B, 3, H, W) of the atlas.
@@ -194,27 +193,26 @@ def _near(surface: Surface, atlas: Atlas) -> Iterator[tuple[Tensor, Tensor, Tens
 def _fill(filled: Tensor, known: Tensor, shown: Tensor, layout: Layout, surface: Surface) -> None:
     """Writes the texels that are shown and not known, of which some others are."""
     sources, targets = known & shown, ~known & shown
-    place, normal = _positions(sources, layout, surface)
-    wanted, wanted_normal = _positions(targets, layout, surface)
-    tree = _scipy("spatial").cKDTree(place.numpy())
-    ranks = list(range(1, min(LOOKED_AT, len(place)) + 1))
-    far, nearest = map(torch.from_numpy, tree.query(wanted.numpy(), k=ranks))
-    alike = dot(normal[nearest], wanted_normal[:, None]) >= LIKE
-    alike |= ~alike.any(dim=1, keepdim=True)
-    alike &= alike.cumsum(dim=1) <= COUNTED
-    near = far.clamp(min=torch.finfo(far.dtype).eps).square().reciprocal() * alike
+    places = _places(sources, layout, surface)
+    tree = _scipy("spatial").cKDTree(places.numpy())
+    ranks = list(range(1, min(NEAREST, len(places)) + 1))
+    found = tree.query(_places(targets, layout, surface).numpy(), k=ranks)
+    far, nearest = map(torch.from_numpy, found)
+    near = far.clamp(min=torch.finfo(far.dtype).eps).square().reciprocal()
     shares = (near / near.sum(dim=1, keepdim=True)).to(filled)
     colours = filled[:, :, sources][:, :, nearest.to(filled.device)]
     filled[:, :, targets] = (colours * shares).sum(dim=3)
 
 
-def _positions(where: Tensor, layout: Layout, surface: Surface) -> tuple[Tensor, Tensor]:
-    """Returns where texels of a mask lie in space, (n, 3), and the normals there, on the CPU."""
+def _places(where: Tensor, layout: Layout, surface: Surface) -> Tensor:
+    """Returns where texels of a mask lie and which way they look, (n, 6), on the CPU."""
     corners = surface.corners[layout.face[where]]
     a, b, c = corners.unbind(dim=1)
     normal = torch.linalg.cross(b - a, c - a)
     normal = normal / normal.norm(dim=1, keepdim=True).clamp(min=torch.finfo(a.dtype).tiny)
-    return (layout.weights[where][..., None] * corners).sum(dim=1).cpu(), normal.cpu()
+    place = (layout.weights[where][..., None] * corners).sum(dim=1)
+    turn = TURN * bounding_sphere(surface).radius
+    return torch.cat([place, turn * normal], dim=1).cpu()
 
 
 def _scipy(part: str) -> Any:

@@ -94,26 +94,20 @@ def rasterize(
     none = len(corners)
     face = torch.full_like(depth, none, dtype=torch.int64)
 
-    def rays(pixel: Tensor) -> tuple[Tensor, Tensor]:
-        down = torch.div(pixel, across, rounding_mode="floor")
-        x = (pixel - down * across + (window.left + 0.5 - width / 2)).to(corners) / focal
-        return x, (down + (window.top + 0.5 - height / 2)).to(corners) / focal
-
-    def products(planes: Tensor, x: Tensor, y: Tensor) -> list[Tensor]:
-        return [
-            x * planes[:, 3 * i] + y * planes[:, 3 * i + 1] + planes[:, 3 * i + 2] for i in range(3)
-        ]
+    def products(planes: Tensor, row: Tensor, column: Tensor) -> list[Tensor]:
+        x = (column.to(planes) + (window.left + 0.5 - width / 2)) / focal
+        y = (row.to(planes) + (window.top + 0.5 - height / 2)) / focal
+        return [x * side[:, 0] + y * side[:, 1] + side[:, 2] for side in planes.unbind(dim=1)]
 
     for first in range(0, len(corners), FACES):
         local = camera.local(corners[first : first + FACES])
         planes, volume = _planes(local)
         for index, row, column in pairs(_boxes(local, focal, (height, width), window)):
-            pixel = row * across + column
-            sides = products(planes[index], *rays(pixel))
+            sides = products(planes[index], row, column)
             inside = (sides[0] >= 0) & (sides[1] >= 0) & (sides[2] >= 0)
             total = sides[0] + sides[1] + sides[2]
             kept = (inside & (total > 0) & (volume[index] > 0)).nonzero()[:, 0]
-            pixel, index = pixel[kept], index[kept]
+            pixel, index = (row * across + column)[kept], index[kept]
             ahead = volume[index] / total[kept]
             before = depth[pixel]
             depth.scatter_reduce_(0, pixel, ahead, "amin")
@@ -123,7 +117,8 @@ def rasterize(
     weights = corners.new_zeros(len(face), 3)
     for pixel in torch.split((face < none).nonzero()[:, 0], PAIRS):
         planes, _ = _planes(camera.local(corners[face[pixel]]))
-        parts = torch.stack(products(planes, *rays(pixel)), dim=1)
+        row = torch.div(pixel, across, rounding_mode="floor")
+        parts = torch.stack(products(planes, row, pixel - row * across), dim=1)
         weights[pixel] = parts / parts.sum(dim=1, keepdim=True)
     face[face == none] = -1
     return Hits(face.view(window.shape), weights.view(*window.shape, 3))
@@ -135,11 +130,11 @@ def dot(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _planes(local: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns b×c, c×a and a×b side by side, (F, 9), and a·(b×c), at least 0, with their sign."""
+    """Returns b×c, c×a and a×b, (F, 3, 3), with the sign of a·(b×c), and that without it, (F,)."""
     a, b, c = local.unbind(dim=1)
     crosses = [_cross(b, c), _cross(c, a), _cross(a, b)]
     volume = dot(a, crosses[0])
-    return torch.cat(crosses, dim=1) * volume.sign()[:, None], volume.abs()
+    return torch.stack(crosses, dim=1) * volume.sign()[:, None, None], volume.abs()
 
 
 def _cross(a: Tensor, b: Tensor) -> Tensor:

@@ -17,6 +17,9 @@ from nst_lightning.windows import Window
 SAMPLES = 1 << 20
 """So many points of a view are rendered at once."""
 
+FAINT = 0.02
+"""A texel that makes up less of a pixel than this follows no loss."""
+
 ROUGH = 128
 """The size of the views, in pixels, from which is told what larger ones take."""
 
@@ -124,6 +127,11 @@ class Rendering:
         )
 
     @property
+    def seen(self) -> Tensor:
+        """The texels that make up enough of some pixels to be optimised, (1, 1, h, w) bool."""
+        return self.texel_pixels > FAINT
+
+    @property
     def bytes(self) -> int:
         """The memory that it takes."""
         beside = self.coverage.nbytes + self.texel_pixels.nbytes
@@ -203,19 +211,18 @@ def render_map(
         The rendering, on the device of the surface; the same on every call.
     """
     points = oversampling or oversampling_for(surface, atlas, cameras, view_size)
+    most = max(4 * len(cameras) * (view_size * points) ** 2, atlas.count)
+    number = torch.int32 if most < 2**31 else torch.int64
     parts = [
-        part
+        (counts, columns.to(number), weights.to(dtype), covered.to(dtype))
         for camera in cameras
-        for part in _rows_of_view(surface, atlas, camera, view_size, points)
+        for counts, columns, weights, covered in _rows_of_view(
+            surface, atlas, camera, view_size, points
+        )
     ]
-    counts, columns, weights = (torch.cat(each) for each in zip(*parts, strict=True))
-    small = max(len(columns), len(counts), atlas.count) < 2**31
-    offsets, columns = (
-        each.to(torch.int32 if small else torch.int64) for each in (_ends(counts), columns)
-    )
-    # Summed before they are rounded, so that the share of a whole pixel is 1.
-    covered = _sums(weights, counts).to(dtype).clamp(max=1)
-    matrix = SparseMatrix(offsets, columns, weights.to(dtype))
+    counts, columns, weights, covered = (torch.cat(each) for each in zip(*parts, strict=True))
+    del parts
+    matrix = SparseMatrix(_ends(counts).to(number), columns, weights)
     transpose = matrix.transposed(atlas.count)
     total = _sums(transpose.weights, transpose.offsets.long().diff())
     return Rendering(
@@ -281,9 +288,9 @@ def doubled_area(triangles: Tensor) -> Tensor:
 
 def _rows_of_view(
     surface: Surface, atlas: Atlas, camera: Camera, view_size: int, points: int
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yields, for some rows of a view at a time, how many texels each pixel is made of, (n,), and
-    these texels with their weights in float64."""
+) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """Yields, for some rows of a view at a time, how many texels each pixel is made of, (n,), these
+    texels with their weights, and the share of each pixel that is covered, (n,)."""
     side = view_size * points
     rows = max(1, SAMPLES // (side * points))
     for top in range(0, view_size, rows):
@@ -298,12 +305,15 @@ def _rows_of_view(
         pixel += torch.div(x, points, rounding_mode="floor")
         key, order = (pixel[:, None] * atlas.count + texel).flatten().sort(stable=True)
         key, repeats = torch.unique_consecutive(key, return_counts=True)
-        summed = _sums(weight.flatten()[order], repeats)
-        pixel = torch.div(key, atlas.count, rounding_mode="floor")
+        summed = _sums(weight.flatten()[order], repeats) / points**2
+        shown = torch.div(key, atlas.count, rounding_mode="floor")
+        pixels = (bottom - top) * view_size
+        covered = torch.bincount(pixel, minlength=pixels).to(weight) / points**2
         yield (
-            torch.bincount(pixel, minlength=(bottom - top) * view_size),
-            key - pixel * atlas.count,
-            summed / points**2,
+            torch.bincount(shown, minlength=pixels),
+            key - shown * atlas.count,
+            summed,
+            covered,
         )
 
 
