@@ -162,13 +162,14 @@ def closest(point: Tensor, triangle: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _clamped(surface: Surface, atlas: Atlas) -> Surface:
-    """Returns the surface with what lies beyond a clamped texture drawn to its border."""
+    """Returns the surface with the faces that lie beyond a clamped texture drawn to its border."""
     axes = []
     for axis in (0, 1):
         clamps = [place.wrap[axis] == "clamp" for place in atlas.places]
         clamp = torch.tensor(clamps, device=surface.uv.device)[surface.material][:, None]
         each = surface.uv[..., axis]
-        axes.append(torch.where(clamp, each.clamp(0, 1), each))
+        beyond = ((each < 0).all(dim=1) | (each > 1).all(dim=1))[:, None]
+        axes.append(torch.where(clamp & beyond, each.clamp(0, 1), each))
     return replace(surface, uv=torch.stack(axes, dim=2))
 
 

@@ -245,7 +245,7 @@ def render_bytes(
     """Estimates the memory of a rendering in float32, in bytes, from a smaller one.
 
     It is 8 bytes for each texel that a pixel is made of, twice; views and textures of half the
-    size have the same texels a pixel.
+    size have the same texels a pixel. While the rendering is made, it takes up to four times that.
     """
     points = oversampling or oversampling_for(surface, atlas, cameras, view_size)
     size = min(view_size, ROUGH)

@@ -107,6 +107,17 @@ def test_beyond_a_border_lies_what_its_wrap_says(wrap: str, first: int, column: 
     assert placed(surface, layout)[20, column, 0] == pytest.approx(x)
 
 
+def test_a_face_beyond_a_clamped_texture_shows_its_border():
+    surface = in_islands(plane(), 0.5, 0.0)
+    beyond = Surface(surface.corners, surface.uv + torch.tensor([1.5, 0.25]), surface.material)
+    layout = lay_out(beyond, one_texture(32, ("clamp", "clamp")))
+    rows = [7 <= each < 25 for each in range(32)]
+    assert (layout.face[:, 31] >= 0).tolist() == rows
+    assert (layout.face[:, :31] < 0).all()
+    taken = render_map(beyond, one_texture(32, ("clamp", "clamp")), four_sides(beyond), 64)
+    assert not ((taken.texel_pixels[0, 0] > 0) & (layout.face < 0)).any()
+
+
 def test_a_texture_that_repeats_often_takes_few_tests(monkeypatch: pytest.MonkeyPatch):
     tested: list[int] = []
 
