@@ -27,8 +27,9 @@ ATLAS = arrange([(512, 512)], [("repeat", "repeat")])
 
 @pytest.fixture
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compares smaller views, for which textures are made smaller in proportion."""
+    """Compares fewer and smaller views, for which textures are made smaller in proportion."""
     monkeypatch.setattr(chosen_cameras, "ROUGH", 64)
+    monkeypatch.setattr(chosen_cameras, "CANDIDATES", 48)
 
 
 def moved(surface: Surface, by: float, to: Tensor) -> Surface:
