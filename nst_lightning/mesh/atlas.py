@@ -158,6 +158,25 @@ def pack(textures: Sequence[Texture], texture_size: int | None = None) -> tuple[
     return image, atlas
 
 
+def repack(image: Tensor, before: Atlas, after: Atlas, how: str = "bicubic") -> Tensor:
+    """Brings the textures of an atlas to their sizes in another one.
+
+    Args:
+        image: (B, 3, H, W) of the first atlas.
+        before: how they lie in it.
+        after: how they are to lie.
+        how: they are resized.
+
+    Returns:
+        (B, 3, h, w), gray between the textures.
+    """
+    brought = image.new_full((*image.shape[:2], after.height, after.width), 0.5)
+    for old, new in zip(before.places, after.places, strict=True):
+        texture = resize(old.window.cut(image), *new.window.shape, how=how)
+        new.window.cut(brought).copy_(texture)
+    return brought
+
+
 def unpack(image: Tensor, atlas: Atlas) -> list[Tensor]:
     """Returns the textures (3, h, w) of an atlas' image (1, 3, H, W), in their order."""
     return [place.window.cut(image)[0].clone() for place in atlas.places]

@@ -93,7 +93,9 @@ class _Reader:
             np.repeat([texture for _, texture, _ in shown], [len(uv) for _, _, uv in shown]),
         )
         form = GltfForm(self.source, self.places, self._other_files())
-        return MeshFile(self.path, surface, self.textures, self.alphas, form)
+        return MeshFile(
+            self.path, surface, self.textures, self.alphas, form, self.source.folder.used
+        )
 
     def _read_textures(self, triangles: dict[PrimitiveId, Array]) -> list[PrimitiveId]:
         """Reads the textures of all primitives; returns those that have none."""

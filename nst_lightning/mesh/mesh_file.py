@@ -37,6 +37,7 @@ class MeshFile:
         where it has none, colours of vertices and materials painted into a new one.
     alphas: the transparency of each texture, (1, h, w) float32 in [0, 1]; None where it is opaque.
     form: what its format keeps.
+    used: the files that were read beside it, in their order.
     """
 
     path: Path
@@ -44,3 +45,4 @@ class MeshFile:
     textures: list[Texture]
     alphas: list[Tensor | None]
     form: MeshForm
+    used: Sequence[Path] = ()

@@ -19,9 +19,6 @@ from nst_lightning.mesh.texture_input import encode_texture
 
 _READERS = {".glb": read_gltf, ".gltf": read_gltf, ".obj": read_obj, ".ply": read_ply}
 
-MESH_SUFFIXES = frozenset(_READERS)
-"""The suffixes of meshes, in lower case."""
-
 
 def read_mesh(
     path: Path | str, *, texture_size: int = 1024, max_pixels: int = MAX_PIXELS
@@ -56,6 +53,24 @@ def write_mesh(mesh: MeshFile, textures: Sequence[Tensor | bytes], path: Path | 
     Each file is seen whole or not at all, and the main one, which names the others, comes last.
 
     Args:
+        mesh: see `encode_mesh`, as the others.
+        textures: one for each of `mesh.textures`.
+        path: of the result.
+
+    Raises:
+        UserError: the suffix is another one, or a GLB would become too large.
+        OSError: a file cannot be written.
+    """
+    for name, data in encode_mesh(mesh, textures, path).items():
+        write_bytes(Path(path).with_name(name), data)
+
+
+def encode_mesh(
+    mesh: MeshFile, textures: Sequence[Tensor | bytes], path: Path | str
+) -> dict[str, bytes]:
+    """Returns the files of a mesh as it was read, but for its textures; the main one is last.
+
+    Args:
         mesh: as it was read.
         textures: one for each of `mesh.textures`: (3, h, w) in [0, 1] of any size, which keeps the
             transparency that there was; or the bytes of a PNG, taken as they are.
@@ -63,7 +78,6 @@ def write_mesh(mesh: MeshFile, textures: Sequence[Tensor | bytes], path: Path | 
 
     Raises:
         UserError: the suffix is another one, or a GLB would become too large.
-        OSError: a file cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() != mesh.path.suffix.lower():
@@ -78,9 +92,7 @@ def write_mesh(mesh: MeshFile, textures: Sequence[Tensor | bytes], path: Path | 
         for one, alpha in zip(textures, mesh.alphas, strict=True)
     ]
     with naming(path):
-        files = mesh.form.files(pngs, path.name)
-    for name, data in files.items():
-        write_bytes(path.with_name(name), data)
+        return mesh.form.files(pngs, path.name)
 
 
 def files_beside(mesh: MeshFile, path: Path | str) -> list[str]:

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 
 from nst_lightning.machine_memory import machine_bytes
@@ -17,6 +17,8 @@ class ModelFolder:
     """The folder in which a model lies, and below which all of its files must lie."""
 
     path: Path
+    used: list[Path] = field(default_factory=list, compare=False)
+    """The files that were read beside the model itself, in their order."""
 
     def locate(self, name: str) -> Path:
         """Returns the path of a file that the model names.
@@ -62,7 +64,20 @@ class ModelFolder:
         Raises:
             BadMesh: see `locate`; or it cannot be read.
         """
-        return read_whole(self.locate(name), f"names {name}, which")
+        return self.take(self.locate(name), name)
+
+    def take(self, path: Path, name: str) -> bytes:
+        """Returns the bytes of a file that was found.
+
+        Args:
+            path: where it was found.
+            name: what the model calls it.
+
+        Raises:
+            BadMesh: it cannot be read.
+        """
+        self.used.append(path)
+        return read_whole(path, f"names {name}, which")
 
 
 def read_whole(path: Path, subject: str = "") -> bytes:

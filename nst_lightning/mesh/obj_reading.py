@@ -7,7 +7,7 @@ from torch import Tensor
 
 from nst_lightning.mesh.baking import bake
 from nst_lightning.mesh.mesh_file import MeshFile
-from nst_lightning.mesh.model_folder import ModelFolder, read_whole
+from nst_lightning.mesh.model_folder import ModelFolder
 from nst_lightning.mesh.mtl import MaterialLibrary
 from nst_lightning.mesh.obj_text import ObjText, parse_obj
 from nst_lightning.mesh.obj_writing import NewFaces, ObjForm, rewritten, texture_ending
@@ -82,14 +82,14 @@ class _ObjReader:
             self.library.files,
         )
         surface = surface_of(self.corners, flipped, self.texture)
-        return MeshFile(self.path, surface, self.textures, self.alphas, form)
+        return MeshFile(self.path, surface, self.textures, self.alphas, form, self.folder.used)
 
     def _read_library(self, names: str) -> None:
         whole = self.folder.find(names) if names else None
         found = [whole] if whole else [self.folder.find(name) for name in names.split()]
         for path in found:
             if path is not None:
-                self.library.read(read_whole(path, f"names {path.name}, which"), self.folder)
+                self.library.read(self.folder.take(path, path.name), self.folder)
 
     def _read_textures(self) -> None:
         """Reads the textures of materials, each file once for each way in which it is shown."""

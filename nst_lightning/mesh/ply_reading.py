@@ -138,7 +138,14 @@ class _PlyReader:
     ) -> MeshFile:
         which = np.zeros(len(uv), np.int64) if which is None else which
         surface = surface_of(self.corners, uv, which)
-        return MeshFile(self.path, surface, textures, alphas, PlyForm(header, body, len(textures)))
+        return MeshFile(
+            self.path,
+            surface,
+            textures,
+            alphas,
+            PlyForm(header, body, len(textures)),
+            self.folder.used,
+        )
 
     def _uv(self) -> Array | None:
         """Returns the UVs of the triangles' corners (F, 3, 2), v downwards; None without any."""

@@ -153,7 +153,8 @@ class _Product(torch.autograd.Function):
 
 
 def columns_of_views(count: int) -> int:
-    """Returns how many of so many views stand in a row."""
+    """Returns how many of so many views stand in a row; `grid/sources.py` says so too, without
+    torch."""
     return math.ceil(math.sqrt(count))
 
 

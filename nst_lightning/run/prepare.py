@@ -20,7 +20,13 @@ from nst_lightning.run.placement import Room, fits, place
 from nst_lightning.run.result_file import too_large
 from nst_lightning.run.task import CaseSettings
 from nst_lightning.settings import BatchSettings
-from nst_lightning.store.fingerprint import INITS, Fingerprints, masks_sha256, style_sha256
+from nst_lightning.store.fingerprint import (
+    INITS,
+    Fingerprints,
+    content_sha256,
+    masks_sha256,
+    style_sha256,
+)
 from nst_lightning.store.input_hashes import InputHashes
 from nst_lightning.store.job import Job
 from nst_lightning.store.output import Finished
@@ -168,7 +174,7 @@ def identify(
         if not problem:
             try:
                 shas = (
-                    hashes.of(pair.content.path),
+                    content_sha256(pair.content, hashes.of),
                     style_sha256(pair.style, hashes.of),
                     masks_sha256(pair, hashes.of),
                 )

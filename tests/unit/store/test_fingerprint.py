@@ -67,6 +67,8 @@ OTHER: dict[str, Any] = {
     "longest_step": 0.5,
     "bounds": False,
     "precision": "bf16-mixed",
+    "views": 5,
+    "texture_size": 256,
 }
 
 
