@@ -10,7 +10,7 @@ import typer
 
 from nst_lightning.errors import UserError
 from nst_lightning.grid.blends import blended_columns
-from nst_lightning.grid.models import read_models
+from nst_lightning.grid.models import USUAL_MESH, read_models
 from nst_lightning.grid.pairs import Case, Grid, Pair
 from nst_lightning.grid.sources import Source, read_sources
 from nst_lightning.layout import is_mesh
@@ -23,9 +23,6 @@ from .run import check_file, make_one
 from .sides import check_names, draw_blends
 from .work import carry_out, show_plan
 
-USUAL = {"size": 256, "steps": 120, "scales": 2}
-"""What is not said to this command: a mesh has many views, each of which is small."""
-
 Models = Annotated[Path, typer.Argument(help="Folder of meshes, or one: GLB, glTF, OBJ, PLY.")]
 Styles = Annotated[Path, typer.Argument(help="Folder of paintings, or one image.")]
 MeshOut = Annotated[
@@ -37,12 +34,12 @@ ViewSize = Annotated[
     typer.Option(
         "--view-size",
         metavar="N",
-        help=f"Side of each view in pixels: --size of meshes. \\[default: {USUAL['size']}]",
+        help=f"Side of each view in pixels: --size of meshes. \\[default: {USUAL_MESH['size']}]",
     ),
 ]
 
 
-@settings_options(**USUAL)
+@settings_options(**USUAL_MESH)
 def mesh(
     models: Models,
     styles: Styles,
@@ -96,7 +93,7 @@ def read_settings(given: Mapping[str, Any], view_size: str | None) -> BatchSetti
         if "size" in given or isinstance(given.get("scales"), list):
             raise UserError("--view-size is --size or the last of --scales: give one of them.")
         given = {**given, "size": view_size}
-    return build(merge(USUAL, given))
+    return build(merge(USUAL_MESH, given))
 
 
 def read_mesh_sides(

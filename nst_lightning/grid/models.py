@@ -19,6 +19,9 @@ from nst_lightning.settings import BatchSettings
 if TYPE_CHECKING:
     from nst_lightning.mesh.mesh_file import MeshFile
 
+USUAL_MESH = {"size": 256, "steps": 120, "scales": 2}
+"""Settings that are not said where meshes are painted: there are many views, each of them small."""
+
 State = tuple[str, int, int]
 
 MADE = 1024

@@ -13,7 +13,6 @@ from nst_lightning.imaging.metadata import Metadata
 from nst_lightning.imaging.profiles import srgb_profile
 from nst_lightning.imaging.writing import write_image
 from nst_lightning.layout import SIDES, SIDES_BEFORE, own_folder, turntable_name
-from nst_lightning.mesh.atlas import unpack
 from nst_lightning.mesh.cameras import four_sides, turntable
 from nst_lightning.mesh.mesh_formats import encode_mesh
 from nst_lightning.mesh.rasterizer import Camera
@@ -48,7 +47,7 @@ def write_mesh_result(
         path: of the main file.
         texels: (3, h, w) in [0, 1].
         viewed: the mesh, with its views.
-        settings: `turntable`.
+        settings: `turntable`, `resampling`.
         record: the pair's line in the manifest.
 
     Returns:
@@ -59,7 +58,7 @@ def write_mesh_result(
         OSError: a file cannot be written.
     """
     filled = viewed.filled(texels[None].float())
-    files = encode_mesh(viewed.mesh, unpack(filled, viewed.atlas), path)
+    files = encode_mesh(viewed.mesh, viewed.textures(filled, settings.resampling), path)
     *beside, main = files
     record = record.with_facts(beside=beside, bytes=len(files[main]))
     path.unlink(missing_ok=True)

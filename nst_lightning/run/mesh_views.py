@@ -4,19 +4,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from nst_lightning.grid.models import load_model
-from nst_lightning.mesh.atlas import Atlas, pack, repack
+from nst_lightning.mesh.atlas import Atlas, pack, repack, unpack
 from nst_lightning.mesh.cameras import choose_cameras
 from nst_lightning.mesh.filling import fill_unseen
 from nst_lightning.mesh.mesh_file import MeshFile
 from nst_lightning.mesh.rasterizer import Camera
-from nst_lightning.mesh.texels import Rendering, render_map
+from nst_lightning.mesh.surface import Surface
+from nst_lightning.mesh.texels import ROUGH, Rendering, render_map, texels_across
 from nst_lightning.settings import BatchSettings, Scale
 
 LARGEST_TEXTURE = 2048
 """Longest side of textures, in pixels, where `texture_size` does not say it."""
+
+RESOLVED = 2.0
+"""Texels along the side of a pixel, on average, that are painted at most: what is finer than views
+tell apart shows their pixels as squares. Larger textures are enlarged from these."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +31,15 @@ class ViewedMesh:
 
     mesh: as it was read.
     cameras: of its views, the same at every scale.
-    atlas: how its textures lie in the image of the texels at this scale.
+    whole: how its textures lie in one image at the size of the result.
+    atlas: the same at the size at which they are painted at this scale.
     texels: (1, 3, h, w) in [0, 1], the textures as they were, in that image.
     rendering: from texels to views, on the CPU.
     """
 
     mesh: MeshFile
     cameras: Sequence[Camera]
+    whole: Atlas
     atlas: Atlas
     texels: Tensor
     rendering: Rendering
@@ -39,6 +47,10 @@ class ViewedMesh:
     def filled(self, texels: Tensor) -> Tensor:
         """Returns texels (B, 3, h, w) in which those that no view sees are as those around them."""
         return fill_unseen(texels, self.rendering.seen, self.mesh.surface, self.atlas)
+
+    def textures(self, texels: Tensor, how: str) -> list[Tensor]:
+        """Returns the textures (3, h, w) of the result from texels (1, 3, h, w), all filled."""
+        return unpack(repack(texels, self.atlas, self.whole, how), self.whole)
 
     def brought_to(self, other: "ViewedMesh", texels: Tensor, how: str) -> Tensor:
         """Returns texels as a start at another scale of the same mesh."""
@@ -64,12 +76,20 @@ def view_mesh(
     texels, whole = pack(mesh.textures, texture_side(mesh, settings))
     if cameras is None:
         cameras = choose_cameras(mesh.surface, whole, last, settings.views, settings.views)
+    share = min(1.0, RESOLVED / density(mesh.surface, whole, cameras, last)) * scale.longest / last
     atlas = whole
-    if scale.longest != last:
-        atlas = whole.scaled(scale.longest / last)
+    if share != 1:
+        atlas = whole.scaled(share)
         texels = repack(texels, whole, atlas, settings.resampling)
     rendering = render_map(mesh.surface, atlas, cameras, scale.longest)
-    return ViewedMesh(mesh, cameras, atlas, texels, rendering)
+    return ViewedMesh(mesh, cameras, whole, atlas, texels, rendering)
+
+
+def density(surface: Surface, atlas: Atlas, cameras: Sequence[Camera], side: int) -> float:
+    """Returns how many texels lie along the side of a pixel that shows the mesh, on average."""
+    rough = min(side, ROUGH)
+    shown = torch.cat([texels_across(surface, atlas, camera, rough) for camera in cameras])
+    return float(shown.mean()) * rough / side
 
 
 def texture_side(mesh: MeshFile, settings: BatchSettings) -> int:

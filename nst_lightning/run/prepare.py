@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.machine_memory import machine_bytes
 from nst_lightning.run.devices import check_range, choose_device, resolve
 from nst_lightning.run.logger_files import check_logger
+from nst_lightning.run.mesh_cost import NO_MESH, mesh_cost
 from nst_lightning.run.placement import Room, fits, place
 from nst_lightning.run.result_file import too_large
 from nst_lightning.run.task import CaseSettings
@@ -129,6 +130,15 @@ def beyond_memory(content: Source, settings: BatchSettings, room: Room) -> str:
     if content.shape is None:
         return ""
     height, width = shape_at(content, settings.scales[-1], settings)
+    beside = NO_MESH if math.isinf(room.device) else mesh_cost(content, settings)
+    if beside.beside(0) > room.host + room.device:
+        return (
+            f"{content.path}: rendering its views takes about "
+            f"{beside.beside(0) / 2**30:.1f} GiB, and there are "
+            f"{(room.host + room.device) / 2**30:.1f} here; choose a smaller --view-size or "
+            "--texture-size, or fewer --views."
+        )
+    room = replace(room, device=room.device - beside.bytes)
     placement = place(settings, room, height, width)
     if fits(placement, room):
         return ""
