@@ -1,7 +1,5 @@
 """`nst-batch mesh`: every mesh with every style."""
 
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,17 +9,16 @@ import typer
 from nst_lightning.errors import UserError
 from nst_lightning.grid.blends import blended_columns
 from nst_lightning.grid.models import USUAL_MESH, read_models
-from nst_lightning.grid.pairs import Case, Grid, Pair
+from nst_lightning.grid.pairs import Grid, Pair
 from nst_lightning.grid.sources import Source, read_sources
 from nst_lightning.layout import is_mesh
 from nst_lightning.settings import BatchSettings, build, merge
 
 from .flags import BlendStyles, Flags
-from .grid import draw_rows, draw_sheet
+from .grid import Shard, make_grid
 from .options import settings_options
 from .run import check_file, make_one
-from .sides import check_names, draw_blends
-from .work import carry_out, show_plan
+from .sides import check_names
 
 Models = Annotated[Path, typer.Argument(help="Folder of meshes, or one: GLB, glTF, OBJ, PLY.")]
 Styles = Annotated[Path, typer.Argument(help="Folder of paintings, or one image.")]
@@ -48,6 +45,7 @@ def mesh(
     out: MeshOut = Path("out"),
     view_size: ViewSize = None,
     blend_styles: BlendStyles = None,
+    part: Shard = None,
 ) -> None:
     """Paint every mesh in every style: its textures anew, all else as it was.
 
@@ -58,29 +56,9 @@ def mesh(
     if is_mesh(out):
         make_one_mesh(models, styles, settings, flags, out, blend_styles)
         return
-    from nst_lightning.run.cost import deal
-    from nst_lightning.store.output import check_folder, check_settings, write_settings
-
     sides = read_mesh_sides(models, styles, settings, out, blend_styles)
     pairs = Grid(*sides, settings.suffix)
-    if flags.dry_run:
-        show_plan(deal([Case(settings, pairs)], 0, 1), out, flags.as_json)
-        return
-    check_folder(out, [models, styles])
-    command = shlex.join(["nst-batch", *sys.argv[1:]])
-
-    def ready() -> None:
-        write_settings(out, settings, command)
-        draw_blends(sides[1], settings.max_pixels)
-
-    carry_out(
-        [Case(settings, pairs)],
-        out,
-        flags=flags,
-        check=lambda: check_settings(out, settings, overwrite=flags.overwrite),
-        ready=ready,
-        report=lambda: [*draw_sheet(out, *sides, pairs, settings), *draw_rows(out, pairs)],
-    )
+    make_grid(pairs, sides, settings, out, flags, part, [models, styles])
 
 
 def read_settings(given: Mapping[str, Any], view_size: str | None) -> BatchSettings:

@@ -25,10 +25,10 @@ from nst_lightning.store.records import Record
 SIDE = 384
 """Of each of the four sides that show a mesh, in pixels."""
 
-FRAMES = 48
+FRAMES = 36
 """Of a film around a mesh."""
 
-FRAME_SIDE = 512
+FRAME_SIDE = 400
 """Of such a frame, in pixels."""
 
 _PAPER = 1.0
