@@ -105,7 +105,7 @@ def parse_obj(data: bytes) -> ObjText:
                 f"has a damaged line {start + 1} ({line.strip()[:60]!r}); export it anew."
             ) from None
     found = np.array(corners, np.int64).reshape(-1, 3)
-    check_indices(found[:, 0], len(positions) // 3, "vertex")
+    check_indices(found[:, 0], len(positions) // 3, "vertex", first=1)
     with_uv = found[:, 1]
     if (with_uv < -1).any() or (with_uv >= len(uv) // 2).any():
         raise BadMesh(f"names a UV that is not there, it has {len(uv) // 2}; export it anew.")

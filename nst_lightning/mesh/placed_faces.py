@@ -32,15 +32,21 @@ def check_count(faces: int) -> None:
         )
 
 
-def check_indices(indices: Array, count: int, what: str) -> None:
+def check_indices(indices: Array, count: int, what: str, *, first: int = 0) -> None:
     """Sees that indices lie in 0 … count − 1.
+
+    Args:
+        indices: of any shape.
+        count: how many things there are.
+        what: they are called.
+        first: the number of the first of them in the file, for the message.
 
     Raises:
         BadMesh: one does not.
     """
     if indices.size and (indices.min() < 0 or indices.max() >= count):
         wrong = indices[(indices < 0) | (indices >= count)].flat[0]
-        raise BadMesh(f"names {what} {wrong}, and it has {count}; export it anew.")
+        raise BadMesh(f"names {what} {wrong + first}, and it has {count}; export it anew.")
 
 
 def check_corners(corners: Array) -> None:

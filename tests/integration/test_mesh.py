@@ -43,7 +43,7 @@ def glb(path: Path) -> tuple[dict[str, Any], bytes]:
 
 def test_one_glb_differs_in_its_texture_alone(nst: Nst, models: Path, style: Path, tmp_path: Path):
     made = tmp_path / "styled.glb"
-    run = nst("mesh", models / "vase.glb", style, "-o", made, *FAST)
+    run = nst("mesh", models / "vase.glb", style, "-o", made, *FAST, "--turntable", "gif")
     assert run.returncode == 0, run.stderr
     assert "is made" in run.stdout
     (before, old), (after, new) = glb(models / "vase.glb"), glb(made)
@@ -63,7 +63,10 @@ def test_one_glb_differs_in_its_texture_alone(nst: Nst, models: Path, style: Pat
     assert max(painted.shape) == 64
     assert float((painted.mean(dim=(1, 2)) - own.mean(dim=(1, 2))).abs().max()) > 1e-3
     folder = tmp_path / "styled"
-    assert sorted(p.name for p in folder.iterdir()) == ["sides-before.png", "sides.png"]
+    names = ["sides-before.png", "sides.png", "turntable.gif"]
+    assert sorted(p.name for p in folder.iterdir()) == names
+    with Image.open(folder / "turntable.gif") as film:
+        assert film.n_frames == 36
     sides, earlier = pixels(folder / "sides.png"), pixels(folder / "sides-before.png")
     assert sides.shape == earlier.shape
     ground = (earlier == 255).all(axis=2)
@@ -87,25 +90,23 @@ def test_everything_a_grid_of_meshes_leaves_behind(
 ):
     (models / "broken.glb").write_bytes((MESHES / "vase.glb").read_bytes()[:5000])
     out = tmp_path / "out"
-    words = ("mesh", models, style.parent, "--out", out, *FAST, "--turntable", "gif")
+    words = ("mesh", models, style.parent, "--out", out, *FAST)
     first = nst(*words)
     assert first.returncode == 1
-    assert first.stderr.count("broken") == 2  # in the course of the run, and at its end
+    assert first.stderr.count("broken.glb: is cut short") == 2  # at once, and at the end
     files = {p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()}
     beside = {"stone/wood.png", "torus/wood.mtl", "torus/wood-0.png"}
     results = {"stone/wood.ply", "torus/wood.obj", "vase/wood.glb"}
     assert results | beside <= files
     for result in results:
         stem = result.rpartition(".")[0]
-        assert {f"{stem}.yaml", f"{stem}/sides.png", f"{stem}/turntable.gif"} <= files
+        assert {f"{stem}.yaml", f"{stem}/sides.png", f"{stem}/sides-before.png"} <= files
     known = records(out)
     assert {name: line["status"] for name, line in known.items()} == {
         **dict.fromkeys(results, "done"),
         "broken/wood.glb": "failed",
     }
     assert known["torus/wood.obj"]["beside"] == ["wood-0.png", "wood.mtl"]
-    with Image.open(out / "vase" / "wood" / "turntable.gif") as film:
-        assert film.n_frames >= 36
     for name in ("stone.ply", "torus.obj"):
         old = read_mesh(models / name)
         new = read_mesh(out / name.split(".")[0] / f"wood.{name.split('.')[1]}")
@@ -121,7 +122,6 @@ def test_everything_a_grid_of_meshes_leaves_behind(
     assert page.returncode == 0, page.stderr
     text = (out / "index.html").read_text()
     assert '"shown": "vase/wood/sides.png"' in text or '"shown":"vase/wood/sides.png"' in text
-    assert "turntable.gif" in text
     assert (out / "gallery/results/vase/wood.glb.jpg").is_file()
     assert "3 of 4 done" in nst("status", out).stdout
     refused = nst("evaluate", out)
@@ -155,12 +155,12 @@ def test_everything_a_grid_of_meshes_leaves_behind(
 def test_an_interrupted_mesh_goes_on_bit_for_bit(
     nst: Nst, models: Path, style: Path, tmp_path: Path
 ):
-    words = ("mesh", models / "torus.obj", style, *FAST, "--steps", 40, "--curves")
-    words = (*words, "--checkpoint-every", 0.1, "--save-at", 30)
+    steps = ("--steps", 24, "--checkpoint-every", 0.1, "--save-at", 16)
+    words = ("mesh", models / "torus.obj", style, *FAST, *steps, "--curves")
     whole = nst(*words, "--out", tmp_path / "whole")
     assert whole.returncode == 0, whole.stderr
     process = start(*words, "--out", tmp_path / "cut")
-    until(tmp_path / "cut" / "torus" / "wood" / "step-0030.png")
+    until(tmp_path / "cut" / "torus" / "wood" / "step-0016.png")
     process.send_signal(signal.SIGINT)
     process.communicate()
     assert process.returncode == 130
@@ -187,7 +187,7 @@ BAD = {
     "no-faces": ({"faces": ""}, "has no faces"),
     "missing-texture": ({}, "names t.png, which is not there"),
     "absolute": ({"texture": "/tmp/t.png"}, "an absolute path"),
-    "out-of-range": ({"faces": "f 1/1 2/2 9/3"}, "9"),
+    "out-of-range": ({"faces": "f 1/1 2/2 9/3"}, "names vertex 9, and it has 3"),
 }
 
 
@@ -238,7 +238,7 @@ def test_a_texture_never_replaces_an_input(nst: Nst, models: Path, style: Path):
 
 
 def test_a_large_mesh_is_planned(nst: Nst, style: Path, tmp_path: Path):
-    across, down = 500, 300
+    across, down = 300, 200
     u, v = np.meshgrid(np.linspace(0, 1, across), np.linspace(0, 1, down))
     turn, rise = 2 * np.pi * u, np.pi * v
     place = np.stack([np.sin(turn) * np.sin(rise), np.cos(rise), np.cos(turn) * np.sin(rise)], 2)

@@ -1,7 +1,7 @@
 """StyleTransfer of the texels of a mesh, whose views the losses see."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import pytest
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nst_lightning import StyleTransfer, TransferSettings, UserError
 from nst_lightning.imaging.mask import Mask
+from nst_lightning.losses.regions import RegionalLoss
 from nst_lightning.mesh.cameras import turntable
 from nst_lightning.mesh.texels import Rendering, render_map
 from nst_lightning.transfer.keep_colours import luma
@@ -104,9 +105,10 @@ def test_the_background_has_no_say():
     other, _ = module(0.1)
     covered = of_views(one).coverage
     for layer, loss in one.loss.style.items():
-        guide = loss.losses[0].shares
+        (guided,) = cast(RegionalLoss, loss).losses
+        guide = cast(Tensor, guided.shares)
         halvings = int(layer[4]) - 1
-        there = F.adaptive_avg_pool2d(covered, guide.shape[-2:])
+        there = F.adaptive_avg_pool2d(covered, (guide.shape[-2], guide.shape[-1]))
         assert (guide[there == 0] == 0).all()
         assert float(there[guide > 0].min()) > 0
         assert guide.shape[-1] == covered.shape[-1] >> halvings
