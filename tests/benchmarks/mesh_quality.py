@@ -87,7 +87,8 @@ def left(inputs: Inputs, job: Job) -> int:
     start = noisy.start(job, settings.scales[-1]).clamp(0, 1)
     filled = made.viewed.filled(made.image[None])
     on_surface = lay_out(made.viewed.mesh.surface, made.viewed.atlas).face >= 0
-    return int(((filled == start).all(dim=1)[0] & on_surface).sum())
+    free = ((start > 0) & (start < 1)).any(dim=1)[0]  # at the bounds, the best may be to stay
+    return int(((filled == start).all(dim=1)[0] & on_surface & free).sum())
 
 
 def seams(viewed: ViewedMesh, texels: Tensor) -> float:
