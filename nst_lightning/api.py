@@ -187,7 +187,7 @@ def stylize_mesh(
         preset: as for `stylize`, like the others.
         progress: see there.
         settings: those of `stylize` that go with meshes, and `views`, `texture_size`, and
-            `view_size`, another name for `size`; by default `size` is 256, and there are 120 steps
+            `view_size`, another name for `size`; by default `size` is 192, and there are 120 steps
             at two scales.
 
     Raises:

@@ -19,7 +19,7 @@ from nst_lightning.settings import BatchSettings
 if TYPE_CHECKING:
     from nst_lightning.mesh.mesh_file import MeshFile
 
-USUAL_MESH = {"size": 256, "steps": 120, "scales": 2}
+USUAL_MESH = {"size": 192, "steps": 120, "scales": 2}
 """Settings that are not said where meshes are painted: there are many views, each of them small."""
 
 State = tuple[str, int, int]
@@ -99,7 +99,7 @@ def check_for_meshes(settings: BatchSettings) -> None:
         if not isinstance(scale.size, int):
             raise UserError(
                 f"size {scale.size} does not go with meshes: give the side of each view in pixels, "
-                "such as --view-size 256."
+                "such as --view-size 192."
             )
     for name, wanted, why in (
         ("split", False, "a mesh is made on one device"),

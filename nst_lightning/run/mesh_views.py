@@ -20,7 +20,7 @@ from nst_lightning.settings import BatchSettings, Scale
 LARGEST_TEXTURE = 2048
 """Longest side of textures, in pixels, where `texture_size` does not say it."""
 
-RESOLVED = 2.0
+RESOLVED = 1.5
 """Texels along the side of a pixel, on average, that are painted at most: what is finer than views
 tell apart shows their pixels as squares. Larger textures are enlarged from these."""
 

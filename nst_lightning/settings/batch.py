@@ -65,7 +65,7 @@ class BatchSettings(TransferSettings):
     """Precision of the network (16-mixed needs a GPU); losses stay in float32 at least; auto is
     bf16-mixed where the device computes in it natively, else 32-true."""
 
-    views: Annotated[int, Field(ge=1, le=256), Knob("pixels", MESHES, 12)] = 12
+    views: Annotated[int, Field(ge=1, le=256), Knob("pixels", MESHES, 24)] = 24
     """Views from which a mesh is painted, chosen so that they show as much of it as can be seen."""
 
     texture_size: Annotated[

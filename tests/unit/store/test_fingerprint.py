@@ -215,6 +215,8 @@ NEUTRAL: dict[str, Any] = {
     "stop_below": None,
     "bounds": True,
     "precision": "32-true",
+    "views": 24,
+    "texture_size": None,
     "format": "png",
     "quality": 95,
     "bit_depth": 8,
