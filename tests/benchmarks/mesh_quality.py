@@ -162,10 +162,11 @@ def measure(out: Path, record: Record) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
-    out = parser.parse_args().out
-    for record in Ledger(out).read().values():
-        if record.status == "done":
-            measure(out, record)
+    parser.add_argument("results", nargs="*", help="such as vase/woodcut.glb; by default all")
+    given = parser.parse_args()
+    for record in Ledger(given.out).read().values():
+        if record.status == "done" and record.output in (given.results or [record.output]):
+            measure(given.out, record)
 
 
 if __name__ == "__main__":
