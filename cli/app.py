@@ -10,6 +10,7 @@ from .doctor import doctor
 from .evaluate import evaluate
 from .folder import archive, clean
 from .grid import grid
+from .mesh import mesh
 from .options import EPILOG, PageCommand, PageGroup
 from .report import report
 from .run import run
@@ -49,6 +50,7 @@ def common(
 
 app.command(cls=PageCommand, epilog=EPILOG)(grid)
 app.command(cls=PageCommand, epilog=EPILOG)(run)
+app.command(cls=PageCommand, epilog=EPILOG)(mesh)
 app.command(cls=PageCommand, epilog=EPILOG)(reconstruct)
 app.command(cls=PageCommand, epilog=EPILOG)(texture)
 app.command("compare-init", cls=PageCommand, epilog=EPILOG)(compare_init)

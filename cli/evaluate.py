@@ -63,7 +63,7 @@ def evaluate(
 
     chosen = find_subjects(read_records(out), out)
     if not chosen:
-        raise UserError(f"{out}: none of its results is finished; finish the run first.")
+        raise UserError(f"{out}: none of its images is finished, and meshes are not measured.")
     device = choose_device(accelerator)
     extractor = FeatureExtractor(network, weights, device, weights_input)
     perceptual, warnings = load_lpips(device) if lpips else (None, [])

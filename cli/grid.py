@@ -10,7 +10,7 @@ import typer
 
 from nst_lightning.grid.pairs import Case, Grid, Pair, listed_pairs, parse_shard
 from nst_lightning.grid.sources import Source
-from nst_lightning.layout import HISTORY, curves_name
+from nst_lightning.layout import HISTORY, SIDES_BEFORE, curves_name, image_of
 from nst_lightning.settings import BatchSettings
 
 from .flags import Flags, Out, StyleFlags
@@ -26,6 +26,10 @@ PairsFile = Annotated[
 ]
 
 
+Shard = Annotated[
+    str | None, typer.Option("--shard", metavar="I/N", help="Only the I-th of N parts.")
+]
+
 MOST_CELLS = 60_000
 """Of a contact sheet, which then has a hundred pages."""
 
@@ -39,25 +43,54 @@ def grid(
     beside: StyleFlags,
     out: Out = Path("out"),
     pairs_file: PairsFile = None,
-    part: Annotated[
-        str | None, typer.Option("--shard", metavar="I/N", help="Only the I-th of N parts.")
-    ] = None,
+    part: Shard = None,
 ) -> None:
     """Stylise every content with every style into OUT/<content>/<style>.png, or another
     --format.
 
     What is finished is never made again: the same command goes on where it was interrupted.
     """
+    sides = read_sides(contents, styles, settings, out, beside)
+    pairs = choose_pairs(*sides, settings, pairs_file)
+    make_grid(pairs, sides, settings, out, flags, part, [contents, styles])
+
+
+Sides = tuple[list[Source], list[Source]]
+"""The rows and the columns of a grid."""
+
+
+def make_grid(
+    pairs: Sequence[Pair],
+    sides: Sides,
+    settings: BatchSettings,
+    out: Path,
+    flags: Flags,
+    part: str | None,
+    inputs: Sequence[Path],
+) -> None:
+    """Makes the pairs of a grid, or the share of them that `--shard` says, then its contact sheet.
+
+    Args:
+        pairs: that are asked for.
+        sides: the grid that they are of.
+        settings: of the command.
+        out: the output folder.
+        flags: as the options say.
+        part: I/N, or None for all.
+        inputs: files and folders that the command names.
+
+    Raises:
+        typer.Exit: with 1, where a pair failed.
+        UserError: something is in the way, or cannot work.
+    """
     from nst_lightning.run.cost import deal
     from nst_lightning.store.output import check_folder, check_settings, write_settings
 
-    content_sources, style_sources = read_sides(contents, styles, settings, out, beside)
-    pairs = choose_pairs(content_sources, style_sources, settings, pairs_file)
     share = parse_shard(part) if part is not None else (0, 1)
     if flags.dry_run:
         show_plan(deal([Case(settings, pairs)], *share), out, flags.as_json)
         return
-    check_folder(out, [contents, styles])
+    check_folder(out, inputs)
     words = list(sys.argv[1:])
     if "--shard" in words:  # settings.yaml speaks of the whole grid
         del words[words.index("--shard") :][:2]
@@ -65,7 +98,7 @@ def grid(
 
     def ready() -> None:
         write_settings(out, settings, command)
-        draw_blends(style_sources, settings.max_pixels)
+        draw_blends(sides[1], settings.max_pixels)
 
     carry_out(
         [Case(settings, pairs)],
@@ -75,7 +108,7 @@ def grid(
         check=lambda: check_settings(out, settings, overwrite=flags.overwrite),
         ready=ready,
         report=lambda: [
-            *draw_sheet(out, content_sources, style_sources, pairs, settings),
+            *draw_sheet(out, *sides, pairs, settings),
             *draw_rows(out, pairs),
         ],
     )
@@ -127,19 +160,24 @@ def draw_sheet(
     from nst_lightning.store.ledger import Ledger
 
     asked = {one.output for one in pairs}
+    sides: dict[str, Path] = {}
+    """An image of each mesh, as it was."""
+    for one in pairs:
+        if one.content.model and (before := out / one.extras / SIDES_BEFORE).is_file():
+            sides[one.content.name] = before
     known = Ledger(out).pick(lambda record: (record.status, record.max_pixels))
 
     def cell(row: int, column: int) -> Panel:
         one = pair(contents[row], styles[column], settings.suffix)
         status, _ = known.get(one.file, ("", 0))
         if status in ("done", "waiting") and (out / one.output).is_file():
-            return Panel(out / one.output)
+            return Panel(image_of(out / one.output))
         failed = status == "failed" and one.output in asked
         return Panel(None, failure="failed" if failed else "missing")
 
     return contact_sheet(
         out,
-        [(source.name, source.path) for source in contents],
+        [(source.name, sides.get(source.name, source.path)) for source in contents],
         [(source.name, source.path) for source in styles],
         cell,
         max_pixels=max(settings.max_pixels, *(most for _, most in known.values()), 0),

@@ -107,17 +107,42 @@ def run(
     file = out or Path(f"{name}.{settings.suffix}")
     if spell(str(file)) != str(file):
         raise UserError(f"--out {file}: name a file in UTF-8.")
-    parts = image.style.parts
-    inputs = [content, *(part.path for part in parts), image.content.mask]
+    check_file(file, image)
+    check_suffix(file, settings)
+    make_one(replace(image, file=file.name), settings, file, flags)
+
+
+def check_file(file: Path, pair: Pair) -> None:
+    """Sees that a file can be the result of a pair.
+
+    Raises:
+        UserError: it is an input, a folder, or its folder of snapshots would be another's.
+    """
+    parts = pair.style.parts
+    inputs = [pair.content.path, *(part.path for part in parts), pair.content.mask]
     for path in (*inputs, *(part.mask for part in parts)):
         if path and file.exists() and path.samefile(file):
             raise UserError(f"{file}: is an input; name another file with --out.")
     if file.is_dir():
-        raise UserError(f"{file}: is a folder; name a file with --out, such as {file / 'x.png'}.")
-    check_suffix(file, settings)
+        inside = file / f"x{file.suffix or '.png'}"
+        raise UserError(f"{file}: is a folder; name a file with --out, such as {inside}.")
     if not file.stem.strip("."):  # its folder of snapshots would be this one, or the one above
         raise UserError(f"{file}: has only dots for a name; name another file with --out.")
-    pair = replace(image, file=file.name)
+
+
+def make_one(pair: Pair, settings: BatchSettings, file: Path, flags: Flags) -> None:
+    """Makes the one result of a command.
+
+    Args:
+        pair: whose file is that one's name.
+        settings: of the command.
+        file: the result.
+        flags: as the options say.
+
+    Raises:
+        typer.Exit: with 1, where it failed.
+        UserError: something is in the way, or cannot work.
+    """
     if flags.dry_run:
         show_plan([Case(settings, [pair])], file.parent, flags.as_json)
         return
@@ -130,7 +155,7 @@ def run(
     from .live import choose_display
 
     if place().rank > 0:
-        typer.echo(f"{file}: the first task makes it; `nst-batch grid` has work for several.")
+        typer.echo(f"{file}: the first task makes it; only a folder has work for several.")
         return
 
     check_folder(file.parent, [])

@@ -152,6 +152,7 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
     from nst_lightning.imaging.image_reader import ImageReader
     from nst_lightning.run.cost import costs_of_contents, flops_per_second
     from nst_lightning.run.devices import DTYPES, choose_device, resolve
+    from nst_lightning.run.mesh_cost import mesh_cost
     from nst_lightning.run.placement import largest_placement
     from nst_lightning.run.prepare import beyond_memory, memory_of
     from nst_lightning.store.ledger import Ledger
@@ -161,7 +162,7 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
     made = unreadable = 0
     problems: dict[str, None] = {}
     outputs: list[str] = []
-    flops = memory = host = 0.0
+    flops = memory = host = beside = 0.0
     tiles: set[int] = set()
     reader = cache(ImageReader)
     for case in cases:
@@ -186,13 +187,17 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
                     typer.echo(f"{pair.content.path} × {pair.style.path} → {out / pair.file}")
         if left:
             placement = largest_placement(case.settings, device, left.values())
-            memory = max(memory, placement.device_bytes)
+            meshes = [mesh_cost(content, case.settings) for content in left]
+            taken = max(one.beside(placement.device_bytes) for one in meshes)
+            memory = max(memory, taken)
+            beside += sum(one.seconds for one in meshes)
             host = max(host, placement.host_bytes)
             if placement.tile:
                 tiles.add(placement.tile)
                 own *= 1.5  # each block is computed once more on the way back
         flops += own
     seconds = flops / flops_per_second(device, DTYPES[resolve(cases[0].settings, device).precision])
+    seconds += beside
     if as_json:
         plan = {
             "pairs": sum(len(case.pairs) for case in cases),
@@ -215,10 +220,10 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
     each = ", ".join(f"{size_in_words(scale)} for {scale.steps} steps" for scale in scales[0])
     if any(other != scales[0] for other in scales):
         each = f"{sum(case.settings.total_steps * len(case.pairs) for case in cases)} steps in all"
-    beside = f", and {host / 2**30:.1f} GiB of its host" if host else ""
-    beside += f", in tiles of {min(tiles)}" if tiles else ""
+    how = f", and {host / 2**30:.1f} GiB of its host" if host else ""
+    how += f", in tiles of {min(tiles)}" if tiles else ""
     typer.echo(
         f"{count(len(outputs), 'image')} to make, {made} finished, {unreadable} unreadable; "
         f"{each}; {flops / 1e12:.1f} TFLOP, at best about {duration(seconds)} and "
-        f"{memory / 2**30:.1f} GiB on this machine{beside}"
+        f"{memory / 2**30:.1f} GiB on this machine{how}"
     )

@@ -32,6 +32,7 @@ ROOMS = {
     "optim": "L-BFGS with a memory per image",
     "vgg": "the network and its weights",
     "drawing": "curves, films, text",
+    "mesh": "surfaces, views and their files",
     "imaging": "reading and writing images",
     "settings": "every knob, once",
     "base": "layout, files, formats, errors",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     __version__: str
     from nst_lightning.api import stylize as stylize
+    from nst_lightning.api import stylize_mesh as stylize_mesh
     from nst_lightning.errors import UserError as UserError
     from nst_lightning.imaging.mask import read_mask as read_mask
     from nst_lightning.imaging.reading import load_image as load_image
@@ -36,6 +37,7 @@ _EXPORTS = {
     "load_image": "nst_lightning.imaging.reading",
     "read_mask": "nst_lightning.imaging.mask",
     "stylize": "nst_lightning.api",
+    "stylize_mesh": "nst_lightning.api",
 }
 __all__ = [
     "SplitStrategy",
@@ -48,6 +50,7 @@ __all__ = [
     "load_image",
     "read_mask",
     "stylize",
+    "stylize_mesh",
 ]
 
 

@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, overload
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import lightning as L
 import torch
@@ -14,7 +16,7 @@ from torch import Tensor
 from nst_lightning.callbacks.progress import Progress
 from nst_lightning.errors import UserError
 from nst_lightning.files import file_sha256, home_expanded
-from nst_lightning.grid.given_images import Masks, Styles, read_pair
+from nst_lightning.grid.given_images import Masks, Styles, read_pair, read_styles
 from nst_lightning.grid.pairs import Pair
 from nst_lightning.imaging.in_memory import AnyImage, ImagesInMemory
 from nst_lightning.imaging.writing import to_pillow
@@ -28,9 +30,12 @@ from nst_lightning.run.prepare import check_start
 from nst_lightning.run.result_file import finish_image
 from nst_lightning.settings import BatchSettings, build, knob_of, merge
 from nst_lightning.settings.presets import read_preset
-from nst_lightning.store.fingerprint import style_sha256
+from nst_lightning.store.fingerprint import content_sha256, style_sha256
 from nst_lightning.store.job import Job
 from nst_lightning.vgg.weights import Weights, load_weights
+
+if TYPE_CHECKING:
+    from nst_lightning.mesh.mesh_file import MeshFile
 
 Report: TypeAlias = Callable[[int, int, Losses], object]
 """Takes the number of steps made, that of all steps, and a function that returns the loss terms by
@@ -137,10 +142,98 @@ def stylize(
         return (image if alpha is None else torch.cat([image, alpha[0]])).float()
 
 
+@dataclass(frozen=True)
+class StylizedMesh:
+    """A mesh with new textures.
+
+    textures: (3, h, w) in [0, 1], float32 on the CPU, in the order of the materials of its file
+        that show one.
+    mesh: as it was read.
+    """
+
+    textures: list[Tensor]
+    mesh: "MeshFile"
+
+    def save(self, path: Path | str) -> None:
+        """Writes the mesh as it was but for its textures, with the files that belong to it.
+
+        Args:
+            path: with the suffix of the mesh that it was made from.
+
+        Raises:
+            UserError: the suffix is another one, or a GLB would become too large.
+            OSError: a file cannot be written.
+        """
+        from nst_lightning.mesh.mesh_formats import write_mesh
+
+        write_mesh(self.mesh, self.textures, path)
+
+
+def stylize_mesh(
+    model: Path | str,
+    style: Styles,
+    *,
+    out: Path | str | None = None,
+    preset: str | None = None,
+    progress: Report | None = None,
+    **settings: Any,
+) -> StylizedMesh:
+    """Paints a mesh in a style, as `nst-batch mesh` does: its textures anew, all else as it was.
+
+    Args:
+        model: a GLB, glTF, OBJ or PLY.
+        style: the painting, or several, as for `stylize`.
+        out: the file that gets the mesh, if any, with the suffix of the model.
+        preset: as for `stylize`, like the others.
+        progress: see there.
+        settings: those of `stylize` that go with meshes, and `views`, `texture_size`, and
+            `view_size`, another name for `size`; by default `size` is 192, and there are 120 steps
+            at two scales.
+
+    Raises:
+        UserError: as `stylize`; a mesh that cannot be used, settings that do not go with meshes, or
+            packages that are missing.
+        OSError: the file cannot be written.
+        torch.OutOfMemoryError: a smaller `view_size` or `recompute=True` may do.
+    """
+    from nst_lightning.grid.models import USUAL_MESH, check_for_meshes, read_model
+
+    if progress is not None and not callable(progress):
+        raise UserError("progress should be a function of step, all steps and losses.")
+    if "view_size" in settings:
+        if "size" in settings or "scales" in settings:
+            raise UserError("view_size is another name for size: give one of them.")
+        settings["size"] = settings.pop("view_size")
+    asked = read_settings(preset, settings, "pil", USUAL_MESH)
+    check_for_meshes(asked)
+    device = choose_device(asked.accelerator)
+    if device.type == "cuda":
+        device = torch.device("cuda", torch.cuda.current_device())
+    with on_its_own(device), interruptible():
+        images = ImagesInMemory(asked.max_pixels)
+        check_start(asked, images)
+        chosen = resolve(asked, device)
+        content = read_model(Path(model), Path(model).stem, chosen)
+        pair = Pair(content, read_styles(style, None, images), "")
+        if pair.problem:
+            raise UserError(pair.problem)
+        made = make_one(pair, chosen, device, images, progress)
+        assert made.viewed is not None
+        filled = made.viewed.filled(made.image[None].float())
+        textures = made.viewed.textures(filled, chosen.resampling)
+    painted = StylizedMesh(textures, made.viewed.mesh)
+    if out is not None:
+        painted.save(out)
+    return painted
+
+
 def read_settings(
-    preset: str | None, settings: Mapping[str, Any], output: Literal["pil", "tensor"]
+    preset: str | None,
+    settings: Mapping[str, Any],
+    output: Literal["pil", "tensor"],
+    usual: Mapping[str, Any] = MappingProxyType({}),
 ) -> BatchSettings:
-    """Returns the settings of a call.
+    """Returns the settings of a call, over those that are usual for it.
 
     Raises:
         UserError: no such preset or setting, one that says nothing of an image in memory, or a
@@ -164,7 +257,7 @@ def read_settings(
         name: os.fspath(value) if isinstance(value, os.PathLike) else value
         for name, value in settings.items()
     }
-    return build(merge({k: v for k, v in known.items() if k not in apart}, given))
+    return build(merge(usual, {k: v for k, v in known.items() if k not in apart}, given))
 
 
 def with_start(
@@ -207,7 +300,7 @@ def make_one(
     def sha256(path: Path) -> str:
         return images.sha256(path) or file_sha256(path)
 
-    identity = sha256(pair.content.path), style_sha256(pair.style, sha256)
+    identity = content_sha256(pair.content, sha256), style_sha256(pair.style, sha256)
     batch = BatchRun([Job(pair, *identity, "")], settings, None)
 
     def callbacks() -> list[L.Callback]:

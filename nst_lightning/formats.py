@@ -103,6 +103,10 @@ UNSUPPORTED_MAGIC: dict[str, bytes] = {
 """A regular expression for the first bytes of formats that are not supported, by their names."""
 
 
+MESH_SUFFIXES: frozenset[str] = frozenset((".glb", ".gltf", ".obj", ".ply"))
+"""The suffixes of meshes, in lower case; `mesh/mesh_formats.py` reads and writes them."""
+
+
 def result_format(path: Path) -> str | None:
     """Returns the name of the result format that a file's suffix stands for, None for another."""
     suffix = path.suffix.lower()

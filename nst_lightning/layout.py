@@ -5,7 +5,7 @@ import re
 from pathlib import Path, PurePath
 from typing import get_args
 
-from nst_lightning.formats import FilmFormat
+from nst_lightning.formats import MESH_SUFFIXES, FilmFormat
 
 # What was asked, and what is done.
 SETTINGS = "settings.yaml"
@@ -69,6 +69,10 @@ WRITTEN_BY_REPORTS = (
 HISTORY = "history.csv"
 CURVES = "curves.png"
 LAST_GOOD = "last-good.png"
+SIDES = "sides.png"
+"""Four sides of a mesh that is a result, with its record: they are shown for it."""
+SIDES_BEFORE = "sides-before.png"
+"""The same of the mesh that it was made from."""
 LOGGER_TABLE = "metrics.csv"
 LOGGER_HYPERPARAMS = "hparams.yaml"
 """These two, and event files, are what Lightning's loggers write."""
@@ -141,6 +145,11 @@ def film_name(kind: str) -> str:
     return f"progress.{kind}"
 
 
+def turntable_name(kind: str) -> str:
+    """Returns the name of the film around a mesh in a format (a `FilmFormat`), in its folder."""
+    return f"turntable.{kind}"
+
+
 def zoom_folder(output: str) -> Path:
     """Returns the folder of the tiles of a result, relative to the output folder."""
     return GALLERY_ZOOM / output
@@ -155,6 +164,17 @@ def tile_name(level: int, column: int, row: int) -> str:
 def own_folder(result: Path) -> Path:
     """Returns the folder that holds what belongs to a result: snapshots, curves, a film."""
     return result.with_suffix("")
+
+
+def is_mesh(result: Path) -> bool:
+    """Whether a file has the name of a mesh."""
+    return result.suffix.lower() in MESH_SUFFIXES
+
+
+def image_of(result: Path) -> Path:
+    """Returns the image that shows a result and holds its record: itself, or four sides of a
+    mesh."""
+    return own_folder(result) / SIDES if is_mesh(result) else result
 
 
 def settings_beside(result: Path) -> Path:
@@ -173,9 +193,9 @@ _REPORT = re.compile(
 _EVENT_FILE = re.compile(r"events\.out\.tfevents\..+")
 _EXTRA = re.compile(
     rf"step-\d{{4,}}\.png|{_EVENT_FILE.pattern}|"
-    + _any_of(HISTORY, CURVES, LAST_GOOD, LOGGER_TABLE, LOGGER_HYPERPARAMS)
+    + _any_of(HISTORY, CURVES, LAST_GOOD, LOGGER_TABLE, LOGGER_HYPERPARAMS, SIDES, SIDES_BEFORE)
     + "|"
-    + _any_of(*map(film_name, get_args(FilmFormat)))
+    + _any_of(*map(film_name, get_args(FilmFormat)), *map(turntable_name, get_args(FilmFormat)))
 )
 
 

@@ -29,7 +29,7 @@ class Film(L.Callback):
     ) -> None:
         self.step += 1
         if self.step in self.steps:
-            image = cast(StyleTransfer, module).result()
+            image = cast(StyleTransfer, module).shown()
             self.frames.append(to_levels(image.nan_to_num()).cpu())
 
     def state_dict(self) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class ImageLoggers(L.Callback):
             losses = torch.stack([model.losses[term] for term in TERMS], dim=1).cpu()
             self._add(self.step, losses)
         if self.shows(self.step):
-            self._submit(self._show, self.step, to_levels(model.result()).cpu())
+            self._submit(self._show, self.step, to_levels(model.shown()).cpu())
 
     def finish(self, losses: Mapping[str, Sequence[float]]) -> None:
         """Hands on the losses of the finished images, (B,) each, one step beyond the last, which

@@ -51,6 +51,6 @@ class Snapshots(L.Callback):
     ) -> None:
         step = self.offset + index + 1
         if self.due(step):
-            images = to_levels(cast(StyleTransfer, module).result()).cpu()
+            images = to_levels(cast(StyleTransfer, module).shown()).cpu()
             for folder, image in zip(self.folders, images, strict=True):
                 self.write(folder / snapshot_name(step), image)

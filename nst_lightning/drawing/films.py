@@ -17,23 +17,28 @@ SAMPLE = 64
 """Side of each frame, in pixels, when the palette of a GIF is chosen."""
 
 
-def write_film(path: Path, frames: Sequence[Image.Image]) -> None:
-    """Writes a film, atomically; its last frame is held. Smaller frames are enlarged to the last.
+def write_film(path: Path, frames: Sequence[Image.Image], *, hold: float = HOLD_SECONDS) -> None:
+    """Writes a film, atomically. Smaller frames are enlarged to the last.
 
     Args:
         path: .gif, .webp or .mp4.
         frames: RGB, at least one.
+        hold: the last frame stands this long, in seconds; 0: as long as the others.
 
     Raises:
         OSError: it cannot be written, or ffmpeg failed.
     """
     size = frames[-1].size
     same = [f if f.size == size else f.resize(size, Image.Resampling.LANCZOS) for f in frames]
-    data = encode_mp4(same) if path.suffix == ".mp4" else encode_animation(same, path.suffix[1:])
+    data = (
+        encode_mp4(same, hold)
+        if path.suffix == ".mp4"
+        else encode_animation(same, path.suffix[1:], hold)
+    )
     write_bytes(path, data)
 
 
-def encode_animation(frames: Sequence[Image.Image], kind: str) -> bytes:
+def encode_animation(frames: Sequence[Image.Image], kind: str, hold: float = HOLD_SECONDS) -> bytes:
     """Returns a looping GIF or WebP."""
     if kind == "gif":
         # One palette for all frames keeps still areas still.
@@ -42,7 +47,9 @@ def encode_animation(frames: Sequence[Image.Image], kind: str) -> bytes:
             samples.paste(frame.resize((SAMPLE, SAMPLE)), (0, i * SAMPLE))
         palette = samples.quantize(256)
         frames = [frame.quantize(palette=palette) for frame in frames]
-    durations = [round(1000 * FRAME_SECONDS)] * (len(frames) - 1) + [round(1000 * HOLD_SECONDS)]
+    durations = [round(1000 * FRAME_SECONDS)] * (len(frames) - 1) + [
+        round(1000 * max(hold, FRAME_SECONDS))
+    ]
     return encode_image(
         frames[0],
         kind.upper(),
@@ -54,7 +61,7 @@ def encode_animation(frames: Sequence[Image.Image], kind: str) -> bytes:
     )
 
 
-def encode_mp4(frames: Sequence[Image.Image]) -> bytes:
+def encode_mp4(frames: Sequence[Image.Image], hold: float = HOLD_SECONDS) -> bytes:
     """Returns H.264 in yuv420p, which every player takes; odd sides lose a row or column."""
     import imageio_ffmpeg  # type: ignore[import-untyped]
 
@@ -71,7 +78,7 @@ def encode_mp4(frames: Sequence[Image.Image]) -> bytes:
             output_params=["-crf", "18", "-movflags", "+faststart"],
         )
         writer.send(None)
-        held = [frames[-1]] * round(HOLD_SECONDS / FRAME_SECONDS)
+        held = [frames[-1]] * round(hold / FRAME_SECONDS)
         for frame in (*frames, *held):
             writer.send(frame.resize((width, height), box=(0, 0, width, height)).tobytes())
         writer.close()

@@ -9,6 +9,7 @@ from pathlib import Path
 from nst_lightning.evaluation.columns import METRICS_VERSION
 from nst_lightning.files import file_state
 from nst_lightning.grid.labels import short_labels
+from nst_lightning.layout import is_mesh
 from nst_lightning.settings.transfer import Resampling
 from nst_lightning.store.records import Record
 
@@ -41,8 +42,8 @@ class Subject:
 
 
 def find_subjects(records: Sequence[Record], out: Path) -> list[Subject]:
-    """Returns the finished results among records, in their order."""
-    done = [record for record in records if record.has_result]
+    """Returns the finished images among records, in their order; meshes are none."""
+    done = [one for one in records if one.has_result and not is_mesh(Path(one.output))]
     contents = short_labels(list(dict.fromkeys(record.content for record in done)))
     styles = short_labels(list(dict.fromkeys(record.style for record in done)))
     axes = list(dict.fromkeys(key for record in done for key in record.case))

@@ -33,13 +33,6 @@ def read_pair(
         UserError: one cannot, or they contradict each other.
     """
 
-    def read(image: AnyImage, name: str, mask: AnyImage | None = None) -> Source:
-        path = images.add(image, name)
-        source = read_source(path, path.stem, images)
-        if mask is None:
-            return source
-        return with_mask(source, images.add(mask, f"mask of {name}"), images)
-
     if (style is None) == (not regions):
         raise UserError("name the styles once: style, or regions for a style in each.")
     if regions and style_mask is not None:
@@ -47,22 +40,45 @@ def read_pair(
     if content_mask is None and (regions or style_mask is not None):
         what = "regions need" if regions else "style_mask needs"
         raise UserError(f"{what} the regions of the content: give content_mask.")
-    photograph = read(content, "content", content_mask)
+    photograph = read_given(content, "content", images, content_mask)
     if regions:
-        named = [(str(colour), read(one, f"style of {colour}")) for colour, one in regions.items()]
+        named = [
+            (str(colour), read_given(one, f"style of {colour}", images))
+            for colour, one in regions.items()
+        ]
         painting = regional(named, "regions")
     else:
-        parts = style_parts(style, style_mask)
-        names = [f"style {n}" for n in range(1, len(parts) + 1)] if len(parts) > 1 else ["style"]
-        read_parts = [
-            (read(one, name, mask), share)
-            for name, (one, share, mask) in zip(names, parts, strict=True)
-        ]
-        painting = blended(read_parts, "style")
+        painting = read_styles(style, style_mask, images)
     pair = Pair(photograph, painting, "")
     if problem := pair.problem or mask_problem(pair, images):
         raise UserError(problem)
     return pair
+
+
+def read_given(
+    image: AnyImage, name: str, images: ImagesInMemory, mask: AnyImage | None = None
+) -> Source:
+    """Returns an image as a caller gives it, with its mask; `name` is what messages call it."""
+    path = images.add(image, name)
+    source = read_source(path, path.stem, images)
+    if mask is None:
+        return source
+    return with_mask(source, images.add(mask, f"mask of {name}"), images)
+
+
+def read_styles(style: Any, style_mask: Masks, images: ImagesInMemory) -> Source:
+    """Returns a painting, or several as a blend.
+
+    Raises:
+        UserError: see `style_parts`.
+    """
+    parts = style_parts(style, style_mask)
+    names = [f"style {n}" for n in range(1, len(parts) + 1)] if len(parts) > 1 else ["style"]
+    read_parts = [
+        (read_given(one, name, images, mask), share)
+        for name, (one, share, mask) in zip(names, parts, strict=True)
+    ]
+    return blended(read_parts, "style")
 
 
 def style_parts(style: Any, style_mask: Masks) -> list[tuple[AnyImage, float, AnyImage | None]]:

@@ -10,7 +10,7 @@ from typing import overload
 
 from nst_lightning.errors import UserError
 from nst_lightning.grid.sources import Shape, Source, shapes
-from nst_lightning.layout import own_folder
+from nst_lightning.layout import is_mesh, own_folder
 from nst_lightning.settings import BatchSettings
 from nst_lightning.settings.sizes import is_whole_number
 from nst_lightning.settings.text import echo, read_text
@@ -90,7 +90,9 @@ class Grid(Sequence[Pair]):
 
 
 def pair(content: Source, style: Source, suffix: str = "png") -> Pair:
-    """Returns one pair, with the place where its result goes."""
+    """Returns one pair, with the place where its result goes; a mesh keeps its format."""
+    if is_mesh(content.path):
+        suffix = content.path.suffix[1:].lower()
     return Pair(content, style, f"{content.name}/{style.name}.{suffix}")
 
 
@@ -161,18 +163,19 @@ def parse_shard(which: str) -> tuple[int, int]:
 def batches(
     pairs: Iterable[Pair], settings: BatchSettings, size: Callable[[int, int], int]
 ) -> list[list[Pair]]:
-    """Returns readable pairs in batches, each of one shape at every scale.
+    """Returns readable pairs in batches, each of one shape at every scale; of meshes, each of one.
 
     Args:
         pairs: in the order in which neighbours share what they can.
         settings: the scales.
         size: the most pairs per batch, from the height and width of the last scale.
     """
-    groups: dict[tuple[Shape, ...], list[Pair]] = {}
+    groups: dict[tuple[tuple[Shape, ...], Path | None], list[Pair]] = {}
     for one in pairs:
-        groups.setdefault(shapes(one.content, settings), []).append(one)
+        model = one.content.path if one.content.model else None
+        groups.setdefault((shapes(one.content, settings), model), []).append(one)
     made = []
-    for at, group in groups.items():
+    for (at, _), group in groups.items():
         most = size(*at[-1])
         made += [group[start : start + most] for start in range(0, len(group), most)]
     return made

@@ -1,5 +1,6 @@
 """Input images: found in folders, named and measured. Imports no torch."""
 
+import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -35,20 +36,33 @@ class StylePart:
 
 
 @dataclass(frozen=True, slots=True)
+class Model:
+    """What is known of a mesh that is a content."""
+
+    views: int
+    """From which it is painted."""
+    used: tuple[Path, ...]
+    """The files that belong to it, beside its own."""
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
-    """An input image, or a blend of several."""
+    """An input image, a blend of several, or a mesh."""
 
     path: Path
     name: str
     """What its results are called: unique among the contents or styles, may hold sub-folders."""
     shape: Shape | None
-    """Upright (height, width); None where the image cannot be read."""
+    """Upright (height, width), of a mesh of all its views in one image; None where it cannot be
+    read."""
     problem: str = ""
     """Why it cannot be read."""
     mask: Path | None = None
     """The image of its regions."""
     blend: tuple[StylePart, ...] = ()
     """What it is made of; nothing where it is one image."""
+    model: Model | None = None
+    """What is known of it where it is a mesh."""
 
     @property
     def parts(self) -> tuple[StylePart, ...]:
@@ -56,11 +70,25 @@ class Source:
         return self.blend or (StylePart(self.path, 1.0, self.mask, shape=self.shape),)
 
 
-def find_images(where: Path, *, recursive: bool, skip: Path) -> list[Path]:
+def find_images(
+    where: Path,
+    *,
+    recursive: bool,
+    skip: Path,
+    suffixes: frozenset[str] = READABLE_SUFFIXES,
+    what: str = "images",
+) -> list[Path]:
     """Returns the images of a folder, in order of their names; of a file, the file itself.
 
-    Formats that are known but not supported are in the list too, so that they can be named.
-    Hidden files are left out, and so are output folders of nst-batch, `skip` first of all.
+    Formats of images that are known but not supported are in the list too, so that they can be
+    named. Hidden files are left out, and so are output folders of nst-batch, `skip` first of all.
+
+    Args:
+        where: the folder, or a file.
+        recursive: whether sub-folders are looked through.
+        skip: the output folder.
+        suffixes: of what is looked for, in lower case.
+        what: it is called.
 
     Raises:
         UserError: there is no such file or folder, or no image in it.
@@ -70,18 +98,20 @@ def find_images(where: Path, *, recursive: bool, skip: Path) -> list[Path]:
     if not where.is_dir():
         raise UserError(f"{where}: there is no such file or folder.")
     try:
-        found = sorted(walk(where, recursive=recursive, skip=skip.resolve()), key=str)
+        known = suffixes | UNSUPPORTED_SUFFIXES if suffixes == READABLE_SUFFIXES else suffixes
+        skip = skip.resolve()
+        found = sorted(walk(where, recursive=recursive, skip=skip, suffixes=known), key=str)
     except OSError as error:
         raise UserError(f"{where}: cannot be read ({error.strerror}).") from None
     if not found:
         deeper = "" if recursive else " (sub-folders are read with --recursive)"
-        known = ", ".join(sorted(READABLE_SUFFIXES))
-        raise UserError(f"{where}: holds no images{deeper}; supported are {known}.")
+        named = ", ".join(sorted(suffixes))
+        raise UserError(f"{where}: holds no {what}{deeper}; supported are {named}.")
     return found
 
 
-def walk(folder: Path, *, recursive: bool, skip: Path) -> Iterator[Path]:
-    """Yields the image files below a folder, in no particular order."""
+def walk(folder: Path, *, recursive: bool, skip: Path, suffixes: frozenset[str]) -> Iterator[Path]:
+    """Yields the files below a folder that have one of the suffixes, in no particular order."""
     seen: set[Path] = set()
 
     def fail(error: OSError) -> None:
@@ -100,7 +130,7 @@ def walk(folder: Path, *, recursive: bool, skip: Path) -> Iterator[Path]:
         seen.add(here.resolve())
         stems = {Path(name).stem for name in files}
         for name in files:
-            known = Path(name).suffix.lower() in READABLE_SUFFIXES | UNSUPPORTED_SUFFIXES
+            known = Path(name).suffix.lower() in suffixes
             is_mask = name.endswith(MASK) and name.removesuffix(MASK) in stems
             if known and not is_mask and not name.startswith("."):
                 yield here / name
@@ -165,9 +195,18 @@ def output_names(paths: Sequence[Path]) -> dict[Path, str]:
 
 
 def shape_at(source: Source, scale: Scale, settings: BatchSettings) -> Shape:
-    """Returns the (height, width) of a readable source at a scale; see `fit`."""
+    """Returns the (height, width) of a readable source at a scale; see `fit`. Each view of a mesh
+    has the scale's size, and all of them stand in one image."""
     assert source.shape is not None
+    if source.model is not None:
+        return shape_of_views(source.model.views, scale.longest)
     return fit(*source.shape, scale.target, settings.upscale)
+
+
+def shape_of_views(views: int, side: int) -> Shape:
+    """Returns the (height, width) of the image in which so many square views stand."""
+    across = math.ceil(math.sqrt(views))
+    return math.ceil(views / across) * side, across * side
 
 
 def shapes(source: Source, settings: BatchSettings) -> tuple[Shape, ...]:

@@ -1,6 +1,7 @@
 """Opening image files: every way a file can be wrong, as a sentence. Imports no torch."""
 
 import ctypes
+import io
 import logging
 import re
 import stat
@@ -65,6 +66,23 @@ def opened(path: Path | str, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
         _file(path) as file,
         as_sentences(path, max_pixels),
         _identified(path, file, max_pixels) as image,
+    ):
+        yield image
+
+
+@contextmanager
+def opened_bytes(data: bytes, name: str, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
+    """Opens an image that a file holds among other things; see `opened`.
+
+    Args:
+        data: the bytes of an image file.
+        name: what messages call it.
+        max_pixels: see `opened`.
+    """
+    with (
+        io.BytesIO(data) as file,
+        as_sentences(name, max_pixels),
+        _identified(name, file, max_pixels) as image,
     ):
         yield image
 

@@ -40,7 +40,7 @@ const stem = (result) => result.href.replace(/\.[a-z]+$/, "");
 const thumbnail = (result) => `gallery/results/${result.href.replace(/\.png$/, "")}.jpg`;
 /* Browsers show no TIFF, and would hold all pixels of a large image. */
 const viewable = (result) =>
-  result.zoom || result.href.endsWith(".tif") ? `gallery/large/${result.href}.jpg` : result.href;
+  result.zoom || result.href.endsWith(".tif") ? `gallery/large/${result.href}.jpg` : result.shown;
 const zoomPage = (result) => `gallery/zoom/${result.href}/index.html`;
 const label = (axis, result) => axes[axis].values[result.at[axis]];
 const inputs = axes.flatMap((axis, i) => (axis.images ? [i] : []));
@@ -450,11 +450,11 @@ function filmPart(result) {
   if (result.files.includes("curves.png")) {
     part.append(extra("Curves", image(`${stem(result)}/curves.png`, null, "loss, time and improvement by step")));
   }
-  for (const file of result.files.filter((name) => name.startsWith("progress."))) {
+  for (const file of result.files.filter((name) => /^(progress|turntable)\./.test(name))) {
     const src = `${stem(result)}/${file}`;
-    part.append(extra("Film", file.endsWith(".mp4")
+    part.append(extra(file.startsWith("t") ? "Turntable" : "Film", file.endsWith(".mp4")
       ? make("video", { src, controls: true, loop: true, muted: true, playsInline: true, preload: "metadata" })
-      : image(src, null, "the course of the optimisation")));
+      : image(src, null, file.startsWith("t") ? "a turn around the mesh" : "the course of the optimisation")));
   }
   const shots = result.files.filter((name) => name.startsWith("step-"));
   if (shots.length) {
@@ -573,7 +573,7 @@ function source(axis, result) {
 
 function links(result) {
   const files = [];
-  if (result.state === "done") files.push([result.href, "image"]);
+  if (result.state === "done") files.push([result.href, result.shown === result.href ? "image" : "mesh"]);
   if (result.files.includes("history.csv")) files.push([`${stem(result)}/history.csv`, "history.csv"]);
   if (result.yaml) files.push([`${stem(result)}.yaml`, "settings (YAML)"]);
   return make("ul", { className: "links" },

@@ -12,7 +12,7 @@ from nst_lightning.drawing.thumbnails import Size, small_copy
 from nst_lightning.errors import UserError
 from nst_lightning.evaluation.table import read_evaluation
 from nst_lightning.files import check_inside, exists, write_text
-from nst_lightning.formats import RESULT_FORMATS, result_format, result_suffixes
+from nst_lightning.formats import MESH_SUFFIXES, RESULT_FORMATS, result_format, result_suffixes
 from nst_lightning.layout import (
     GALLERY_LARGE,
     GALLERY_RESULTS,
@@ -20,7 +20,11 @@ from nst_lightning.layout import (
     GALLERY_VIEWS,
     MANIFEST,
     PAGE,
+    SIDES_BEFORE,
     WRITTEN_BY_REPORTS,
+    image_of,
+    is_mesh,
+    own_folder,
 )
 from nst_lightning.report.gallery_data import InputCopies, gallery_data
 from nst_lightning.report.page import render
@@ -93,7 +97,8 @@ def read_records(out: Path) -> list[Record]:
 def is_inside(output: str) -> bool:
     """Returns whether a recorded result lies in the folder, as all that nst-batch wrote do."""
     path = PurePosixPath(output)
-    return not path.is_absolute() and ".." not in path.parts and path.suffix in result_suffixes()
+    known = path.suffix in result_suffixes() or path.suffix in MESH_SUFFIXES
+    return not path.is_absolute() and ".." not in path.parts and known
 
 
 def make_copies(
@@ -105,6 +110,11 @@ def make_copies(
         ("source", path): partial(copy_input, out, path, record.max_pixels)
         for path, record in paths.items()
     }
+    for record in records:
+        shown = own_folder(out / record.output) / SIDES_BEFORE
+        if is_mesh(Path(record.content)) and shown.is_file():
+            key = ("source", record.content)
+            tasks[key] = partial(copy_input, out, record.content, record.max_pixels, shown)
     for record in records:
         if record.has_result and (out / record.output).is_file():
             key = ("result", record.output)
@@ -126,7 +136,7 @@ def make_copies(
 def copy_result(out: Path, record: Record) -> Size | None:
     """Makes the thumbnail of a result; of one that the page does not show itself a larger copy too,
     and of a large one the page that does."""
-    output, result = record.output, out / record.output
+    output, result = record.output, image_of(out / record.output)
     copy = out / GALLERY_RESULTS / f"{output.removesuffix('.png')}.jpg"
     check_inside(out, copy.parent)
     if is_zoomed(record):
@@ -144,13 +154,20 @@ def copy_result(out: Path, record: Record) -> Size | None:
     return small_copy(result, copy, THUMBNAIL, max_pixels=record.max_pixels)
 
 
-def copy_input(out: Path, path: str, max_pixels: int) -> InputCopies:
-    """Makes both copies of an input. They outlast the original, and move with the folder."""
+def copy_input(out: Path, path: str, max_pixels: int, shown: Path | None = None) -> InputCopies:
+    """Makes both copies of an input. They outlast the original, and move with the folder.
+
+    Args:
+        out: the results folder.
+        path: of the input, as recorded.
+        max_pixels: an image of more is not opened.
+        shown: the image that shows it; by default itself.
+    """
     name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16] + ".jpg"
     if not path:
         return InputCopies(name, None, None, False)
     original, view = out / path, out / GALLERY_VIEWS / name
-    size = small_copy(original, view, VIEW, max_pixels=max_pixels)
+    size = small_copy(shown or original, view, VIEW, max_pixels=max_pixels)
     thumbnail = None
     if size is not None:
         thumb = out / GALLERY_THUMBNAILS / name

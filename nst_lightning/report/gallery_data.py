@@ -11,7 +11,7 @@ from typing import Any
 from nst_lightning.drawing.thumbnails import Size
 from nst_lightning.evaluation.columns import GRAM, STYLE_LAYERS, SUMMARY, WASSERSTEIN, layer_columns
 from nst_lightning.grid.labels import as_text, short_labels
-from nst_lightning.layout import is_extra, own_folder, settings_beside
+from nst_lightning.layout import image_of, is_extra, own_folder, settings_beside
 from nst_lightning.report.page import make_link
 from nst_lightning.report.zoom import has_zoom_page
 from nst_lightning.store.records import Record
@@ -197,6 +197,7 @@ def describe_result(
     width, height = record.resolved.width, record.resolved.height
     return {
         "href": make_link(record.output),
+        "shown": make_link(image_of(Path(record.output)).as_posix()),
         "state": state,
         "reason": reason,
         "thumb": thumbnail if state == "done" else None,

@@ -13,6 +13,7 @@ from nst_lightning.callbacks.history import History
 from nst_lightning.callbacks.image_loggers import ImageLoggers
 from nst_lightning.callbacks.saved_state import BatchProgress, SavedState
 from nst_lightning.imaging.levels import to_levels
+from nst_lightning.run.mesh_views import ViewedMesh
 from nst_lightning.run.outcome import Stylised
 from nst_lightning.settings import BatchSettings, Scale, finite
 from nst_lightning.store.job import Job
@@ -104,6 +105,7 @@ class BatchRun:
         alphas: Sequence[Tensor | None],
         device: torch.device,
         dtype: torch.dtype,
+        viewed: ViewedMesh | None = None,
     ) -> list[Stylised]:
         """Measures and returns the finished images.
 
@@ -112,6 +114,7 @@ class BatchRun:
             alphas: of the contents at that scale, (1, 1, H, W) each.
             device: where the losses are computed.
             dtype: what the losses are computed in.
+            viewed: the mesh at that scale, where the images are textures of one.
         """
         settings = self.settings
         images, diverged = model.result().cpu(), model.failed_at.tolist()
@@ -119,7 +122,8 @@ class BatchRun:
         levels = to_levels(images, settings.bit_depth, dither=settings.dither).to(dtype)
         image = (levels / (2**settings.bit_depth - 1)).to(device)
         saved = content_colours(image, settings.preserve_color)
-        losses = {name: v.tolist() for name, v in model.to(device).evaluate(saved).items()}
+        model = model.to(device)
+        losses = {name: v.tolist() for name, v in model.evaluate(model.see(saved)).items()}
         for loggers in self.loggers:
             loggers.finish(losses)
         progress = self.progress()
@@ -141,6 +145,7 @@ class BatchRun:
                 resumed=progress.resumed,
                 steps=int(progress.steps[i]),
                 seconds=round(progress.seconds / len(self.jobs), 3),
+                viewed=viewed,
             )
             for i in range(len(self.jobs))
         ]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor, Future
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -13,9 +14,12 @@ from nst_lightning.grid.sources import Shape, StylePart, shape_at
 from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.imaging.mask import Mask
 from nst_lightning.imaging.reading import LoadedImage
+from nst_lightning.imaging.resize import resize
 from nst_lightning.losses.style import style_kind
 from nst_lightning.losses.style_kind import StyleKind
+from nst_lightning.mesh.rasterizer import Camera
 from nst_lightning.run.copying import to_device
+from nst_lightning.run.mesh_views import ViewedMesh, view_mesh
 from nst_lightning.run.placement import Placement, Room, place
 from nst_lightning.run.tensor_cache import TensorCache
 from nst_lightning.settings import BatchSettings, Scale
@@ -30,8 +34,10 @@ from nst_lightning.transfer.targets import (
     assemble_targets,
     content_targets,
     describe_style,
+    held_colours,
     make_parts,
     stack_targets,
+    with_guide,
 )
 from nst_lightning.transfer.walk import make_walk
 from nst_lightning.vgg.network import VGG, Walk
@@ -68,15 +74,39 @@ class Inputs:
         self.dtype = dtype
         self.images = images or ImageReader(settings.max_pixels)
         self.cache = TensorCache(CACHE_BYTES)
+        self.cameras: dict[Path, Sequence[Camera]] = {}
+        """Of the views of each mesh."""
         self.ahead: dict[tuple[Path, Shape], Future[LoadedImage]] = {}
 
     def content(self, job: Job, scale: Scale) -> LoadedImage:
-        """Returns the photograph at one of the scales."""
+        """Returns the photograph at one of the scales; of a mesh, its texels."""
         return self._content_and_features(job, scale)[0]
+
+    def viewed(self, job: Job, scale: Scale) -> ViewedMesh | None:
+        """Returns the mesh of a job at one of the scales; None where it has none."""
+        path, model = job.pair.content.path, job.pair.content.model
+        if model is None:
+            return None
+
+        def make() -> ViewedMesh:
+            viewed = view_mesh(path, self.settings, scale, self.cameras.get(path))
+            self.cameras[path] = viewed.cameras
+            return viewed
+
+        return self.cache.get(("mesh", path, scale.size), make)
+
+    def brought_to(self, image: Tensor, job: Job, before: Scale, scale: Scale) -> Tensor:
+        """Returns images (B, 3, H, W) of the scale before as a start at this one."""
+        now = self.viewed(job, scale)
+        if now is None:
+            height, width = self._content_size(job, scale)
+            return resize(image, height, width, how=self.settings.resampling)
+        then = cast(ViewedMesh, self.viewed(job, before))
+        return then.brought_to(now, image, self.settings.resampling)
 
     def targets(self, jobs: Sequence[Job], scale: Scale) -> Targets:
         """Returns what the losses of a batch compare its images with."""
-        height, width = self.content(jobs[0], scale).rgb.shape[-2:]
+        height, width = self._content_size(jobs[0], scale)
         kind = style_kind(self.settings, height * width)
         return stack_targets([self._targets(job, scale, kind) for job in jobs], kind)
 
@@ -120,8 +150,13 @@ class Inputs:
         """Returns the photograph at one of the scales, and its features."""
 
         def make() -> tuple[LoadedImage, dict[str, Tensor]]:
-            loaded = self._read(job.pair.content.path, self._content_size(job, scale))
+            viewed = self.viewed(job, scale)
+            if viewed is None:
+                loaded = self._read(job.pair.content.path, self._content_size(job, scale))
+            else:
+                loaded = LoadedImage(viewed.texels, None)
             image = content_colours(loaded.rgb, self.settings.preserve_color)
+            image = image if viewed is None else viewed.rendering.see(image)
             image = to_device(image, self.device, self.dtype)
             return loaded, content_targets(self._network(), image, self.settings, self._walk(image))
 
@@ -142,7 +177,8 @@ class Inputs:
             return own, partial(self._describe, job, one, scale, size, kind)
 
         parts = make_parts(job.pair.style.parts, self.settings.style_scale, look)
-        return assemble_targets(features, mask, parts, kind)
+        targets, viewed = assemble_targets(features, mask, parts, kind), self.viewed(job, scale)
+        return targets if viewed is None else with_guide(targets, viewed.rendering.coverage)
 
     def _describe(
         self, job: Job, part: StylePart, scale: Scale, size: float, kind: StyleKind, region: str
@@ -182,17 +218,21 @@ class Inputs:
         style = self._read(part.path, self._style_size(job, part, scale, size)).rgb
         if self.settings.preserve_color == "none":
             return style
-        content, s = self.content(job, scale).rgb, self.settings
+        content, s, viewed = self.content(job, scale).rgb, self.settings, self.viewed(job, scale)
+        if viewed is not None:
+            content = held_colours(viewed.rendering.see(content), viewed.rendering.coverage)
         return style_colours(style, content, s.preserve_color, s.color_variant)
 
     def _content_size(self, job: Job, scale: Scale) -> Shape:
-        """Returns the (height, width) that a photograph is brought to."""
+        """Returns the (height, width) that a photograph is brought to, or of all views."""
         return shape_at(job.pair.content, scale, self.settings)
 
     def _style_size(self, job: Job, part: StylePart, scale: Scale, size: float) -> Shape:
         """Returns the (height, width) that a painting is brought to."""
         assert part.shape is not None
         own, s, content = part.shape, self.settings, self._content_size(job, scale)
+        if job.pair.content.model is not None:
+            content = scale.longest, scale.longest  # strokes have their size in each view
         if s.style_fit == "content":
             return times(size, content[0]), times(size, content[1])
         asked = s.style_size_at(scale, job.pair.content.shape)
@@ -222,7 +262,11 @@ class Inputs:
             for job in jobs
             for scale in self.settings.scales
             for key in (
-                (job.pair.content.path, self._content_size(job, scale)),
+                *(
+                    [(job.pair.content.path, self._content_size(job, scale))]
+                    if job.pair.content.model is None
+                    else []
+                ),
                 *(
                     (part.path, self._style_size(job, part, scale, size))
                     for part in job.pair.style.parts

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from nst_lightning.callbacks.saved_state import SavedState
+from nst_lightning.grid.sources import shape_at
 from nst_lightning.imaging.image_reader import ImageReader
-from nst_lightning.imaging.resize import resize
 from nst_lightning.run.batch_run import BatchRun
 from nst_lightning.run.devices import check_range
 from nst_lightning.run.inputs import Inputs
@@ -70,18 +70,23 @@ def make_batch(
     image: Tensor | None = None
     curvature: Tensor | None = None
     model: StyleTransfer | None = None
+    before: Scale | None = None
     for scale in batch.remaining_scales():
         model = None  # whose memory the next one may need
+        if image is not None and before is not None:
+            image = inputs.brought_to(image, batch.jobs[0], before, scale)
         model, alphas = make_model(inputs, batch.jobs, scale, image, curvature)
         watching = [*batch.recorders(), *callbacks()]
         fit(model, inputs.settings, inputs.device, watching, state, inputs.processes)
-        state, image = None, model.optimised()
+        state, image, before = None, model.optimised(), scale
         if inputs.settings.later_first_step == "curvature":
             curvature = model.inverse_curvature()
         if not batch.finish_scale(model, scale):
             break
     assert model is not None
-    return batch.results(model, alphas, inputs.device, inputs.dtype)
+    assert before is not None
+    viewed = inputs.viewed(batch.jobs[0], before)
+    return batch.results(model, alphas, inputs.device, inputs.dtype, viewed)
 
 
 def make_model(
@@ -97,7 +102,7 @@ def make_model(
         inputs: what its images are made from.
         jobs: of one shape.
         scale: at which they are made.
-        image: what the scale before it drew.
+        image: where it starts, from the scale before it.
         curvature: what that scale knows of it, for the first step.
     """
     settings = inputs.settings
@@ -107,13 +112,14 @@ def make_model(
     if image is None or settings.weighting == "start":
         origin = torch.cat([inputs.start(job, scale) for job in jobs])
     image = cast(Tensor, origin if image is None else image)
-    height, width = content.shape[-2:]
-    placement = inputs.placement((height, width), len(jobs))
+    viewed = inputs.viewed(jobs[0], scale)
+    placement = inputs.placement(shape_at(jobs[0].pair.content, scale, settings), len(jobs))
     model = StyleTransfer(
         content,
         inputs.targets(jobs, scale),
         settings.at(scale),
-        init=resize(image, height, width, how=settings.resampling),
+        init=image,
+        rendering=None if viewed is None else viewed.rendering,
         origin=origin,
         network=inputs.network,
         steps=scale.steps,

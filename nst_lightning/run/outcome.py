@@ -7,6 +7,7 @@ from torch import Tensor
 
 from nst_lightning.drawing.loss_history import Row
 from nst_lightning.errors import UserError
+from nst_lightning.run.mesh_views import ViewedMesh
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class Stylised:
     """The image of a pair, and how it was made."""
 
     image: Tensor
-    """(3, H, W) in [0, 1], on the CPU."""
+    """(3, H, W) in [0, 1], on the CPU; of a mesh, its texels."""
     alpha: Tensor | None
     """(1, 1, H, W) in [0, 1], of a content that has transparency."""
     losses: dict[str, float | None]
@@ -31,6 +32,14 @@ class Stylised:
     """The steps after which it was interrupted."""
     steps: int
     seconds: float
+    viewed: ViewedMesh | None = None
+    """The mesh that the image is the texels of."""
+
+    def shown(self) -> Tensor:
+        """Returns what there is to look at, (3, H, W): the image, or the views of a mesh."""
+        if self.viewed is None:
+            return self.image
+        return self.viewed.rendering.see(self.image[None].float())[0]
 
 
 @dataclass(frozen=True)

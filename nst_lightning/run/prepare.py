@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -16,11 +16,18 @@ from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.machine_memory import machine_bytes
 from nst_lightning.run.devices import check_range, choose_device, resolve
 from nst_lightning.run.logger_files import check_logger
+from nst_lightning.run.mesh_cost import NO_MESH, mesh_cost
 from nst_lightning.run.placement import Room, fits, place
 from nst_lightning.run.result_file import too_large
 from nst_lightning.run.task import CaseSettings
 from nst_lightning.settings import BatchSettings
-from nst_lightning.store.fingerprint import INITS, Fingerprints, masks_sha256, style_sha256
+from nst_lightning.store.fingerprint import (
+    INITS,
+    Fingerprints,
+    content_sha256,
+    masks_sha256,
+    style_sha256,
+)
 from nst_lightning.store.input_hashes import InputHashes
 from nst_lightning.store.job import Job
 from nst_lightning.store.output import Finished
@@ -123,6 +130,15 @@ def beyond_memory(content: Source, settings: BatchSettings, room: Room) -> str:
     if content.shape is None:
         return ""
     height, width = shape_at(content, settings.scales[-1], settings)
+    beside = NO_MESH if math.isinf(room.device) else mesh_cost(content, settings)
+    if beside.beside(0) > room.host + room.device:
+        return (
+            f"{content.path}: rendering its views takes about "
+            f"{beside.beside(0) / 2**30:.1f} GiB, and there are "
+            f"{(room.host + room.device) / 2**30:.1f} here; choose a smaller --view-size or "
+            "--texture-size, or fewer --views."
+        )
+    room = replace(room, device=room.device - beside.bytes)
     placement = place(settings, room, height, width)
     if fits(placement, room):
         return ""
@@ -168,7 +184,7 @@ def identify(
         if not problem:
             try:
                 shas = (
-                    hashes.of(pair.content.path),
+                    content_sha256(pair.content, hashes.of),
                     style_sha256(pair.style, hashes.of),
                     masks_sha256(pair, hashes.of),
                 )

@@ -1,5 +1,6 @@
 """Everything that is written of a pair once it is made, and its record."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from nst_lightning.imaging.levels import to_levels
 from nst_lightning.imaging.metadata import Metadata
 from nst_lightning.imaging.writing import write_image
 from nst_lightning.layout import CURVES, HISTORY, LAST_GOOD, film_name, settings_beside
+from nst_lightning.run.mesh_result import SIDE, write_mesh_result
 from nst_lightning.run.outcome import Failure, Outcome, Stylised, explain, explain_divergence
 from nst_lightning.run.result_file import finish_image, write_result
 from nst_lightning.run.task import CaseSettings, RunOptions
@@ -66,9 +68,13 @@ class ResultWriter:
     def _write_done(self, job: Job, made: Stylised) -> Record:
         """Writes the files of a finished image, the image with its record inside last."""
         settings, content = self.case.resolved, job.pair.content.path
-        image, alpha = finish_image(made.image, made.alpha, content, settings, self.images)
         path = self.options.out / job.pair.output
-        record = self._record(job, status="done", **self._facts(made, image))
+        if made.viewed is not None:
+            record = self._record(job, status="done", **self._facts(made, (2 * SIDE, 2 * SIDE)))
+            self._write_beside(job, made, path)
+            return write_mesh_result(path, made.image, made.viewed, settings, record)
+        image, alpha = finish_image(made.image, made.alpha, content, settings, self.images)
+        record = self._record(job, status="done", **self._facts(made, image.shape[-2:]))
         self._write_beside(job, made, path)
         write_result(path, image, alpha, content, settings, record)
         return record.with_facts(bytes=path.stat().st_size)
@@ -78,10 +84,11 @@ class ResultWriter:
         path = self.options.out / job.pair.extras / LAST_GOOD
         where = path.relative_to(self.options.out).as_posix()
         reason = f"{explain_divergence(made)} (the last good image is {where})"
-        facts = self._facts(made, made.image)
+        shown = made.shown()
+        facts = self._facts(made, shown.shape[-2:])
         record = self._record(job, status="failed", reason=reason, **facts)
         self._write_beside(job, made, path)
-        write_image(path, made.image, made.alpha, Metadata({RECORD_KEY: record.text()}))
+        write_image(path, shown, made.alpha, Metadata({RECORD_KEY: record.text()}))
         return record.with_facts(bytes=path.stat().st_size)
 
     def _write_beside(self, job: Job, made: Stylised, path: Path) -> None:
@@ -99,14 +106,14 @@ class ResultWriter:
             draw_curves(folder / CURVES, {job.pair.label: made.history}, job.pair.label)
         if made.frames:
             stopped_early = made.steps < self.case.resolved.total_steps
-            shown = [*made.frames, *([to_levels(made.image)] if stopped_early else [])]
+            shown = [*made.frames, *([to_levels(made.shown())] if stopped_early else [])]
             frames = [Image.fromarray(frame.permute(1, 2, 0).numpy()) for frame in shown]
             write_film(folder / film_name(self.case.resolved.animate), frames)
         if self.options.write_settings:
             write_text(settings_beside(path), dump_yaml(self.case.asked))
 
-    def _facts(self, made: Stylised, image: torch.Tensor) -> dict[str, Any]:
-        """Returns what the record says of how an image was made."""
+    def _facts(self, made: Stylised, shape: Sequence[int]) -> dict[str, Any]:
+        """Returns what the record says of how an image of (height, width) was made."""
         settings = self.case.resolved
         return {
             "losses": made.losses,
@@ -120,8 +127,8 @@ class ResultWriter:
                 learning_rate=settings.resolved_learning_rate,
                 accelerator=self.device.type,
                 precision=settings.precision,
-                width=image.shape[-1],
-                height=image.shape[-2],
+                width=shape[1],
+                height=shape[0],
             ),
         }
 

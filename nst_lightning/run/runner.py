@@ -154,6 +154,8 @@ def works_together(prepared: Sequence[PreparedCase], kind: str) -> bool:
     if kind != "cuda" or len(todo) != 1:
         return False
     (case, job), device = todo[0], torch.device(kind)
+    if job.pair.content.model is not None:
+        return False
     settings = case.settings.resolved
     room = Room.before(device, settings)
     placement = largest_placement(settings, device, [job.pair])

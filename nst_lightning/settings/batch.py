@@ -10,7 +10,14 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from nst_lightning.errors import UserError
 from nst_lightning.formats import LOSSY, MAX_PIXELS, RESULT_FORMATS, FilmFormat, ResultFormat
-from nst_lightning.settings.knob import OUTPUT, RUNNING, Knob, parse_number, parse_numbers
+from nst_lightning.settings.knob import (
+    MESHES,
+    OUTPUT,
+    RUNNING,
+    Knob,
+    parse_number,
+    parse_numbers,
+)
 from nst_lightning.settings.sizes import GRID
 from nst_lightning.settings.transfer import TransferSettings
 
@@ -41,6 +48,11 @@ def parse_tile(value: Any) -> Any:
     return side
 
 
+def parse_none(value: Any) -> Any:
+    """Reads `none` as None."""
+    return None if value in ("none", "null") else value
+
+
 class BatchSettings(TransferSettings):
     """What `nst-batch` can be told: the transfer, and how it is run and saved."""
 
@@ -52,6 +64,20 @@ class BatchSettings(TransferSettings):
     ] = "auto"
     """Precision of the network (16-mixed needs a GPU); losses stay in float32 at least; auto is
     bf16-mixed where the device computes in it natively, else 32-true."""
+
+    views: Annotated[int, Field(ge=1, le=256), Knob("pixels", MESHES, 24)] = 24
+    """Views from which a mesh is painted, chosen so that they show as much of it as can be seen."""
+
+    texture_size: Annotated[
+        Annotated[int, Field(ge=16, le=16384)] | None,
+        BeforeValidator(parse_none),
+        Knob("pixels", MESHES),
+    ] = None
+    """Longest side of the largest texture of a mesh, the others in proportion; none: its own, of at
+    most 2048, and 1024 where a mesh gets its first."""
+
+    turntable: Annotated[Literal["none", FilmFormat], Knob("running", MESHES)] = "none"
+    """Film of a turn around the mesh, beside each result."""
 
     accelerator: Annotated[Literal["auto", "cpu", "gpu", "mps"], Knob("running", RUNNING)] = "auto"
     """Where to run; auto takes a GPU where there is one."""

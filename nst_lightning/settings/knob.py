@@ -11,9 +11,10 @@ LOSSES = "Losses"
 OPTIMISER = "Start and optimiser"
 SIZES = "Size and scales"
 COLOURS = "Colour and regions"
+MESHES = "Meshes"
 OUTPUT = "Output"
 RUNNING = "Running"
-PANELS = (SIZES, LOSSES, NETWORK, OPTIMISER, COLOURS, OUTPUT, RUNNING)
+PANELS = (SIZES, LOSSES, NETWORK, OPTIMISER, COLOURS, MESHES, OUTPUT, RUNNING)
 """The subjects of the settings, in the order in which the help shows them."""
 
 

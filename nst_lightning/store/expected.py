@@ -10,7 +10,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError, model_validator
 
 from nst_lightning.files import write_text
 from nst_lightning.grid.pairs import Case, Grid
-from nst_lightning.layout import EXPECTED, EXPECTED_BEFORE, short_hash
+from nst_lightning.layout import EXPECTED, EXPECTED_BEFORE, is_mesh, short_hash
 from nst_lightning.store.ledger import Ledger
 
 
@@ -72,7 +72,7 @@ def write_expected(out: Path, cases: Sequence[Case], *, shared: bool = False) ->
 
 
 def _expected(case: Case) -> ExpectedGrid | ExpectedFiles:
-    if isinstance(case.pairs, Grid):
+    if isinstance(case.pairs, Grid) and not any(is_mesh(one.path) for one in case.pairs.contents):
         contents, styles = (
             [source.name for source in side] for side in (case.pairs.contents, case.pairs.styles)
         )

@@ -85,6 +85,14 @@ class Fingerprints:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+def content_sha256(source: Source, sha256: Callable[[Path], str]) -> str:
+    """Returns the identity of a content: of its file's bytes or, of a mesh, of all its files'."""
+    if source.model is None or not source.model.used:
+        return sha256(source.path)
+    files = [sha256(path) for path in (source.path, *source.model.used)]
+    return hashlib.sha256(json.dumps(files).encode()).hexdigest()
+
+
 def style_sha256(source: Source, sha256: Callable[[Path], str]) -> str:
     """Returns the identity of a style: of its file's bytes or, of a blend, its parts and shares."""
     if not source.blend:

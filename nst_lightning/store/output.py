@@ -11,7 +11,7 @@ from nst_lightning.errors import UserError
 from nst_lightning.files import check_inside, printable, write_text
 from nst_lightning.grid.sources import Source
 from nst_lightning.imaging.metadata import read_metadata
-from nst_lightning.layout import SETTINGS, WRITTEN_BY_RUNS, own_folder
+from nst_lightning.layout import SETTINGS, WRITTEN_BY_RUNS, image_of, is_mesh, own_folder
 from nst_lightning.settings import BatchSettings, build, dump_yaml, read_yaml
 from nst_lightning.store.fingerprint import ALGORITHM, pixel_settings
 from nst_lightning.store.job import Job
@@ -73,9 +73,16 @@ def check_links(out: Path, written: Iterable[Path | str]) -> None:
 
 
 def record_in_image(path: Path) -> Record | None:
-    """Returns the record that a result carries in its own metadata; None for any other file."""
-    record = parse_record(read_metadata(path).get(RECORD_KEY, ""))
-    return record if record and record.fingerprint else None
+    """Returns the record that a result carries in its own metadata; None for any other file.
+
+    That of a mesh is in the image of its sides, and says how large the mesh is.
+    """
+    record = parse_record(read_metadata(image_of(path)).get(RECORD_KEY, ""))
+    if record is None or not record.fingerprint:
+        return None
+    if is_mesh(path) and not (path.is_file() and path.stat().st_size == record.bytes):
+        return None
+    return record
 
 
 class Finished:

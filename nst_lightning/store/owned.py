@@ -36,9 +36,11 @@ def owned_files(out: Path) -> list[Path]:
     results, own_folders, folders = set[Path](), set[Path](), {out}
     for name, record in Ledger(out).read().items():
         result = out / name
-        ours = result in there and record_in_image(result) is not None
-        if ours:
+        carried = record_in_image(result) if result in there else None
+        ours = carried is not None
+        if carried is not None:
             results |= {result, settings_beside(result)}
+            results |= {result.with_name(one) for one in carried.beside}
         if ours or not record.has_result:
             own_folders.add(own_folder(result))
             folders.update(folder for folder in result.parents if out in folder.parents)

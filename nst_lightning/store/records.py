@@ -66,6 +66,17 @@ def check_output(text: str) -> str:
     return text
 
 
+def check_name(text: str) -> str:
+    """Returns the name of a file beside a result as it is.
+
+    Raises:
+        ValueError: no file of that folder can have it.
+    """
+    if "/" in check_output(text):
+        raise ValueError("no file of the folder")
+    return text
+
+
 class Record(BaseModel, frozen=True):
     """What became of a pair. Paths are relative to the output folder; what is absent was not known.
 
@@ -115,6 +126,8 @@ class Record(BaseModel, frozen=True):
     """The task of a Slurm job that made it."""
     bytes: int = 0
     """The size of the result's file."""
+    beside: list[Annotated[str, AfterValidator(check_name)]] = []
+    """The names of the files that a mesh has in its folder, such as its textures."""
 
     @property
     def has_result(self) -> bool:

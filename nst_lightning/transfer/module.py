@@ -18,6 +18,7 @@ from nst_lightning.imaging.mask import Mask
 from nst_lightning.imaging.metadata import Metadata
 from nst_lightning.imaging.profiles import srgb_profile
 from nst_lightning.imaging.writing import write_image
+from nst_lightning.mesh.texels import Rendering
 from nst_lightning.optim.lbfgs import BatchedLBFGS
 from nst_lightning.settings import TransferSettings
 from nst_lightning.transfer.checks import check_checkpoint, check_inputs
@@ -80,6 +81,9 @@ class StyleTransfer(L.LightningModule):
         targets: what the images are drawn to; or the styles to make it from, on the Trainer's
             device when a fit begins, or before where the losses are asked for.
         settings: what to optimise; the number of steps is that of the last scale.
+        rendering: of a mesh whose textures are drawn: images, content, start and origin are then
+            its texels (B, 3, h, w), and what the losses see of them are its views. Finished targets
+            are of the views, styles serve what they show of the mesh, and a mask is none.
         mask: the regions of the content, drawn to the styles that serve them; a region without
             style stays as it is. Finished targets have theirs.
         init: the start, (B, 3, H, W) in [0, 1]; by default what `settings.init` says (noise,
@@ -119,6 +123,7 @@ class StyleTransfer(L.LightningModule):
         targets: Targets | Sequence[Style],
         settings: TransferSettings | None = None,
         *,
+        rendering: Rendering | None = None,
         mask: Mask | None = None,
         init: Tensor | None = None,
         origin: Tensor | None = None,
@@ -138,6 +143,9 @@ class StyleTransfer(L.LightningModule):
         self.strict_loading = False  # a checkpoint holds the images, not the network
         self.settings = s = settings or TransferSettings()
         self.steps = steps or s.scales[-1].steps
+        if rendering is not None and mask is not None:
+            raise UserError("a mesh has no regions: leave mask out.")
+        self.rendering = rendering
         self.network = network or build_network(s)
         self.band: Band | None = None
         """What this process holds of the images, where several optimise them together."""
@@ -190,6 +198,8 @@ class StyleTransfer(L.LightningModule):
             self._take(targets, content, origin)
         else:
             self.originals = Originals(content, targets, mask, origin)
+        if rendering is not None:
+            self.rendering = rendering.to(start.device, start.dtype)
 
     @classmethod
     def from_images(
@@ -294,14 +304,20 @@ class StyleTransfer(L.LightningModule):
         network = self.network.to(content.device, content.dtype)
         with torch.autocast(content.device.type, enabled=False):
             targets = make_targets(
-                network, content, styles, made_from.mask, self.settings, self.walk
+                network,
+                self.see(content),
+                styles,
+                made_from.mask,
+                self.settings,
+                self.walk,
+                None if self.rendering is None else self.rendering.coverage,
             )
             self._take(targets, content, made_from.origin)
 
     def _take(self, targets: Targets, content: Tensor, origin: Tensor | None) -> None:
         """Takes finished targets, and measures the losses in what they are worth at the origin, or
         in their targets' energy."""
-        s, (height, width) = self.settings, content.shape[-2:]
+        s, (height, width) = self.settings, self.shape(content)
         loss = self.objective = TransferLoss(targets, s, (height, width))
         if targets.kept is not None:
             self.kept = targets.kept.to(self.image)
@@ -310,7 +326,7 @@ class StyleTransfer(L.LightningModule):
             loss.set_units(None)
         elif s.weighting == "start":
             target = next(loss.buffers())
-            image = self.composed(cast(Tensor, origin).to(target))
+            image = self.composed(self.see(cast(Tensor, origin).to(target)))
             network = self.network.to(target.device, target.dtype)
             loss.set_units(compute_losses(network, loss, image, target.dtype, self.walk).losses)
 
@@ -349,6 +365,16 @@ class StyleTransfer(L.LightningModule):
                 setattr(self, name, band.at(0).cut(whole).clone())
         self.loss.hold(band)
         self.walk = replace(self.walk, band=band)
+
+    def see(self, image: Tensor) -> Tensor:
+        """Returns what the losses see of images: themselves, or the views of a mesh with these
+        texels."""
+        return image if self.rendering is None else self.rendering.see(image)
+
+    def shape(self, image: Tensor) -> tuple[int, int]:
+        """Returns the (height, width) of what the losses see of images."""
+        height, width = (image if self.rendering is None else self.rendering.coverage).shape[-2:]
+        return height, width
 
     def composed(self, image: Tensor) -> Tensor:
         """Puts the content into images (B, 3, H, W) where no style is wanted."""
@@ -417,6 +443,8 @@ class StyleTransfer(L.LightningModule):
         """Moves the module, as `to` does; what was recorded reads where its tensors were."""
         self.recorded.clear()
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if self.rendering is not None:
+            self.rendering = self.rendering.to(self.image.device, self.image.dtype)
         return self
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
@@ -472,7 +500,7 @@ class StyleTransfer(L.LightningModule):
             backward: computes the gradients of a loss, as `Tensor.backward` does.
         """
         optimizer.zero_grad()
-        losses = self.evaluate(self.composed(self.image))
+        losses = self.evaluate(self.composed(self.see(self.image)))
         backward(losses["total"].sum())
         self.losses = {name: value.detach() for name, value in losses.items()}
         self.earlier = self.losses["total"] if self.earlier is None else self.earlier
@@ -600,9 +628,11 @@ class StyleTransfer(L.LightningModule):
             self.last_good = self.last_good.to(self.device)
 
     def optimised(self) -> Tensor:
-        """Returns what is optimised so far, (B, 3, H, W) in [0, 1]: the image or, with
-        `settings.average`, the average; with the content where no style is wanted."""
-        image = self.composed(self.image.detach() if self.average is None else self.average)
+        """Returns what is optimised so far, (B, 3, H, W) in [0, 1]: the image (of a mesh, its
+        texels) or, with `settings.average`, the average; with the content where no style is
+        wanted."""
+        image = self.image.detach() if self.average is None else self.average
+        image = self.composed(image) if self.rendering is None else image
         return self.band.gather(image) if self.band else image
 
     def result(self) -> Tensor:
@@ -612,6 +642,11 @@ class StyleTransfer(L.LightningModule):
         if self.colours is None:
             return image
         return with_luma(self.band.gather(self.colours) if self.band else self.colours, image)
+
+    def shown(self) -> Tensor:
+        """Returns what there is to look at: the result or, of a mesh, its views, (B, 3, H, W) in
+        [0, 1]."""
+        return self.see(self.result())
 
     def save(self, path: Path | str, index: int = 0, *, bits: int = 8, quality: int = 95) -> None:
         """Writes image `index`, atomically, in the format of results that the name ends in.

@@ -1,8 +1,9 @@
 """The targets that an image is drawn to, made from the features of contents and styles."""
 
+import itertools
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -71,7 +72,8 @@ class Targets:
     content: layer → (B, C, h, w).
     style: layer → what the style loss keeps of a style (see losses/style.py), (B, …); one a region.
     guides: (B, R, H, W), which pixel is in which region; None without regions.
-    kept: (B, 1, H, W), how much of each pixel stays the content's; None without regions.
+    kept: (B, 1, H, W), how much of each pixel stays the content's; None without regions, and of
+        views of a mesh, whose background nothing changes.
     """
 
     content: Mapping[str, Tensor]
@@ -246,6 +248,7 @@ def make_targets(
     mask: Mask | None,
     settings: TransferSettings,
     walk: Walk = WHOLE,
+    guide: Tensor | None = None,
 ) -> Targets:
     """Makes the targets of B images that share their styles and their regions.
 
@@ -256,8 +259,11 @@ def make_targets(
         mask: the regions of the content, of any size.
         settings: layers, losses, colours, `style_fit`, `style_scale` and `resampling`.
         walk: how images are taken through the network.
+        guide: (1, 1, H, W) in [0, 1], what of each pixel has a style, where there is no mask; the
+            colours of the content are those that it holds.
     """
     height, width = content.shape[-2:]
+    colours = content if guide is None else held_colours(content, guide)
     kind = style_kind(settings, height * width)
 
     def look(
@@ -268,7 +274,7 @@ def make_targets(
         image = style.image
         if shape != list(image.shape[-2:]):
             image = resize(image, *shape, how=settings.resampling).to(image)
-        image = style_colours(image, content, settings.preserve_color, settings.color_variant)
+        image = style_colours(image, colours, settings.preserve_color, settings.color_variant)
 
         def describe(region: str) -> StyleDescription:
             guide = style.mask.at(*shape).of(region) if style.mask and region else None
@@ -279,7 +285,22 @@ def make_targets(
     transferred = content_colours(content, settings.preserve_color)
     features = content_targets(network, transferred, settings, walk)
     parts = make_parts(styles, settings.style_scale, look)
-    return assemble_targets(features, mask and mask.at(height, width), parts, kind)
+    targets = assemble_targets(features, mask and mask.at(height, width), parts, kind)
+    return targets if guide is None else with_guide(targets, guide)
+
+
+def with_guide(targets: Targets, guide: Tensor) -> Targets:
+    """Returns the targets of images without regions, which have a style where a guide (1, 1, H, W)
+    says so; what the image is elsewhere, it stays by itself."""
+    count = len(next(iter((*targets.content.values(), *itertools.chain(*targets.style.values())))))
+    return replace(targets, guides=guide.expand(count, -1, -1, -1))
+
+
+def held_colours(image: Tensor, guide: Tensor) -> Tensor:
+    """Returns the pixels (B, 3, 1, n) of images that a guide (1, 1, H, W) holds as a whole, or for
+    the most part where it holds none so."""
+    held = guide[0, 0] >= min(1 - 1e-4, float(guide.max()))
+    return image[:, :, held].unsqueeze(2)
 
 
 def region_guides(regions: Mask, colours: Sequence[str]) -> tuple[Tensor, Tensor]:
@@ -304,14 +325,12 @@ def stack_targets(each: Sequence[Targets], kind: StyleKind) -> Targets:
     height, width = next(one.guides.shape[-2:] for one in each if one.guides is not None)
     guides, kept = [], []
     for one in each:
-        if one.guides is None or one.kept is None:
-            guide, left = torch.ones(1, 1, height, width), torch.zeros(1, 1, height, width)
-        else:
-            guide, left = one.guides, one.kept
+        guide = torch.ones(1, 1, height, width) if one.guides is None else one.guides
         none = guide.new_zeros(1, many - guide.shape[1], height, width)
         guides.append(torch.cat([guide, none], dim=1))
-        kept.append(left)
-    return Targets(content, style, torch.cat(guides), torch.cat(kept))
+        kept.append(torch.zeros(1, 1, height, width) if one.kept is None else one.kept)
+    stays = None if all(one.kept is None for one in each) else torch.cat(kept)
+    return Targets(content, style, torch.cat(guides), stays)
 
 
 def stack_regions(each: Sequence[Sequence[Tensor]], many: int, kind: StyleKind) -> list[Tensor]:

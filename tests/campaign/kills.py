@@ -7,6 +7,7 @@ the images that come out at last are those of an undisturbed run, pixel for pixe
 import json
 import os
 import random
+import shutil
 import signal
 import tempfile
 import time
@@ -32,8 +33,24 @@ EVERYTHING = (
     "--checkpoint-every", 0.05,
 )  # fmt: skip
 RESULTS = ("a/x", "a/y", "b/x", "b/y")
-FORMATS = {"png": ("png", 8), "tiff": ("tif", 16)}
-"""Of the results: the suffix and the bits a channel."""
+FORMATS = {"png": ("png", 8), "tiff": ("tif", 16), "mesh": ("obj", 8)}
+"""Of the results: the suffix and the bits a channel; those of meshes are of their textures."""
+
+PYRAMID = """mtllib NAME.mtl
+v -1 0 -1
+v 1 0 -1
+v 1 0 1
+v -1 0 1
+v 0 2 0
+vt 0 0
+vt 1 0
+vt 0.5 1
+usemtl m
+f 1/1 5/3 2/2
+f 2/1 5/3 3/2
+f 3/1 5/3 4/2
+f 4/1 5/3 1/2
+"""
 
 END_SECONDS = 2.0
 """The time in which everything must have ended after a kill."""
@@ -50,12 +67,22 @@ def inputs() -> Path:
         path.parent.mkdir(exist_ok=True)
         noise = np.random.default_rng(turn).integers(0, 256, (8, 8, 3), dtype=np.uint8)
         Image.fromarray(noise).resize((32, 32), Image.Resampling.BICUBIC).save(path)
+    for name in ("a", "b"):
+        model = folder / "models" / f"{name}.obj"
+        model.parent.mkdir(exist_ok=True)
+        shutil.copy(folder / "contents" / f"{name}.png", model.with_suffix(".png"))
+        model.with_suffix(".mtl").write_text(f"newmtl m\nmap_Kd {name}.png\n")
+        model.write_text(PYRAMID.replace("NAME", name))
     return folder
 
 
 def words(out: Path, workers: int, format: str) -> Sequence[object]:
-    given = ("grid", inputs() / "contents", inputs() / "styles", "-o", out, *EVERYTHING)
+    rows = "models" if format == "mesh" else "contents"
+    command = "mesh" if format == "mesh" else "grid"
+    given = (command, inputs() / rows, inputs() / "styles", "-o", out, *EVERYTHING)
     depth = FORMATS[format][1]
+    if format == "mesh":
+        return (*given, "--devices", workers, "--views", 2)
     return (*given, "--devices", workers, "--format", format, "--bit-depth", depth)
 
 
@@ -73,11 +100,15 @@ def undisturbed(format: str) -> dict[str, bytes]:
 
 
 def pixels(out: Path, format: str) -> dict[str, bytes]:
-    """Returns the pixels of the results that are there."""
+    """Returns the pixels of the results that are there, of meshes with their main files."""
     found = {}
     for name in results(format):
-        with suppress(FileNotFoundError), Image.open(out / name) as image:
-            found[name] = image.tobytes()
+        path, before = out / name, b""
+        with suppress(FileNotFoundError):
+            if format == "mesh":
+                before, path = path.read_bytes(), path.with_name(f"{path.stem}-0.png")
+            with Image.open(path) as image:
+                found[name] = before + image.tobytes()
     return found
 
 

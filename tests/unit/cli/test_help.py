@@ -15,7 +15,8 @@ from nst_lightning.settings import BatchSettings, knob_of
 from nst_lightning.settings.knob import PANELS
 from nst_lightning.settings.sizes import SHORT_FORM
 
-COMMANDS = ["grid", "run", "reconstruct", "texture", "compare-init", "sweep", "submit grid"]
+COMMANDS = ["grid", "run", "reconstruct", "texture", "compare-init", "sweep", "mesh"]
+COMMANDS += ["submit grid", "submit mesh"]
 WIDTHS = [80, 120]
 
 
@@ -72,7 +73,7 @@ def test_nothing_is_cut_and_the_text_has_room(
 @pytest.mark.parametrize(
     ("command", "scales"),
     [("grid", "auto"), ("run", "auto"), ("submit grid", "auto"), ("sweep", "auto"),
-     ("reconstruct", "1"), ("texture", "1"), ("compare-init", "1")],
+     ("mesh", "2"), ("reconstruct", "1"), ("texture", "1"), ("compare-init", "1")],
 )  # fmt: skip
 def test_the_scales_of_a_command(command: str, scales: str, monkeypatch: pytest.MonkeyPatch):
     text = " ".join(panels(page(command, 120, monkeypatch))["Size and scales"])

@@ -93,6 +93,20 @@ def test_a_film_holds_its_last_frame(tmp_path: Path, kind: str):
     assert durations == [1000 * FRAME_SECONDS] * 5 + [1000 * HOLD_SECONDS]
 
 
+@pytest.mark.parametrize("kind", ["gif", "mp4"])
+def test_a_film_that_goes_round_holds_no_frame(tmp_path: Path, kind: str):
+    path = tmp_path / f"film.{kind}"
+    write_film(path, frames(), hold=0)
+    if kind == "mp4":
+        reader = imageio_ffmpeg.read_frames(str(path))
+        next(reader)
+        assert len(list(reader)) == 6
+        return
+    with Image.open(path) as film:
+        film.seek(5)
+        assert film.info["duration"] == 1000 * FRAME_SECONDS
+
+
 def test_a_film_as_mp4(tmp_path: Path):
     path = tmp_path / "film.mp4"
     write_film(path, frames())

@@ -67,6 +67,8 @@ OTHER: dict[str, Any] = {
     "longest_step": 0.5,
     "bounds": False,
     "precision": "bf16-mixed",
+    "views": 5,
+    "texture_size": 256,
 }
 
 
@@ -213,6 +215,8 @@ NEUTRAL: dict[str, Any] = {
     "stop_below": None,
     "bounds": True,
     "precision": "32-true",
+    "views": 24,
+    "texture_size": None,
     "format": "png",
     "quality": 95,
     "bit_depth": 8,

@@ -1,0 +1,98 @@
+"""A mesh at one of the scales: its textures in one image, and the views that are painted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nst_lightning.grid.models import load_model
+from nst_lightning.mesh.atlas import Atlas, pack, repack, unpack
+from nst_lightning.mesh.cameras import choose_cameras
+from nst_lightning.mesh.filling import fill_unseen
+from nst_lightning.mesh.mesh_file import MeshFile
+from nst_lightning.mesh.rasterizer import Camera
+from nst_lightning.mesh.surface import Surface
+from nst_lightning.mesh.texels import ROUGH, Rendering, render_map, texels_across
+from nst_lightning.settings import BatchSettings, Scale
+
+LARGEST_TEXTURE = 2048
+"""Longest side of textures, in pixels, where `texture_size` does not say it."""
+
+RESOLVED = 1.5
+"""Texels along the side of a pixel, on average, that are painted at most: what is finer than views
+tell apart shows their pixels as squares. Larger textures are enlarged from these."""
+
+
+@dataclass(frozen=True)
+class ViewedMesh:
+    """A mesh at one of the scales.
+
+    mesh: as it was read.
+    cameras: of its views, the same at every scale.
+    whole: how its textures lie in one image at the size of the result.
+    atlas: the same at the size at which they are painted at this scale.
+    texels: (1, 3, h, w) in [0, 1], the textures as they were, in that image.
+    rendering: from texels to views, on the CPU.
+    """
+
+    mesh: MeshFile
+    cameras: Sequence[Camera]
+    whole: Atlas
+    atlas: Atlas
+    texels: Tensor
+    rendering: Rendering
+
+    def filled(self, texels: Tensor) -> Tensor:
+        """Returns texels (B, 3, h, w) in which those that no view sees are as those around them."""
+        return fill_unseen(texels, self.rendering.seen, self.mesh.surface, self.atlas)
+
+    def textures(self, texels: Tensor, how: str) -> list[Tensor]:
+        """Returns the textures (3, h, w) of the result from texels (1, 3, h, w), all filled."""
+        return unpack(repack(texels, self.atlas, self.whole, how), self.whole)
+
+    def brought_to(self, other: "ViewedMesh", texels: Tensor, how: str) -> Tensor:
+        """Returns texels as a start at another scale of the same mesh."""
+        return repack(self.filled(texels.cpu()), self.atlas, other.atlas, how)
+
+
+def view_mesh(
+    path: Path, settings: BatchSettings, scale: Scale, cameras: Sequence[Camera] | None = None
+) -> ViewedMesh:
+    """Reads a mesh and renders its views.
+
+    Args:
+        path: of its file.
+        settings: views, sizes, resampling.
+        scale: one of the scales.
+        cameras: of the views, where they are known; by default they are chosen at the last scale.
+
+    Raises:
+        UserError: the mesh cannot be used, or nothing of it can be seen.
+    """
+    mesh = load_model(path, settings)
+    last = settings.scales[-1].longest
+    texels, whole = pack(mesh.textures, texture_side(mesh, settings))
+    if cameras is None:
+        cameras = choose_cameras(mesh.surface, whole, last, settings.views, settings.views)
+    share = min(1.0, RESOLVED / density(mesh.surface, whole, cameras, last)) * scale.longest / last
+    atlas = whole
+    if share != 1:
+        atlas = whole.scaled(share)
+        texels = repack(texels, whole, atlas, settings.resampling)
+    rendering = render_map(mesh.surface, atlas, cameras, scale.longest)
+    return ViewedMesh(mesh, cameras, whole, atlas, texels, rendering)
+
+
+def density(surface: Surface, atlas: Atlas, cameras: Sequence[Camera], side: int) -> float:
+    """Returns how many texels lie along the side of a pixel that shows the mesh, on average."""
+    rough = min(side, ROUGH)
+    shown = torch.cat([texels_across(surface, atlas, camera, rough) for camera in cameras])
+    return float(shown.mean()) * rough / side
+
+
+def texture_side(mesh: MeshFile, settings: BatchSettings) -> int:
+    """Returns the longest side of the largest texture that is painted, in pixels."""
+    own = max(max(texture.image.shape[1:]) for texture in mesh.textures)
+    return settings.texture_size or min(own, LARGEST_TEXTURE)

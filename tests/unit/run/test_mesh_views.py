@@ -1,0 +1,114 @@
+"""A mesh at one of the scales, and its result."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from nst_lightning import files
+from nst_lightning.grid.models import read_model
+from nst_lightning.imaging.resize import resize
+from nst_lightning.layout import image_of
+from nst_lightning.mesh import cameras
+from nst_lightning.mesh.mesh_formats import read_mesh
+from nst_lightning.run import mesh_result
+from nst_lightning.run.mesh_cost import NO_MESH, mesh_cost
+from nst_lightning.run.mesh_result import write_mesh_result
+from nst_lightning.run.mesh_views import RESOLVED, density, texture_side, view_mesh
+from nst_lightning.run.placement import Room
+from nst_lightning.run.prepare import beyond_memory
+from nst_lightning.settings import BatchSettings, build
+from nst_lightning.store.output import record_in_image
+from nst_lightning.store.records import Record
+
+EXAMPLES = Path(__file__).parents[3] / "examples" / "meshes"
+TORUS = EXAMPLES / "torus.obj"
+
+
+@pytest.fixture(autouse=True)
+def few_directions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets views be chosen from a few, which is quicker."""
+    monkeypatch.setattr(cameras, "CANDIDATES", 8)
+
+
+def settings(**changes: Any) -> BatchSettings:
+    return build({"size": 32, "steps": 4, "scales": 2, "views": 3, **changes})
+
+
+def test_scales_have_one_set_of_views_and_smaller_textures():
+    chosen = settings(texture_size=48)
+    small, large = chosen.scales
+    fine = view_mesh(TORUS, chosen, large)
+    coarse = view_mesh(TORUS, chosen, small, fine.cameras)
+    assert coarse.cameras == fine.cameras == view_mesh(TORUS, chosen, large).cameras
+    assert coarse.rendering.coverage.shape[-1] * 2 == fine.rendering.coverage.shape[-1] == 64
+    assert fine.whole.places[0].window.shape == (48, 48)
+    assert coarse.atlas.height * 2 == pytest.approx(fine.atlas.height, abs=2)
+    started = coarse.brought_to(fine, coarse.texels, "bicubic")
+    assert started.shape == fine.texels.shape
+    expected = resize(coarse.filled(coarse.texels), *started.shape[-2:])
+    torch.testing.assert_close(started, expected)
+
+
+def test_textures_are_painted_no_finer_than_views_tell_apart():
+    chosen = settings(scales=1)
+    viewed = view_mesh(TORUS, chosen, chosen.scales[-1])
+    assert texture_side(viewed.mesh, chosen) == 256
+    fine = density(viewed.mesh.surface, viewed.whole, viewed.cameras, 32)
+    painted = density(viewed.mesh.surface, viewed.atlas, viewed.cameras, 32)
+    assert fine > 2 * RESOLVED
+    assert painted == pytest.approx(RESOLVED, rel=0.02)
+    (texture,) = viewed.textures(viewed.texels, "bicubic")
+    assert texture.shape == (3, 256, 256)
+    assert texture_side(viewed.mesh, settings(texture_size=77)) == 77
+
+
+def test_a_result_has_its_record_beside_and_no_texel_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    chosen = settings(scales=1, texture_size=64)
+    viewed = view_mesh(TORUS, chosen, chosen.scales[-1])
+    painted = torch.where(viewed.rendering.seen, 0.25, viewed.texels)
+    path = tmp_path / "x" / "made.obj"
+    path.parent.mkdir()
+    path.write_text("of before")
+    written: list[Path] = []
+
+    def watch(file: Path, data: bytes) -> None:
+        # The one that says that all is there: gone before anything else is written, and last.
+        assert not path.exists()
+        written.append(file)
+        files.write_bytes(file, data)
+
+    monkeypatch.setattr(mesh_result, "write_bytes", watch)
+    record = Record(output="made.obj", fingerprint="f")
+    record = write_mesh_result(path, painted[0], viewed, chosen, record)
+    assert written[-1] == path
+    assert record.beside == ["made-0.png", "made.mtl"]
+    assert record.bytes == path.stat().st_size
+    assert record_in_image(path) == record
+    made = read_mesh(path)
+    inner = made.textures[0].image
+    assert float((inner - 0.25).abs().max()) < 3 / 255
+    with Image.open(image_of(path)) as sides:
+        assert sides.size == (2 * mesh_result.SIDE, 2 * mesh_result.SIDE)
+    path.write_text("of somebody else")
+    assert record_in_image(path) is None
+
+
+def test_the_cost_of_a_mesh_is_about_what_it_takes():
+    chosen = settings(size=64, views=5)
+    source = read_model(TORUS, "torus", chosen)
+    viewed = view_mesh(TORUS, chosen, chosen.scales[-1])
+    cost = mesh_cost(source, chosen)
+    assert cost.bytes == pytest.approx(viewed.rendering.bytes, rel=0.4)
+    assert cost.seconds > 0
+    assert cost.beside(1e9) == 1e9 + cost.bytes
+    assert cost.beside(0) == 4 * cost.bytes
+    assert mesh_cost(replace(source, model=None), chosen) == NO_MESH
+    refused = beyond_memory(source, chosen, Room(2 * cost.bytes))
+    assert "rendering its views takes about" in refused
+    assert beyond_memory(source, chosen, Room(1e12)) == ""
