@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nst_lightning import stylize_mesh
+from nst_lightning.errors import UserError
 from nst_lightning.mesh.mesh_formats import read_mesh
 
 from .conftest import EXAMPLES, Nst, pixels, put, records, start, until
@@ -263,3 +265,23 @@ def test_a_large_mesh_is_planned(nst: Nst, style: Path, tmp_path: Path):
     assert 0.5 < said["gib"] < 10
     assert said["seconds"] > 5
     assert not (tmp_path / "out").exists()
+
+
+def test_the_call_paints_as_the_command_does(nst: Nst, models: Path, style: Path, tmp_path: Path):
+    assert nst("mesh", models / "stone.ply", style, "-o", tmp_path / "a.ply", *FAST).returncode == 0
+    seen: list[int] = []
+    painted = stylize_mesh(
+        models / "stone.ply", style, out=tmp_path / "b.ply",
+        progress=lambda step, steps, losses: seen.append(step),
+        view_size=48, views=3, steps=4, texture_size=64, weights="random",
+        style_layers="relu1_1,relu2_1", content_layers="relu2_1", accelerator="cpu",
+    )  # fmt: skip
+    assert seen == [1, 2, 3, 4]
+    assert [texture.shape for texture in painted.textures] == [(3, 64, 64)]
+    first, second = (read_mesh(tmp_path / name).textures[0].image for name in ("a.ply", "b.ply"))
+    # Of other threads than the command's: 8 bits hide most of what they round.
+    assert float((first - second).abs().max()) < 0.02
+    with pytest.raises(UserError, match="finish"):
+        stylize_mesh(models / "stone.ply", style, finish="detail")
+    with pytest.raises(UserError, match="mesh"):
+        stylize_mesh(style, style)
