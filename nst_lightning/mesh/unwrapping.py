@@ -57,7 +57,8 @@ def unwrap(
     if find_spec("xatlas") is None:
         raise BadMesh(
             "has faces without UVs, which xatlas makes: "
-            "install it with pip install 'nst-lightning[mesh]'."
+            "install it with pip install 'nst-lightning[mesh]' (up to Python 3.13), or unwrap "
+            "the mesh where it was modelled."
         )
     extent = max(float(np.ptp(positions, axis=0).max()) for positions, _ in meshes)
     scale = _EXTENT / extent if extent > 0 else 1.0
