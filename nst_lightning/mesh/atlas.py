@@ -148,14 +148,19 @@ def pack(textures: Sequence[Texture], texture_size: int | None = None) -> tuple[
     Returns:
         The image (1, 3, H, W), float32 in [0, 1], gray between the textures, and its atlas.
     """
-    shapes = [(each.image.shape[1], each.image.shape[2]) for each in textures]
-    by = 1.0 if texture_size is None else texture_size / max(map(max, shapes))
-    atlas = arrange(shapes, [each.wrap for each in textures]).scaled(by)
+    atlas = atlas_of(textures, texture_size)
     image = torch.full((1, 3, atlas.height, atlas.width), 0.5)
     for texture, place in zip(textures, atlas.places, strict=True):
         resized = resize(texture.image[None], *place.window.shape)
         place.window.cut(image).copy_(resized)
     return image, atlas
+
+
+def atlas_of(textures: Sequence[Texture], texture_size: int | None = None) -> Atlas:
+    """Returns the atlas of `pack`."""
+    shapes = [(each.image.shape[1], each.image.shape[2]) for each in textures]
+    by = 1.0 if texture_size is None else texture_size / max(map(max, shapes))
+    return arrange(shapes, [each.wrap for each in textures]).scaled(by)
 
 
 def repack(image: Tensor, before: Atlas, after: Atlas, how: str = "bicubic") -> Tensor:

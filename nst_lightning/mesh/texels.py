@@ -264,9 +264,16 @@ def oversampling_for(
 
     That is the number of texels along a pixel's side, as a mean over what the views show.
     """
-    densities = [texels_across(surface, atlas, camera, min(view_size, ROUGH)) for camera in cameras]
-    shown = torch.cat(densities) * (min(view_size, ROUGH) / view_size)
-    return min(4, max(2, math.ceil(float(shown.mean()) - 1e-6))) if len(shown) else 2
+    across = density(surface, atlas, cameras, view_size)
+    return 2 if math.isnan(across) else min(4, max(2, math.ceil(across - 1e-6)))
+
+
+def density(surface: Surface, atlas: Atlas, cameras: Sequence[Camera], view_size: int) -> float:
+    """Returns how many texels lie along the side of a pixel that shows the mesh, on average; NaN
+    where none does."""
+    rough = min(view_size, ROUGH)
+    shown = torch.cat([texels_across(surface, atlas, camera, rough) for camera in cameras])
+    return float(shown.mean()) * rough / view_size
 
 
 def texels_across(surface: Surface, atlas: Atlas, camera: Camera, view_size: int) -> Tensor:

@@ -6,10 +6,10 @@ from functools import lru_cache
 
 from nst_lightning.grid.models import load_model
 from nst_lightning.grid.sources import Source
-from nst_lightning.mesh.atlas import arrange
+from nst_lightning.mesh.atlas import atlas_of
 from nst_lightning.mesh.cameras import turntable
-from nst_lightning.mesh.texels import render_bytes
-from nst_lightning.run.mesh_views import RESOLVED, density, texture_side
+from nst_lightning.mesh.texels import density, render_bytes
+from nst_lightning.run.mesh_views import RESOLVED, texture_side
 from nst_lightning.settings import BatchSettings
 
 PEAK = 4
@@ -51,10 +51,7 @@ def _estimated(source: Source, settings_json: str) -> MeshCost:
     settings = BatchSettings.model_validate_json(settings_json)
     mesh, size = load_model(source.path, settings), settings.scales[-1].longest
     begun = time.perf_counter()
-    shapes = [(one.image.shape[1], one.image.shape[2]) for one in mesh.textures]
-    wraps = [one.wrap for one in mesh.textures]
-    share = texture_side(mesh, settings) / max(map(max, shapes))
-    whole = arrange(shapes, wraps).scaled(share)
+    whole = atlas_of(mesh.textures, texture_side(mesh, settings))
     cameras = turntable(mesh.surface, settings.views)
     atlas = whole.scaled(min(1.0, RESOLVED / density(mesh.surface, whole, cameras, size)))
     taken = render_bytes(mesh.surface, atlas, cameras, size)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from nst_lightning.grid.models import load_model
@@ -13,8 +12,7 @@ from nst_lightning.mesh.cameras import choose_cameras
 from nst_lightning.mesh.filling import fill_unseen
 from nst_lightning.mesh.mesh_file import MeshFile
 from nst_lightning.mesh.rasterizer import Camera
-from nst_lightning.mesh.surface import Surface
-from nst_lightning.mesh.texels import ROUGH, Rendering, render_map, texels_across
+from nst_lightning.mesh.texels import Rendering, density, render_map
 from nst_lightning.settings import BatchSettings, Scale
 
 LARGEST_TEXTURE = 2048
@@ -83,13 +81,6 @@ def view_mesh(
         texels = repack(texels, whole, atlas, settings.resampling)
     rendering = render_map(mesh.surface, atlas, cameras, scale.longest)
     return ViewedMesh(mesh, cameras, whole, atlas, texels, rendering)
-
-
-def density(surface: Surface, atlas: Atlas, cameras: Sequence[Camera], side: int) -> float:
-    """Returns how many texels lie along the side of a pixel that shows the mesh, on average."""
-    rough = min(side, ROUGH)
-    shown = torch.cat([texels_across(surface, atlas, camera, rough) for camera in cameras])
-    return float(shown.mean()) * rough / side
 
 
 def texture_side(mesh: MeshFile, settings: BatchSettings) -> int:

@@ -14,10 +14,11 @@ from nst_lightning.imaging.resize import resize
 from nst_lightning.layout import image_of
 from nst_lightning.mesh import cameras
 from nst_lightning.mesh.mesh_formats import read_mesh
+from nst_lightning.mesh.texels import density
 from nst_lightning.run import mesh_result
 from nst_lightning.run.mesh_cost import NO_MESH, mesh_cost
 from nst_lightning.run.mesh_result import write_mesh_result
-from nst_lightning.run.mesh_views import RESOLVED, density, texture_side, view_mesh
+from nst_lightning.run.mesh_views import RESOLVED, texture_side, view_mesh
 from nst_lightning.run.placement import Room
 from nst_lightning.run.prepare import beyond_memory
 from nst_lightning.settings import BatchSettings, build
