@@ -33,6 +33,7 @@ ROOMS = {
     "vgg": "the network and its weights",
     "drawing": "curves, films, text",
     "mesh": "surfaces, views and their files",
+    "video": "films, their motion and shots",
     "imaging": "reading and writing images",
     "settings": "every knob, once",
     "base": "layout, files, formats, errors",

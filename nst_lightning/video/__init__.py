@@ -1,0 +1,1 @@
+"""Films as contents: their files, shots and motion."""
