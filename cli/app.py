@@ -18,6 +18,7 @@ from .show_presets import presets
 from .status import status
 from .studies import compare_init, reconstruct, sweep, texture
 from .submit import app as submit
+from .video import video
 from .weight_files import app as weights
 
 app = typer.Typer(
@@ -51,6 +52,7 @@ def common(
 app.command(cls=PageCommand, epilog=EPILOG)(grid)
 app.command(cls=PageCommand, epilog=EPILOG)(run)
 app.command(cls=PageCommand, epilog=EPILOG)(mesh)
+app.command(cls=PageCommand, epilog=EPILOG)(video)
 app.command(cls=PageCommand, epilog=EPILOG)(reconstruct)
 app.command(cls=PageCommand, epilog=EPILOG)(texture)
 app.command("compare-init", cls=PageCommand, epilog=EPILOG)(compare_init)

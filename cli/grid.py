@@ -10,7 +10,7 @@ import typer
 
 from nst_lightning.grid.pairs import Case, Grid, Pair, listed_pairs, parse_shard
 from nst_lightning.grid.sources import Source
-from nst_lightning.layout import HISTORY, SIDES_BEFORE, curves_name, image_of
+from nst_lightning.layout import HISTORY, SIDES_BEFORE, STILLS_BEFORE, curves_name, image_of
 from nst_lightning.settings import BatchSettings
 
 from .flags import Flags, Out, StyleFlags
@@ -160,15 +160,17 @@ def draw_sheet(
     from nst_lightning.store.ledger import Ledger
 
     asked = {one.output for one in pairs}
-    sides: dict[str, Path] = {}
-    """An image of each mesh, as it was."""
+    suffix = pairs.suffix if isinstance(pairs, Grid) else settings.suffix
+    shown: dict[str, Path] = {}
+    """An image of each mesh and film, as it was."""
     for one in pairs:
-        if one.content.model and (before := out / one.extras / SIDES_BEFORE).is_file():
-            sides[one.content.name] = before
+        name = SIDES_BEFORE if one.content.model else STILLS_BEFORE if one.content.film else ""
+        if name and (before := out / one.extras / name).is_file():
+            shown[one.content.name] = before
     known = Ledger(out).pick(lambda record: (record.status, record.max_pixels))
 
     def cell(row: int, column: int) -> Panel:
-        one = pair(contents[row], styles[column], settings.suffix)
+        one = pair(contents[row], styles[column], suffix)
         status, _ = known.get(one.file, ("", 0))
         if status in ("done", "waiting") and (out / one.output).is_file():
             return Panel(image_of(out / one.output))
@@ -177,7 +179,7 @@ def draw_sheet(
 
     return contact_sheet(
         out,
-        [(source.name, sides.get(source.name, source.path)) for source in contents],
+        [(source.name, shown.get(source.name, source.path)) for source in contents],
         [(source.name, source.path) for source in styles],
         cell,
         max_pixels=max(settings.max_pixels, *(most for _, most in known.values()), 0),

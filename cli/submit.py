@@ -25,6 +25,7 @@ from .grid import Contents, PairsFile, Styles, choose_pairs
 from .mesh import Models, ViewSize, read_mesh_sides, read_settings
 from .options import EPILOG, PageCommand, PageGroup, settings_options
 from .sides import read_sides
+from .video import Clips, is_one_film, read_film_sides
 from .wording import count, duration
 
 app = typer.Typer(cls=PageGroup, help="Submit work to a Slurm cluster.", no_args_is_help=True)
@@ -146,6 +147,32 @@ def mesh(
     submit_grid(named, pairs, settings, out, cluster, dry_run, overwrite, as_json)
 
 
+@app.command(cls=PageCommand, epilog=EPILOG)
+@settings_options()
+def video(
+    clips: Clips,
+    styles: Styles,
+    settings: BatchSettings,
+    beside: StyleFlags,
+    cluster: SlurmFlags,
+    out: Out = Path("out"),
+    dry_run: DryRun = False,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Submit `nst-batch video` as a job array, whose tasks share the shots of all films.
+
+    With --dry-run, print the sbatch script.
+    """
+    if is_one_film(out):
+        raise UserError(f"{out}: is the name of one film; name an output folder with --out.")
+    sides = read_film_sides(clips, styles, settings, out, beside)
+    pairs = Grid(*sides, settings.container)
+    options = {"--mask-dir": beside.mask_dir, "--blend-styles": beside.blend_styles}
+    named = Named("video", clips, styles, options)
+    submit_grid(named, pairs, settings, out, cluster, dry_run, overwrite, as_json)
+
+
 @dataclass(frozen=True)
 class Named:
     """What the command of a task names."""
@@ -173,13 +200,18 @@ def submit_grid(
         UserError: something is in the way, or cannot work.
     """
     from nst_lightning.run.claim import claim, settings_digest
+    from nst_lightning.run.film_plan import segments_of
     from nst_lightning.run.job_array import executor, script, submit
     from nst_lightning.store.expected import write_expected
     from nst_lightning.store.heartbeat import remove_heartbeat, this_process, write_heartbeat
     from nst_lightning.store.ledger import Ledger
     from nst_lightning.store.output import check_folder, check_settings
 
-    tasks = count_tasks(cluster.shards, len(pairs), cluster.array_parallelism)
+    parts = sum(
+        len(segments_of(one.content, settings)) if one.content.film and not one.problem else 1
+        for one in pairs
+    )
+    tasks = count_tasks(cluster.shards, parts, cluster.array_parallelism)
     made = executor(out, cluster.parameters())
     if dry_run:
         typer.echo(script(made, tasks))

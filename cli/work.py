@@ -63,7 +63,8 @@ def carry_out(
 
     here, stop = place(), StopFlag()
     ledger = Ledger(out, here.name, asdict(here)) if here.job else Ledger(out)
-    mine = deal(cases, share[0] * here.size + here.rank, share[1] * here.size)
+    share = share[0] * here.size + here.rank, share[1] * here.size
+    mine = deal(cases, *share)
     display = HeartbeatDisplay(
         out,
         here,
@@ -88,7 +89,14 @@ def carry_out(
             if here.rank == 0:
                 remove_leftovers(out)
             summary = run(
-                mine, out, display, stop, ledger=ledger, overwrite=flags.overwrite, ready=begin
+                mine,
+                out,
+                display,
+                stop,
+                ledger=ledger,
+                overwrite=flags.overwrite,
+                share=share,
+                ready=begin,
             )
             made = bool(summary.done or summary.failed)
             changed = changed or made or sum(len(case.pairs) for case in cases) < ALWAYS

@@ -5,7 +5,7 @@ import re
 from pathlib import Path, PurePath
 from typing import get_args
 
-from nst_lightning.formats import MESH_SUFFIXES, FilmFormat
+from nst_lightning.formats import CLIP_SUFFIXES, MESH_SUFFIXES, FilmFormat
 
 # What was asked, and what is done.
 SETTINGS = "settings.yaml"
@@ -33,6 +33,12 @@ CHECKPOINTS = STATE / "checkpoints"
 """One folder per batch in progress, with these two files in it."""
 CHECKPOINT_PAIRS = "pairs.json"
 CHECKPOINT_STATE = "state.ckpt"
+FRAMES = STATE / "frames"
+"""The frames of films in progress, a folder for each fingerprint."""
+FLOWS = STATE / "flows"
+"""How things move between the frames of films, as far as it is remembered."""
+SCANS = STATE / "scans"
+"""What is known of films: a file for each that was looked through."""
 JOBS = STATE / "jobs"
 """What submitit keeps, the messages of the tasks among it."""
 SUBMITTED = STATE / "submitted"
@@ -58,7 +64,7 @@ ZOOM_WHOLE = "whole.jpg"
 
 WRITTEN_BY_RUNS = (
     MANIFEST, MANIFEST_LOCK, LEDGER_PARTS, TASKS, CLAIMS, EXPECTED, CHECKPOINTS, JOBS, SUBMITTED,
-    BLENDS,
+    BLENDS, FRAMES, FLOWS, SCANS,
 )  # fmt: skip
 """Folders that a run writes to, and files that it writes in place, whatever it makes."""
 WRITTEN_BY_REPORTS = (
@@ -73,6 +79,14 @@ SIDES = "sides.png"
 """Four sides of a mesh that is a result, with its record: they are shown for it."""
 SIDES_BEFORE = "sides-before.png"
 """The same of the mesh that it was made from."""
+STILLS = "stills.png"
+"""Frames of a film that is a result: they are shown for it."""
+STILLS_BEFORE = "stills-before.png"
+"""The same of the film that it was made from."""
+PREVIEW = "preview.mp4"
+"""What there is of a film in progress."""
+KEPT_FRAMES = "frames"
+"""The folder of a film's frames, where they are kept."""
 LOGGER_TABLE = "metrics.csv"
 LOGGER_HYPERPARAMS = "hparams.yaml"
 """These two, and event files, are what Lightning's loggers write."""
@@ -171,10 +185,21 @@ def is_mesh(result: Path) -> bool:
     return result.suffix.lower() in MESH_SUFFIXES
 
 
+def is_film(result: Path) -> bool:
+    """Whether a file has the name of a film."""
+    return result.suffix.lower() in CLIP_SUFFIXES
+
+
 def image_of(result: Path) -> Path:
-    """Returns the image that shows a result and holds its record: itself, or four sides of a
-    mesh."""
-    return own_folder(result) / SIDES if is_mesh(result) else result
+    """Returns the image that shows a result: itself, four sides of a mesh, or stills of a film."""
+    if is_mesh(result):
+        return own_folder(result) / SIDES
+    return own_folder(result) / STILLS if is_film(result) else result
+
+
+def frame_name(number: int) -> str:
+    """Returns the name of a frame of a film, from 0."""
+    return f"{number:06d}.png"
 
 
 def settings_beside(result: Path) -> Path:
@@ -193,7 +218,18 @@ _REPORT = re.compile(
 _EVENT_FILE = re.compile(r"events\.out\.tfevents\..+")
 _EXTRA = re.compile(
     rf"step-\d{{4,}}\.png|{_EVENT_FILE.pattern}|"
-    + _any_of(HISTORY, CURVES, LAST_GOOD, LOGGER_TABLE, LOGGER_HYPERPARAMS, SIDES, SIDES_BEFORE)
+    + _any_of(
+        HISTORY,
+        CURVES,
+        LAST_GOOD,
+        LOGGER_TABLE,
+        LOGGER_HYPERPARAMS,
+        SIDES,
+        SIDES_BEFORE,
+        STILLS,
+        STILLS_BEFORE,
+        PREVIEW,
+    )
     + "|"
     + _any_of(*map(film_name, get_args(FilmFormat)), *map(turntable_name, get_args(FilmFormat)))
 )

@@ -13,6 +13,7 @@ from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.layout import MANIFEST, is_report, safe_name, short_hash
 from nst_lightning.settings import BatchSettings, Scale
 from nst_lightning.settings.sizes import fit
+from nst_lightning.video.clip import Clip
 
 Shape = tuple[int, int]
 """(height, width) in pixels."""
@@ -46,8 +47,19 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
+class Film:
+    """What is known of a film that is a content."""
+
+    clip: Clip
+    cuts: tuple[int, ...] = ()
+    """The first frame of each shot but the first one's."""
+    masks: tuple[Path, ...] = ()
+    """The masks of its frames; none where it has no regions."""
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
-    """An input image, a blend of several, or a mesh."""
+    """An input image, a blend of several, a mesh or a film."""
 
     path: Path
     name: str
@@ -63,6 +75,8 @@ class Source:
     """What it is made of; nothing where it is one image."""
     model: Model | None = None
     """What is known of it where it is a mesh."""
+    film: Film | None = None
+    """What is known of it where it is a film."""
 
     @property
     def parts(self) -> tuple[StylePart, ...]:
@@ -196,11 +210,14 @@ def output_names(paths: Sequence[Path]) -> dict[Path, str]:
 
 def shape_at(source: Source, scale: Scale, settings: BatchSettings) -> Shape:
     """Returns the (height, width) of a readable source at a scale; see `fit`. Each view of a mesh
-    has the scale's size, and all of them stand in one image."""
+    has the scale's size, and all of them stand in one image; the sides of a film are even."""
     assert source.shape is not None
     if source.model is not None:
         return shape_of_views(source.model.views, scale.longest)
-    return fit(*source.shape, scale.target, settings.upscale)
+    height, width = fit(*source.shape, scale.target, settings.upscale)
+    if source.film is not None:  # most codecs halve the resolution of colour
+        height, width = max(2, height - height % 2), max(2, width - width % 2)
+    return height, width
 
 
 def shape_of_views(views: int, side: int) -> Shape:

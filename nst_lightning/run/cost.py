@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nst_lightning.grid.pairs import Case, Pair
 from nst_lightning.grid.sources import Source, shape_at
+from nst_lightning.run.film_plan import segments_of
 from nst_lightning.settings import BatchSettings, TransferSettings
 from nst_lightning.settings.layers import (
     channels,
@@ -148,11 +149,18 @@ def tiled_bytes(settings: BatchSettings, pixels: int, tile: int) -> float:
 
 def plan_flops(pairs: Iterable[Pair], settings: BatchSettings) -> float:
     """Returns the floating-point operations of all pairs, which must be readable."""
-    return sum(
-        scale.steps * step_flops(settings, *shape_at(pair.content, scale, settings))
-        for pair in pairs
-        for scale in settings.scales
-    )
+    return sum(content_flops(pair.content, settings) for pair in pairs)
+
+
+def content_flops(content: Source, settings: BatchSettings) -> float:
+    """Returns the floating-point operations of a pair with a content."""
+    each = [step_flops(settings, *shape_at(content, scale, settings)) for scale in settings.scales]
+    image = sum(scale.steps * one for scale, one in zip(settings.scales, each, strict=True))
+    if content.film is None:
+        return image
+    parts = segments_of(content, settings)
+    later = sum(part.frames - 1 for part in parts) * settings.frame_steps
+    return len(parts) * image + later * each[-1]
 
 
 def deal(cases: Sequence[Case], rank: int, size: int) -> list[Case]:
@@ -181,7 +189,9 @@ def deal(cases: Sequence[Case], rank: int, size: int) -> list[Case]:
             before += cost[pair.content]
             if min(size - 1, int(size * middle / total)) == rank:
                 mine.append(pair)
-        shares.append(replace(case, pairs=mine))
+        # Several make one film together: they share its segments, not the pairs.
+        of_films = any(pair.content.film is not None for pair in case.pairs)
+        shares.append(case if of_films else replace(case, pairs=mine))
     return shares
 
 

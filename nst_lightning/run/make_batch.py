@@ -19,6 +19,7 @@ from nst_lightning.settings import BatchSettings, Scale
 from nst_lightning.store.job import Job
 from nst_lightning.transfer.module import StyleTransfer, build_network
 from nst_lightning.vgg.weights import Weights
+from nst_lightning.video.references import Temporal
 
 
 def make_inputs(
@@ -51,6 +52,9 @@ def make_batch(
     batch: BatchRun,
     callbacks: Callable[[], list[L.Callback]],
     state: SavedState | None = None,
+    *,
+    image: Tensor | None = None,
+    temporal: Temporal | None = None,
 ) -> list[Stylised]:
     """Makes a batch at all its scales that are not finished, one fit each.
 
@@ -60,6 +64,9 @@ def make_batch(
         callbacks: returns those of a scale's fit, beside what `batch` records; the last one sees
             each step when all others have.
         state: within the first of these scales, to go on from, if there is one.
+        image: where the first of these scales starts, (B, 3, H, W) in [0, 1]; by default as the
+            settings say.
+        temporal: what the frames before say of the images, where they are frames of a film.
 
     Returns:
         What was made of each pair; an image that diverged says so.
@@ -67,7 +74,6 @@ def make_batch(
     Raises:
         SIGTERMException: the process got that signal and Lightning noticed first.
     """
-    image: Tensor | None = None
     curvature: Tensor | None = None
     model: StyleTransfer | None = None
     before: Scale | None = None
@@ -75,7 +81,7 @@ def make_batch(
         model = None  # whose memory the next one may need
         if image is not None and before is not None:
             image = inputs.brought_to(image, batch.jobs[0], before, scale)
-        model, alphas = make_model(inputs, batch.jobs, scale, image, curvature)
+        model, alphas = make_model(inputs, batch.jobs, scale, image, curvature, temporal)
         watching = [*batch.recorders(), *callbacks()]
         fit(model, inputs.settings, inputs.device, watching, state, inputs.processes)
         state, image, before = None, model.optimised(), scale
@@ -95,6 +101,7 @@ def make_model(
     scale: Scale,
     image: Tensor | None,
     curvature: Tensor | None = None,
+    temporal: Temporal | None = None,
 ) -> tuple[StyleTransfer, list[Tensor | None]]:
     """Returns the module for one scale of a batch, and the contents' alpha.
 
@@ -104,6 +111,7 @@ def make_model(
         scale: at which they are made.
         image: where it starts, from the scale before it.
         curvature: what that scale knows of it, for the first step.
+        temporal: what the frames before say of it.
     """
     settings = inputs.settings
     contents = [inputs.content(job, scale) for job in jobs]
@@ -120,6 +128,7 @@ def make_model(
         settings.at(scale),
         init=image,
         rendering=None if viewed is None else viewed.rendering,
+        temporal=temporal,
         origin=origin,
         network=inputs.network,
         steps=scale.steps,

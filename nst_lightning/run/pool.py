@@ -61,6 +61,7 @@ class Pool:
         display: is told of the progress.
         stop: looked at while waiting.
         finish: gets each pair's record once its file is on disk.
+        following: returns what can be done when a task is done.
     """
 
     def __init__(
@@ -70,12 +71,14 @@ class Pool:
         display: Display,
         stop: StopFlag,
         finish: Callable[[Record], None],
+        following: Callable[[Task], list[Task]] = lambda task: [],
     ) -> None:
         self.environments = environments
         self.options = options
         self.display = display
         self.stop = stop
         self.finish = finish
+        self.following = following
         self.context = get_context("spawn")
         self.workers: list[WorkerProcess] = []
         self.waiting: deque[Task] = deque()
@@ -143,13 +146,25 @@ class Pool:
                 self.display.part(share, worker.index)
             case PairFinished(record):
                 worker.unfinished.pop(record.output, None)
+                if record.status == "failed":
+                    self._drop(record.output)
                 self.finish(record)
             case Note(text):
                 self.display.note(text)
             case OutputBroken(error):
                 raise error
             case TaskDone():
+                if worker.task and worker.unfinished:
+                    self.waiting.extendleft(self.following(worker.task))
                 self._assign_task(worker)
+
+    def _drop(self, output: str) -> None:
+        """Takes the other parts of a film that has failed out of the queue."""
+        self.waiting = deque(
+            task
+            for task in self.waiting
+            if not (task.is_film and task.jobs[0].pair.output.as_posix() == output)
+        )
 
     def _replace_dead(self, worker: WorkerProcess) -> None:
         """Puts the unfinished jobs of a worker that died back into the queue, or gives them up, and
@@ -170,6 +185,7 @@ class Pool:
             reason = f"its worker died twice ({how}), as when memory runs out; try a smaller --size"
             out, asked = self.options.out, task.settings.asked
             for job in jobs:
+                self._drop(job.pair.output.as_posix())
                 self.finish(make_record(job, out, asked, status="failed", reason=reason))
         if self.waiting:
             self.workers.append(self._start_worker(worker.index))

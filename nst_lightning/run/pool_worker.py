@@ -191,6 +191,7 @@ def work_for_parent(
     end_with(parent)
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and says so
+    from nst_lightning.run.film_worker import FilmWorker
     from nst_lightning.run.memory import keep_freed_memory
     from nst_lightning.run.worker import Worker
     from nst_lightning.stop import Interrupted, StopFlag
@@ -207,7 +208,7 @@ def work_for_parent(
                 connection.send(message)
 
     followers = start_followers(environment, options) if options.rank == 0 else []
-    worker: Worker | None = None
+    worker: Worker | FilmWorker | None = None
     try:
         while (task := connection.recv()) is not None:
             for follower in followers:
@@ -217,9 +218,13 @@ def work_for_parent(
                 asked, resolved = task.settings.asked, task.settings.resolved
                 weights = load_weights(*resolved.network_weights)
                 reporter = Reporter(send, asked.log_every, parent)
-                worker = Worker(weights, task.settings, options, reporter, stop)
+                kind = FilmWorker if task.is_film else Worker
+                worker = kind(weights, task.settings, options, reporter, stop)
             try:
-                worker.run([task.jobs], reporter.finished)
+                if isinstance(worker, FilmWorker):
+                    worker.run(task, reporter.finished)
+                else:
+                    worker.run([task.jobs], reporter.finished)
             except OutputError as error:
                 send(OutputBroken(error))
                 return

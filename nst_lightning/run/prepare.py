@@ -45,6 +45,11 @@ class PreparedCase:
     """The pairs that cannot be made, each with the reason."""
     done: int
 
+    @property
+    def of_films(self) -> bool:
+        """Whether what is to be made are films."""
+        return any(job.pair.content.film is not None for job in self.todo)
+
     def largest_image(self) -> int:
         """Returns the pixels of the largest image that is to be made; 0 where there is none."""
         asked = self.settings.asked

@@ -24,7 +24,8 @@ FINISH_BYTES = 100
 def too_large(content: Source, settings: BatchSettings) -> str:
     """Returns why the result of a content cannot be a file of the format, or not be finished in
     this machine's memory; "" where it can."""
-    if content.shape is None or content.model is not None:  # a mesh keeps its format
+    apart = content.model is not None or content.film is not None  # they have formats of their own
+    if content.shape is None or apart:
         return ""
     height, width = content.shape
     finished = settings.finish != "none"

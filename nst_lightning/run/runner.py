@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,6 +16,9 @@ from nst_lightning.run.checkpoints import Checkpoints
 from nst_lightning.run.cost import plan_flops
 from nst_lightning.run.devices import batch_size, choose_device, choose_devices
 from nst_lightning.run.display import Display
+from nst_lightning.run.film_plan import steps_of
+from nst_lightning.run.film_tasks import film_tasks, following
+from nst_lightning.run.film_worker import FilmWorker
 from nst_lightning.run.liveness import remove_dead
 from nst_lightning.run.memory import LARGEST_KEPT, keep_freed_memory
 from nst_lightning.run.placement import Room, fits, largest_placement
@@ -51,6 +55,8 @@ class Summary:
             return
         self.done.append(record.output)
         self.last = record
+        if record.frames:
+            return
         asked = sum(scale["steps"] for scale in record.settings["scales"])
         self.steps_saved += asked - record.steps
 
@@ -63,6 +69,7 @@ def run(
     *,
     ledger: Ledger | None,
     overwrite: bool = False,
+    share: tuple[int, int] = (0, 1),
     ready: Callable[[], None] = lambda: None,
 ) -> Summary:
     """Makes the images of all cases that are not made yet.
@@ -74,6 +81,8 @@ def run(
         stop: looked at between steps.
         ledger: of the output folder, where it has one.
         overwrite: replace images that were made with other settings or from other inputs.
+        share: of several runs that make parts of the same films, which one this is, from 0, and how
+            many.
         ready: called when nothing stands in the way, before the first image.
 
     Raises:
@@ -107,7 +116,9 @@ def run(
         display.finished(record)
 
     pairs = sum(len(case.todo) + len(case.broken) for case in prepared)
-    steps = sum(len(case.todo) * case.settings.asked.total_steps for case in prepared)
+    steps = sum(
+        steps_of(job.pair.content, case.settings.asked) for case in prepared for job in case.todo
+    )
     largest = max((case.largest_image() for case in prepared), default=0)
     options = RunOptions(out, ledger is not None, largest <= LARGEST_KEPT)
     display.start(pairs, summary.skipped, steps)
@@ -122,14 +133,15 @@ def run(
                 asked = case.settings.asked
                 finish(make_record(job, out, asked, status="failed", reason=problem))
         if devices == [0]:
-            work_here(prepared, checkpoints, options, display, stop, finish)
+            work_here(prepared, checkpoints, options, display, stop, finish, share)
         else:
             kind = choose_device(cases[0].settings.accelerator).type
             each = environments(kind, devices, torch.get_num_threads())
             if works_together(prepared, kind):
                 options = replace(options, processes=len(devices))
                 each = [shared_environment(each)]
-            Pool(each, options, display, stop, finish).run(tasks_of(prepared, checkpoints))
+            pool = Pool(each, options, display, stop, finish, partial(following, out=out))
+            pool.run(tasks_of(prepared, checkpoints, out, share))
         stop.check()
     except Interrupted as interrupted:
         interrupted.finished = summary.skipped + len(summary.done)
@@ -169,25 +181,61 @@ def work_here(
     display: Display,
     stop: StopFlag,
     finish: Callable[[Record], None],
+    share: tuple[int, int],
 ) -> None:
     """Makes the images of all cases in this process, batch by batch."""
     if options.keep_memory:
         keep_freed_memory()
     for case in prepared:
-        if case.todo:
-            stop.check()
+        if not case.todo:
+            continue
+        stop.check()
+        # No name holds the worker: its network and cache go before the next case's come.
+        if case.of_films:
+            tasks = film_tasks(case.todo, case.settings, options.out, share)
+            films_here(
+                FilmWorker(case.weights, case.settings, options, display, stop), tasks, finish
+            )
+        else:
             todo = batches_of(case, checkpoints)
-            # No name holds the worker: its network and cache go before the next case's come.
             Worker(case.weights, case.settings, options, display, stop).run(todo, finish)
 
 
-def tasks_of(prepared: Sequence[PreparedCase], checkpoints: Checkpoints) -> list[Task]:
-    """Returns the batches of all cases with what they cost."""
-    return [
-        Task(case.settings, jobs, plan_flops([job.pair for job in jobs], case.settings.asked))
-        for case in prepared
-        for jobs in batches_of(case, checkpoints)
-    ]
+def films_here(worker: FilmWorker, tasks: Sequence[Task], finish: Callable[[Record], None]) -> None:
+    """Does the tasks of films in this process, and what follows on them; what is left of a film
+    that has failed is left out."""
+    failed: set[str] = set()
+
+    def finished(record: Record) -> None:
+        if record.status == "failed":
+            failed.add(record.output)
+        finish(record)
+
+    waiting = deque(tasks)
+    while waiting:
+        task = waiting.popleft()
+        if task.jobs[0].pair.file in failed:
+            continue
+        worker.run(task, finished)
+        waiting.extendleft(following(task, worker.options.out))
+
+
+def tasks_of(
+    prepared: Sequence[PreparedCase],
+    checkpoints: Checkpoints,
+    out: Path,
+    share: tuple[int, int] = (0, 1),
+) -> list[Task]:
+    """Returns the batches of all cases, and the parts of films, with what they cost."""
+    tasks = []
+    for case in prepared:
+        if case.of_films:
+            tasks += film_tasks(case.todo, case.settings, out, share)
+            continue
+        asked = case.settings.asked
+        for jobs in batches_of(case, checkpoints):
+            tasks.append(Task(case.settings, jobs, plan_flops([job.pair for job in jobs], asked)))
+    return tasks
 
 
 def batches_of(case: PreparedCase, checkpoints: Checkpoints) -> list[list[Job]]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nst_lightning.run.film_plan import Segment
 from nst_lightning.settings import BatchSettings
 from nst_lightning.store.job import Job
 
@@ -28,6 +29,13 @@ class Task:
     """What it takes, in any unit: the largest is handed out first."""
     tries: int = 0
     """How often it was handed out before."""
+    segment: Segment | None = None
+    """Of a film, the frames to make; None: to put it together from its frames."""
+
+    @property
+    def is_film(self) -> bool:
+        """Whether it is of a film, and has one job."""
+        return self.jobs[0].pair.content.film is not None
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,11 @@ class TensorCache:
             self.kept.popitem(last=False)
         return found
 
+    def forget(self, part: Hashable) -> None:
+        """Drops what was made of something that is a part of its key."""
+        for key in [key for key in self.kept if isinstance(key, tuple) and part in key]:
+            del self.kept[key]
+
 
 def size_of(value: Any) -> int:
     """Returns the bytes of all tensors in nested tuples, dicts and dataclasses."""

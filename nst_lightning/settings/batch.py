@@ -9,12 +9,23 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from nst_lightning.errors import UserError
-from nst_lightning.formats import LOSSY, MAX_PIXELS, RESULT_FORMATS, FilmFormat, ResultFormat
+from nst_lightning.formats import (
+    CLIP_CODECS,
+    LOSSY,
+    MAX_PIXELS,
+    RESULT_FORMATS,
+    ClipCodec,
+    ClipFormat,
+    FilmFormat,
+    ResultFormat,
+)
 from nst_lightning.settings.knob import (
+    FILMS,
     MESHES,
     OUTPUT,
     RUNNING,
     Knob,
+    Positive,
     parse_number,
     parse_numbers,
 )
@@ -78,6 +89,31 @@ class BatchSettings(TransferSettings):
 
     turntable: Annotated[Literal["none", FilmFormat], Knob("running", MESHES)] = "none"
     """Film of a turn around the mesh, beside each result."""
+
+    frame_steps: Annotated[int, Field(ge=1, le=100_000), Knob("pixels", FILMS, 20)] = 20
+    """Steps for each frame of a film but the first of a shot, which gets those of an image."""
+
+    segment: Annotated[int, Field(ge=0), Knob("pixels", FILMS, 120)] = 120
+    """Frames after which a longer shot is cut into parts, for several workers, which are faded into
+    one another (0: never)."""
+
+    container: Annotated[ClipFormat, Knob("writing", FILMS, "mp4")] = "mp4"
+    """File format of films."""
+
+    codec: Annotated[Literal["auto", ClipCodec], Knob("writing", FILMS, "auto")] = "auto"
+    """How films are coded; auto is h264, and vp9 in webm."""
+
+    film_quality: Annotated[int, Field(ge=1, le=100), Knob("writing", FILMS, 80)] = 80
+    """Quality of films."""
+
+    frame_rate: Annotated[Positive, Knob("writing", FILMS, 25.0)] = 25.0
+    """Frames a second of a film that is given as a folder of frames."""
+
+    keep_frames: Annotated[bool, Knob("running", FILMS)] = False
+    """Keep the frames of a film as PNGs beside it."""
+
+    preview_every: Annotated[float, Field(ge=0), Knob("running", FILMS)] = 60.0
+    """Seconds between two previews, preview.mp4, of a film in progress (0: none)."""
 
     accelerator: Annotated[Literal["auto", "cpu", "gpu", "mps"], Knob("running", RUNNING)] = "auto"
     """Where to run; auto takes a GPU where there is one."""
@@ -182,6 +218,20 @@ class BatchSettings(TransferSettings):
     def suffix(self) -> str:
         """The suffix of the results, without its dot."""
         return RESULT_FORMATS[self.format].suffixes[0][1:]
+
+    @property
+    def clip_codec(self) -> ClipCodec:
+        """How films are coded, with its default made explicit."""
+        return CLIP_CODECS[self.container][0] if self.codec == "auto" else self.codec
+
+    @model_validator(mode="after")
+    def _goes_in_container(self) -> "BatchSettings":
+        if self.clip_codec not in CLIP_CODECS[self.container]:
+            raise UserError(
+                f"codec {self.codec} does not go with container {self.container}: choose "
+                f"{' or '.join(CLIP_CODECS[self.container])}."
+            )
+        return self
 
     @model_validator(mode="after")
     def _fits_float16(self) -> "BatchSettings":

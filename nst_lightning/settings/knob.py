@@ -11,10 +11,11 @@ LOSSES = "Losses"
 OPTIMISER = "Start and optimiser"
 SIZES = "Size and scales"
 COLOURS = "Colour and regions"
+FILMS = "Films"
 MESHES = "Meshes"
 OUTPUT = "Output"
 RUNNING = "Running"
-PANELS = (SIZES, LOSSES, NETWORK, OPTIMISER, COLOURS, MESHES, OUTPUT, RUNNING)
+PANELS = (SIZES, LOSSES, NETWORK, OPTIMISER, COLOURS, MESHES, FILMS, OUTPUT, RUNNING)
 """The subjects of the settings, in the order in which the help shows them."""
 
 

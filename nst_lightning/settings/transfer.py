@@ -15,6 +15,7 @@ from pydantic import (
 from nst_lightning.errors import UserError
 from nst_lightning.settings.knob import (
     COLOURS,
+    FILMS,
     LOSSES,
     NETWORK,
     OPTIMISER,
@@ -167,6 +168,9 @@ class TransferSettings(Model):
     tv_reduction: Annotated[Literal["mean", "sum"], Knob("pixels", LOSSES, "mean")] = "mean"
     """Whether the total variation is a mean over pixel values (keeps its meaning from size to size)
     or a sum (published formulas)."""
+
+    temporal_weight: Annotated[Weight, Knob("pixels", FILMS, 1000.0)] = 1000.0
+    """Weight of the temporal loss, which holds each frame of a film to those before it."""
 
     pixel_range: Annotated[
         Literal[1, 255], BeforeValidator(parse_number), Knob("pixels", LOSSES, 1)

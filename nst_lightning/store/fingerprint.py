@@ -86,10 +86,15 @@ class Fingerprints:
 
 
 def content_sha256(source: Source, sha256: Callable[[Path], str]) -> str:
-    """Returns the identity of a content: of its file's bytes or, of a mesh, of all its files'."""
-    if source.model is None or not source.model.used:
+    """Returns the identity of a content: of its file's bytes or, of a mesh and of a folder of
+    frames, of all its files'."""
+    files: list[str]
+    if source.film is not None and source.film.clip.images:
+        files = [sha256(path) for path in source.film.clip.images]
+    elif source.model is not None and source.model.used:
+        files = [sha256(path) for path in (source.path, *source.model.used)]
+    else:
         return sha256(source.path)
-    files = [sha256(path) for path in (source.path, *source.model.used)]
     return hashlib.sha256(json.dumps(files).encode()).hexdigest()
 
 
@@ -105,7 +110,9 @@ def masks_sha256(pair: Pair, sha256: Callable[[Path], str]) -> str:
     """Returns the identity of the masks that count for a pair; empty where it has no regions."""
     if pair.content.mask is None:
         return ""
-    masks = [pair.content.mask, *(part.mask for part in pair.style.parts)]
+    film = pair.content.film
+    of_content = [pair.content.mask] if film is None else film.masks
+    masks = [*of_content, *(part.mask for part in pair.style.parts)]
     digests = [mask and sha256(mask) for mask in masks]
     return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
 

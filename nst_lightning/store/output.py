@@ -11,7 +11,7 @@ from nst_lightning.errors import UserError
 from nst_lightning.files import check_inside, printable, write_text
 from nst_lightning.grid.sources import Source
 from nst_lightning.imaging.metadata import read_metadata
-from nst_lightning.layout import SETTINGS, WRITTEN_BY_RUNS, image_of, is_mesh, own_folder
+from nst_lightning.layout import SETTINGS, WRITTEN_BY_RUNS, image_of, is_film, is_mesh, own_folder
 from nst_lightning.settings import BatchSettings, build, dump_yaml, read_yaml
 from nst_lightning.store.fingerprint import ALGORITHM, pixel_settings
 from nst_lightning.store.job import Job
@@ -77,6 +77,11 @@ def record_in_image(path: Path) -> Record | None:
 
     That of a mesh is in the image of its sides, and says how large the mesh is.
     """
+    if is_film(path):
+        from nst_lightning.video.clip_reading import read_comment
+
+        record = parse_record(read_comment(path))
+        return record if record and record.fingerprint else None
     record = parse_record(read_metadata(image_of(path)).get(RECORD_KEY, ""))
     if record is None or not record.fingerprint:
         return None

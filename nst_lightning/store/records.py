@@ -124,6 +124,8 @@ class Record(BaseModel, frozen=True):
     versions: dict[str, str] = {}
     by: dict[str, int | str] = {}
     """The task of a Slurm job that made it."""
+    frames: int = 0
+    """Of a film."""
     bytes: int = 0
     """The size of the result's file."""
     beside: list[Annotated[str, AfterValidator(check_name)]] = []

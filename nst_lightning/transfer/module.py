@@ -18,6 +18,7 @@ from nst_lightning.imaging.mask import Mask
 from nst_lightning.imaging.metadata import Metadata
 from nst_lightning.imaging.profiles import srgb_profile
 from nst_lightning.imaging.writing import write_image
+from nst_lightning.losses.temporal import Temporal
 from nst_lightning.mesh.texels import Rendering
 from nst_lightning.optim.lbfgs import BatchedLBFGS
 from nst_lightning.settings import TransferSettings
@@ -34,7 +35,7 @@ from nst_lightning.transfer.originals import Originals
 from nst_lightning.transfer.split import SplitStrategy, cut_state, gather_state
 from nst_lightning.transfer.start import starting_image
 from nst_lightning.transfer.steps import Steps
-from nst_lightning.transfer.targets import Style, Targets, make_targets
+from nst_lightning.transfer.targets import Style, Targets, make_targets, with_revealed
 from nst_lightning.transfer.walk import make_walk
 from nst_lightning.vgg.network import VGG
 from nst_lightning.vgg.weights import Weights, load_weights
@@ -84,6 +85,8 @@ class StyleTransfer(L.LightningModule):
         rendering: of a mesh whose textures are drawn: images, content, start and origin are then
             its texels (B, 3, h, w), and what the losses see of them are its views. Finished targets
             are of the views, styles serve what they show of the mesh, and a mask is none.
+        temporal: of frames of a film, what the frames before them have become here; the images are
+            held to it, and what it does not know is painted as a region of its own.
         mask: the regions of the content, drawn to the styles that serve them; a region without
             style stays as it is. Finished targets have theirs.
         init: the start, (B, 3, H, W) in [0, 1]; by default what `settings.init` says (noise,
@@ -124,6 +127,7 @@ class StyleTransfer(L.LightningModule):
         settings: TransferSettings | None = None,
         *,
         rendering: Rendering | None = None,
+        temporal: Temporal | None = None,
         mask: Mask | None = None,
         init: Tensor | None = None,
         origin: Tensor | None = None,
@@ -146,6 +150,7 @@ class StyleTransfer(L.LightningModule):
         if rendering is not None and mask is not None:
             raise UserError("a mesh has no regions: leave mask out.")
         self.rendering = rendering
+        self.temporal = temporal
         self.network = network or build_network(s)
         self.band: Band | None = None
         """What this process holds of the images, where several optimise them together."""
@@ -197,7 +202,7 @@ class StyleTransfer(L.LightningModule):
         if isinstance(targets, Targets):
             self._take(targets, content, origin)
         else:
-            self.originals = Originals(content, targets, mask, origin)
+            self.originals = Originals(content, targets, mask, origin, temporal)
         if rendering is not None:
             self.rendering = rendering.to(start.device, start.dtype)
 
@@ -260,6 +265,7 @@ class StyleTransfer(L.LightningModule):
                 "targets": originals.styles,
                 "mask": originals.mask,
                 "origin": originals.origin,
+                "temporal": originals.temporal,
                 **arguments,
             }
         elif not {"content", "targets"} <= arguments.keys():
@@ -317,8 +323,11 @@ class StyleTransfer(L.LightningModule):
     def _take(self, targets: Targets, content: Tensor, origin: Tensor | None) -> None:
         """Takes finished targets, and measures the losses in what they are worth at the origin, or
         in their targets' energy."""
-        s, (height, width) = self.settings, self.shape(content)
-        loss = self.objective = TransferLoss(targets, s, (height, width))
+        s, shape = self.settings, self.shape(content)
+        temporal = None if self.temporal is None else self.temporal.to(self.image)
+        if temporal is not None:
+            targets = with_revealed(targets, temporal.revealed)
+        loss = self.objective = TransferLoss(targets, s, shape, temporal)
         if targets.kept is not None:
             self.kept = targets.kept.to(self.image)
             self.transferred = content_colours(content, s.preserve_color).to(self.image)
@@ -350,6 +359,8 @@ class StyleTransfer(L.LightningModule):
         strategy = self.trainer.strategy
         if self.band or not isinstance(strategy, SplitStrategy) or strategy.world_size == 1:
             return
+        if self.temporal is not None:
+            raise UserError("a frame of a film is made on one device: leave the strategy out.")
         height, width = self.image.shape[-2:]
         self.band = Band(strategy.global_rank, strategy.world_size, (height, width))
         own = self.band.at(0)

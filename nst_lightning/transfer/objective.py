@@ -9,6 +9,7 @@ a layer.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any, cast
 
 import torch
@@ -21,6 +22,7 @@ from nst_lightning.losses.normalized_gradient import NormalizedGradient
 from nst_lightning.losses.regions import RegionalLoss, guides_at_layer
 from nst_lightning.losses.style import style_kind
 from nst_lightning.losses.style_kind import StyleKind
+from nst_lightning.losses.temporal import Temporal, TemporalLoss
 from nst_lightning.losses.total_variation import TotalVariationLoss
 from nst_lightning.settings import TransferSettings
 from nst_lightning.settings.layers import channels, poolings_before
@@ -42,10 +44,15 @@ class TransferLoss(nn.Module):
         targets: what each image is drawn to.
         settings: layers, weights, formulas.
         shape: (H, W) of the images.
+        temporal: what the frames before say of the images, where they are frames of a film.
     """
 
     def __init__(
-        self, targets: Targets, settings: TransferSettings, shape: tuple[int, int]
+        self,
+        targets: Targets,
+        settings: TransferSettings,
+        shape: tuple[int, int],
+        temporal: Temporal | None = None,
     ) -> None:
         super().__init__()
         self.settings = settings
@@ -69,15 +76,20 @@ class TransferLoss(nn.Module):
         self.tv = TotalVariationLoss(
             settings.tv, settings.pixel_range, mean=settings.tv_reduction == "mean"
         )
+        self.temporal = None if temporal is None else TemporalLoss(temporal)
 
     def forward(self, image: Tensor, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Computes the weighted terms of images (B, 3, H, W) from their features, for autograd.
 
         Returns:
-            `content`, `style` and `tv`, each (B,) and weighted, and `total`, their sum.
+            `content`, `style`, `tv` and, of frames that others came before, `temporal`, each (B,)
+            and weighted, and `total`, their sum.
         """
         losses = {term: loss(features[term[1]]) for term, loss in self.layer_losses()}
-        return self.terms(losses, self.tv(image))
+        of_pixels = {"tv": self.settings.tv_weight * self.tv(image)}
+        if self.temporal is not None:
+            of_pixels["temporal"] = self.settings.temporal_weight * self.temporal(image)
+        return self.terms(losses, of_pixels)
 
     def hold(self, band: Band) -> None:
         """Gives up what is needed for other bands of the images alone."""
@@ -90,14 +102,16 @@ class TransferLoss(nn.Module):
         for name, losses in (("content", self.content), ("style", self.style)):
             yield from (((name, layer), cast(LayerLoss, loss)) for layer, loss in losses.items())
 
-    def terms(self, losses: Mapping[Term, Tensor], tv: Tensor) -> dict[str, Tensor]:
-        """Computes the weighted terms from the losses of each layer and the total variation, (B,)
-        each; see `forward`."""
-        terms = {"content": torch.zeros_like(tv), "style": torch.zeros_like(tv)}
+    def terms(
+        self, losses: Mapping[Term, Tensor], of_pixels: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Computes the weighted terms from the losses of each layer and the weighted terms of the
+        pixels themselves, (B,) each; see `forward`."""
+        nothing = torch.zeros_like(of_pixels["tv"])
+        terms = {"content": nothing, "style": nothing, **of_pixels}
         for (name, layer), value in losses.items():
             terms[name] = terms[name] + self.weight((name, layer)) * value
-        terms["tv"] = self.settings.tv_weight * tv
-        return {**terms, "total": terms["content"] + terms["style"] + terms["tv"]}
+        return {**terms, "total": reduce(torch.add, terms.values())}
 
     def weight(self, term: Term) -> float | Tensor:
         """Returns what a layer's loss is multiplied by: a number, or (B,) with `weighting`."""
@@ -230,7 +244,7 @@ def compute_terms(
 ) -> dict[str, Tensor]:
     """Computes the weighted terms of images, (B,) each; see `compute_losses`."""
     computed = compute_losses(network, loss, image, dtype, walk)
-    return loss.terms(computed.losses, total_variation(loss, image, walk))
+    return loss.terms(computed.losses, pixel_terms(loss, image, walk))
 
 
 @torch.no_grad()
@@ -261,8 +275,25 @@ def value_and_gradient(
     gradient = network.backward_pass(computed.blocks, dtype, accumulate, walk)
     if computed.steepest:
         gradient /= scale[:, None, None, None]
-    tv = total_variation(loss, image, walk, gradient)
-    return loss.terms(computed.losses, tv), gradient
+    of_pixels = pixel_terms(loss, image, walk, gradient)
+    return loss.terms(computed.losses, of_pixels), gradient
+
+
+def pixel_terms(
+    loss: TransferLoss, image: Tensor, walk: Walk, gradient: Tensor | None = None
+) -> dict[str, Tensor]:
+    """Computes the weighted terms of the pixels themselves, (B,) each; see `total_variation`."""
+    weight = loss.settings.tv_weight
+    terms = {"tv": weight * total_variation(loss, image, walk, gradient)}
+    if loss.temporal is not None:
+        weight, total = loss.settings.temporal_weight, image.new_zeros(len(image))
+        for window in tiles(Window.all_of(*image.shape[-2:]), walk.side):
+            value, slope = loss.temporal.value_and_gradient(image, window)
+            total += value
+            if gradient is not None:
+                window.cut(gradient).add_(slope, alpha=weight)
+        terms["temporal"] = weight * total
+    return terms
 
 
 def total_variation(

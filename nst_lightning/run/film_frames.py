@@ -1,0 +1,325 @@
+"""Makes the frames of films one after the other, each held to those before it."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+
+from nst_lightning.callbacks.progress import Progress
+from nst_lightning.errors import UserError
+from nst_lightning.files import check_inside
+from nst_lightning.grid.pairs import Pair
+from nst_lightning.grid.sources import Film, Shape, shape_at
+from nst_lightning.imaging.in_memory import ImagesInMemory
+from nst_lightning.imaging.levels import to_levels
+from nst_lightning.imaging.metadata import Metadata, read_metadata
+from nst_lightning.imaging.reading import LoadedImage
+from nst_lightning.imaging.resize import resize
+from nst_lightning.imaging.writing import write_image
+from nst_lightning.layout import FLOWS, FRAMES, frame_name
+from nst_lightning.run.batch_run import BatchRun
+from nst_lightning.run.devices import check_range
+from nst_lightning.run.display import Losses
+from nst_lightning.run.film_plan import Segment, rough_shape
+from nst_lightning.run.inputs import Inputs
+from nst_lightning.run.make_batch import make_batch
+from nst_lightning.run.outcome import explain_divergence
+from nst_lightning.settings import BatchSettings
+from nst_lightning.store.job import Job
+from nst_lightning.transfer.module import build_network
+from nst_lightning.vgg.weights import Weights
+from nst_lightning.video.clip_reading import read_frames
+from nst_lightning.video.flow import flow_between
+from nst_lightning.video.flow_cache import FlowCache
+from nst_lightning.video.references import Reference, Temporal, temporal_target
+from nst_lightning.video.warping import warp
+
+FACTS = "nst-lightning frame"
+"""The keyword of the text in a frame's file that says how it was made."""
+
+BACK = (1, 2, 4)
+"""So many frames back a frame looks, beside the first of its shot (Ruder, Dosovitskiy & Brox 2016,
+section 4.3, who look 1, 2, 4, 10, 20 and 40 back)."""
+
+FLOW_BYTES = 1 << 30
+"""Of how things move, which is remembered for other styles: at 512 px a flow takes 0.6 MB."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """How the frames of a segment are made, or its rough ones.
+
+    folder: where they go.
+    shape: their (height, width).
+    first: the settings of the first one.
+    later: those of all others.
+    """
+
+    folder: Path
+    shape: Shape
+    first: BatchSettings
+    later: BatchSettings
+
+
+class FrameMaker:
+    """Makes the frames of pairs whose contents are films.
+
+    A frame whose file is there is not made again, whoever made it.
+
+    Args:
+        settings: with what each `auto` means on this device.
+        weights: of the network.
+        device: that the frames are made on.
+        out: the output folder.
+        watch: is told of every step, with the losses.
+        finished: is told of every frame's file.
+        check: is called after every step; what it raises ends the work.
+    """
+
+    def __init__(
+        self,
+        settings: BatchSettings,
+        weights: Weights,
+        device: torch.device,
+        out: Path,
+        watch: Callable[[Losses], None] = lambda losses: None,
+        finished: Callable[[Path], None] = lambda path: None,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        check_range(settings, weights)
+        self.settings = settings
+        self.device = device
+        self.out = out
+        self.watch, self.finished, self.check = watch, finished, check
+        self.dtype = torch.float64 if settings.precision == "64-true" else torch.float32
+        self.network = build_network(settings, weights).to(device)
+        self.images = ImagesInMemory(settings.max_pixels)
+        self.inputs: dict[str, Inputs] = {}
+        """By the settings that they are for, as JSON."""
+        self.flows = FlowCache(out / FLOWS, FLOW_BYTES)
+
+    def make(self, job: Job, segment: Segment) -> None:
+        """Makes the frames of a segment that are not there.
+
+        A segment that begins within a shot starts from a rough frame, a quarter of the size, to
+        which all frames of the shot before it have led: so it agrees with the segment before.
+
+        Raises:
+            UserError: the film can no longer be read, or a loss was no finite number.
+            OSError: a frame cannot be written.
+        """
+        shape = shape_at(job.pair.content, self.settings.scales[-1], self.settings)
+        chain = Chain(segment_folder(self.out, job, segment), shape, *self._settings_at(shape))
+        start = None
+        if segment.begin > segment.shot[0]:
+            small = rough_shape(job.pair.content, self.settings)
+            folder = frames_folder(self.out, job) / f"rough-{segment.shot[0]:06d}"
+            rough = Chain(folder, small, *self._settings_at(small, only_last=True))
+            self._follow(job, rough, segment.shot[0], segment.begin + 1)
+            before = cast(Tensor, read_frame(folder / frame_name(segment.begin), small))
+            start = resize(before, *shape, how=self.settings.resampling)
+            last = self._settings_at(shape, only_last=True)
+            chain = replace(chain, first=last[0])
+        self._follow(job, chain, segment.begin, segment.stop, start)
+
+    def _settings_at(
+        self, shape: Shape, *, only_last: bool = False
+    ) -> tuple[BatchSettings, BatchSettings]:
+        """Returns the settings of a first frame and of later ones, for frames that have their
+        (height, width) already.
+
+        Args:
+            shape: of the frames.
+            only_last: whether the first is made at one scale alone.
+        """
+        s = self.settings
+        steps, longest = s.scales[-1].steps, max(shape)
+        whole = s.scales[-1].model_copy(update={"size": longest, "steps": steps})
+        scales = [whole] if only_last else [*s.scales[:-1], whole]
+        later = whole.model_copy(update={"steps": s.frame_steps})
+        first = s.model_copy(update={"scales": scales, "upscale": False})
+        return first, first.model_copy(update={"scales": [later]})
+
+    def _follow(
+        self, job: Job, chain: Chain, begin: int, stop: int, start: Tensor | None = None
+    ) -> None:
+        """Makes the frames begin … stop − 1 that are not there, one after the other.
+
+        Args:
+            job: the pair.
+            chain: how.
+            begin: the first frame, which is made by itself.
+            stop: the one after the last.
+            start: where the first one begins, (1, 3, H, W); by default as an image does.
+        """
+        film = cast(Film, job.pair.content.film)
+        seen: dict[int, Reference] = {}
+        for number, levels in enumerate(read_frames(film.clip, begin, stop), begin):
+            self.check()
+            frame = to_tensor(levels, chain.shape)
+            path = chain.folder / frame_name(number)
+            result = read_frame(path, chain.shape)
+            if result is None:
+                back = [number - k for k in BACK if number - k >= begin]
+                numbers = list(dict.fromkeys([*back, begin])) if number > begin else []
+                references = [seen[k] for k in numbers]
+                result = self._make(job, chain, number, frame, numbers, references, start)
+            else:
+                self._skip(chain, number == begin)
+            seen[number] = Reference(frame, result)
+            for old in [k for k in seen if begin < k <= number - max(BACK)]:
+                del seen[old]
+
+    def _make(
+        self,
+        job: Job,
+        chain: Chain,
+        number: int,
+        frame: Tensor,
+        numbers: Sequence[int],
+        references: Sequence[Reference],
+        start: Tensor | None,
+    ) -> Tensor:
+        """Makes one frame, writes it, and returns it as its file has it, (1, 3, H, W).
+
+        Args:
+            job: the pair.
+            chain: how.
+            number: of the frame.
+            frame: of the clip, (1, 3, H, W) in [0, 1].
+            numbers: of the frames that it is held to.
+            references: those frames.
+            start: of the first one.
+        """
+        began = time.monotonic()
+        settings, temporal = chain.first, None
+        if references:
+            settings = chain.later
+            temporal, start = self._held(job, number, frame, numbers, references)
+        inputs = self._inputs(settings)
+        small = frame_job(job, number, chain.shape)
+        self.images.images = {small.pair.content.path: LoadedImage(frame, None)}
+        batch = BatchRun([small], settings, None)
+
+        def report(step: int, losses: Losses) -> None:
+            self.watch(losses)
+            self.check()
+
+        def callbacks() -> list[L.Callback]:
+            return [Progress(report, batch.progress().offset)]
+
+        (made,) = make_batch(inputs, batch, callbacks, image=start, temporal=temporal)
+        inputs.cache.forget(small.pair.content.path)
+        if made.diverged_at:
+            raise UserError(f"frame {number + 1}: {explain_divergence(made)}")
+        facts = {
+            "losses": made.losses,
+            "unweighted": made.unweighted,
+            "steps": made.steps,
+            "seconds": round(time.monotonic() - began, 3),
+            "float32_from": made.float32_from,
+        }
+        path = chain.folder / frame_name(number)
+        bits = 8 if cast(Film, job.pair.content.film).clip.bits == 8 else 16
+        check_inside(self.out, path.parent)
+        write_image(
+            path, to_levels(made.image, bits), None, Metadata({FACTS: json.dumps(facts)}), bits=bits
+        )
+        self.finished(path)
+        return cast(Tensor, read_frame(path, chain.shape))
+
+    def _held(
+        self,
+        job: Job,
+        number: int,
+        frame: Tensor,
+        numbers: Sequence[int],
+        references: Sequence[Reference],
+    ) -> tuple[Temporal, Tensor]:
+        """Returns what earlier frames say of one, and where it starts: at that, where it is
+        revealed at the photograph, and elsewhere at the frame before, along the motion."""
+        flows = [
+            (
+                self._flow(job, number, k, frame, one.frame),
+                self._flow(job, k, number, one.frame, frame),
+            )
+            for k, one in zip(numbers, references, strict=True)
+        ]
+        temporal = temporal_target(references, flows)
+        before = warp(references[0].result, flows[0][0]).clamp(0, 1)
+        start = torch.where(temporal.weight > 0, temporal.image, before)
+        return temporal, torch.lerp(start, frame, temporal.revealed)
+
+    def _flow(self, job: Job, number: int, other: int, one: Tensor, two: Tensor) -> Tensor:
+        height, width = one.shape[-2:]
+        key = f"{job.content_sha256[:16]}-{width}x{height}-{number}-{other}"
+        return self.flows.get(key, lambda: flow_between(one, two))
+
+    def _inputs(self, settings: BatchSettings) -> Inputs:
+        """Returns what frames with these settings are made from."""
+        key = settings.model_dump_json()
+        if key not in self.inputs:
+            self.inputs[key] = Inputs(self.network, settings, self.device, self.dtype, self.images)
+        return self.inputs[key]
+
+    def _skip(self, chain: Chain, first: bool) -> None:
+        """Counts the steps of a frame that is there already."""
+        settings = chain.first if first else chain.later
+        for _ in range(settings.total_steps):
+            self.watch(dict)
+
+
+def frames_folder(out: Path, job: Job) -> Path:
+    """Returns the folder of the frames of a pair."""
+    return out / FRAMES / job.fingerprint[:32]
+
+
+def segment_folder(out: Path, job: Job, segment: Segment) -> Path:
+    """Returns the folder of the frames of a segment."""
+    return frames_folder(out, job) / segment.name
+
+
+def frame_job(job: Job, number: int, shape: Shape) -> Job:
+    """Returns a frame of a film as a pair of its own."""
+    content, film = job.pair.content, cast(Film, job.pair.content.film)
+    mask = film.masks[number] if film.masks else None
+    path = content.path / frame_name(number)
+    source = replace(content, path=path, shape=shape, mask=mask, film=None)
+    return replace(job, pair=Pair(source, job.pair.style, job.pair.file))
+
+
+def to_tensor(levels: "np.ndarray[Any, Any]", shape: Shape) -> Tensor:
+    """Returns a frame (H, W, 3) of a clip at the size at which it is made, (1, 3, h, w)."""
+    most = np.iinfo(levels.dtype).max
+    values = torch.from_numpy(levels.astype(np.float32)).permute(2, 0, 1)[None] / most
+    return resize(values.contiguous(), *shape)
+
+
+def read_frame(path: Path, shape: Shape) -> Tensor | None:
+    """Returns a frame that was made, (1, 3, H, W) in [0, 1]; None where there is none that can be
+    read."""
+    from nst_lightning.imaging.reading import read_image
+
+    if not path.is_file():
+        return None
+    try:
+        rgb = read_image(path, max_pixels=max(1, shape[0] * shape[1])).rgb
+    except UserError:
+        return None
+    return rgb if rgb.shape[-2:] == shape else None
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """Returns how a frame was made; nothing where its file does not say it."""
+    try:
+        found = json.loads(read_metadata(path).get(FACTS, "{}"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,106 @@
+"""Into which parts the frames of a film are divided, each made one frame after the other."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil
+
+from nst_lightning.grid.sources import Film, Source, shape_at
+from nst_lightning.settings import BatchSettings
+
+FADED = 8
+"""Frames over which one segment is faded into the next."""
+
+WARM_UP = 4
+"""Frames before those, which a segment makes and throws away: by then it has settled."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Frames of one shot that are made one after the other.
+
+    begin: the first that is made; before `start` where a segment of the same shot comes before.
+    start: the first that is shown alone.
+    stop: the one after the last.
+    shot: the first frame of the shot, and the one after its last.
+    """
+
+    begin: int
+    start: int
+    stop: int
+    shot: tuple[int, int]
+
+    @property
+    def is_shot(self) -> bool:
+        """Whether it is a whole shot."""
+        return (self.begin, self.stop) == self.shot
+
+    @property
+    def frames(self) -> int:
+        """How many frames are made."""
+        return self.stop - self.begin
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return f"{self.start:06d}"
+
+
+def shots(film: Film) -> list[tuple[int, int]]:
+    """Returns the first frame of each shot, and the one after its last."""
+    return list(pairwise([0, *film.cuts, film.clip.frames]))
+
+
+def segments(film: Film, length: int) -> list[Segment]:
+    """Returns the segments of a film in order: its shots, long ones cut into about equal parts.
+
+    Args:
+        film: with its cuts.
+        length: the most frames that a segment shows alone; 0: any number.
+    """
+    found = []
+    for first, end in shots(film):
+        count = ceil((end - first) / max(length, FADED + WARM_UP)) if length else 1
+        starts = [first + (end - first) * k // count for k in range(count + 1)]
+        for start, stop in pairwise(starts):
+            begin = first if start == first else max(first, start - FADED - WARM_UP)
+            found.append(Segment(begin, start, stop, (first, end)))
+    return found
+
+
+def segments_of(content: Source, settings: BatchSettings) -> list[Segment]:
+    """Returns the segments of a content, which is a film that can be read."""
+    assert content.film is not None
+    return segments(content.film, settings.segment)
+
+
+def work_of(segment: Segment, settings: BatchSettings) -> int:
+    """Returns the steps that a segment takes, those of its rough frames not counted."""
+    return settings.total_steps + (segment.frames - 1) * settings.frame_steps
+
+
+def steps_of(content: Source, settings: BatchSettings) -> int:
+    """Returns the steps that a pair with a content takes."""
+    if content.film is None or content.shape is None:
+        return settings.total_steps
+    return sum(work_of(segment, settings) for segment in segments_of(content, settings))
+
+
+def mixing(film_segments: Sequence[Segment], number: int) -> list[tuple[Segment, float]]:
+    """Returns which segments a frame is shown from, each with its share."""
+    at = next(k for k, segment in enumerate(film_segments) if number < segment.stop)
+    segment, later = film_segments[at], film_segments[at + 1 : at + 2]
+    for following in later:
+        fading = number - (following.start - FADED) + 1
+        if following.begin < segment.stop and fading > 0:
+            share = fading / (FADED + 1)
+            return [(segment, 1 - share), (following, share)]
+    return [(segment, 1.0)]
+
+
+def rough_shape(content: Source, settings: BatchSettings) -> tuple[int, int]:
+    """Returns the (height, width) of the rough frames of a shot of several segments: a quarter of
+    the result's, but not below 64 pixels."""
+    height, width = shape_at(content, settings.scales[-1], settings)
+    by = min(4.0, max(1.0, min(height, width) / 64))
+    return max(2, round(height / by)), max(2, round(width / by))

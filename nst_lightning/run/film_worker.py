@@ -1,0 +1,137 @@
+"""Makes segments of films on one device, and puts films together."""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from nst_lightning.errors import OutputError, UserError
+from nst_lightning.run.devices import choose_device
+from nst_lightning.run.display import Display, Losses
+from nst_lightning.run.film_frames import FrameMaker
+from nst_lightning.run.film_plan import Segment, work_of
+from nst_lightning.run.film_result import film_facts, write_film_result, write_preview
+from nst_lightning.run.outcome import explain
+from nst_lightning.run.result_writer import device_name
+from nst_lightning.run.task import CaseSettings, RunOptions, Task
+from nst_lightning.stop import StopFlag
+from nst_lightning.store.job import Job
+from nst_lightning.store.records import Record, Resolved, Status, make_record
+from nst_lightning.vgg.weights import Weights
+
+
+class FilmWorker:
+    """Makes the films of one case.
+
+    Args:
+        weights: of the network that the settings ask for.
+        case: its settings.
+        options: of the run.
+        display: is told of every step.
+        stop: looked at after every step.
+    """
+
+    def __init__(
+        self,
+        weights: Weights,
+        case: CaseSettings,
+        options: RunOptions,
+        display: Display,
+        stop: StopFlag,
+    ) -> None:
+        self.case, self.options, self.weights = case, options, weights
+        self.display, self.stop = display, stop
+        self.device = choose_device(case.resolved.accelerator)
+        self.steps = 0
+        """Of the segment in progress."""
+        self.shown = time.monotonic()
+        """When the last preview was written."""
+        self.frames = FrameMaker(
+            case.resolved, weights, self.device, options.out, self._watch, check=stop.check
+        )
+
+    def run(self, task: Task, finished: Callable[[Record], None]) -> None:
+        """Does a task, and hands on the record of a film that is put together or has failed.
+
+        Raises:
+            OutputError: the output folder can no longer be written.
+            Interrupted: the stop flag was raised; the frames that are finished are on disk.
+        """
+        (job,) = task.jobs
+        if task.segment is None:
+            finished(self.put_together(job))
+        elif record := self.make(job, task.segment):
+            finished(record)
+
+    def make(self, job: Job, segment: Segment) -> Record | None:
+        """Makes the frames of a segment.
+
+        Returns:
+            A record that says why they cannot be made; None where they are made.
+
+        Raises:
+            OutputError: the output folder can no longer be written.
+            Interrupted: the stop flag was raised; the frames that are finished are on disk.
+        """
+        settings = self.case.resolved
+        weights = settings.term_weights | {"temporal": settings.temporal_weight}
+        self.display.batch([job.pair.extras.as_posix()], work_of(segment, settings), weights)
+        self.steps = 0
+        self.frames.finished = lambda path: self._preview(job, segment)
+        try:
+            self.frames.make(job, segment)
+        except OSError as error:
+            raise OutputError.at(self.options.out / job.pair.output, error) from None
+        except Exception as error:
+            return self._record(job, "failed", reason=explain(error))
+        return None
+
+    def put_together(self, job: Job) -> Record:
+        """Writes the film of a pair whose frames are all there, and returns its record.
+
+        Raises:
+            OutputError: the output folder can no longer be written.
+        """
+        try:
+            facts = film_facts(self.options.out, job, self.case)
+            height, width = facts.pop("shape")
+            resolved = Resolved(
+                learning_rate=self.case.resolved.resolved_learning_rate,
+                accelerator=self.device.type,
+                precision=self.case.resolved.precision,
+                width=width,
+                height=height,
+            )
+            facts |= {"device": device_name(self.device), "resolved": resolved}
+            record = self._record(job, "done", **facts)
+            record, notes = write_film_result(job, self.case, self.options, record)
+        except OSError as error:
+            raise OutputError.at(self.options.out / job.pair.output, error) from None
+        except UserError as error:
+            return self._record(job, "failed", reason=str(error))
+        for note in notes:
+            self.display.note(note)
+        return record
+
+    def _watch(self, losses: Losses) -> None:
+        self.steps += 1
+        self.display.step(self.steps, 1, losses)
+
+    def _preview(self, job: Job, segment: Segment) -> None:
+        """Writes a preview, where it is time for one; the work does not depend on it."""
+        every = self.case.resolved.preview_every
+        if every and time.monotonic() - self.shown > every:
+            with suppress(OSError, UserError):
+                write_preview(self.options.out, job, self.case, segment)
+            self.shown = time.monotonic()
+
+    def _record(self, job: Job, status: Status, **facts: Any) -> Record:
+        return make_record(
+            job,
+            self.options.out,
+            self.case.asked,
+            status=status,
+            weights_checksum=self.weights.checksum,
+            weights_input=self.weights.input,
+            **facts,
+        )
