@@ -16,6 +16,12 @@ ResultFormat = Literal["png", "jpeg", "webp", "tiff"]
 FilmFormat = Literal["gif", "mp4", "webp"]
 """The formats of films, by their suffix; `drawing/films.py` writes them."""
 
+ClipFormat = Literal["mp4", "mov", "mkv", "webm", "frames"]
+"""The formats in which styled clips are written; `frames` is a folder of PNGs."""
+
+ClipCodec = Literal["h264", "h265", "vp9", "av1", "prores", "ffv1"]
+"""The codecs of styled clips; `video/clip_codecs.py` says how each is encoded."""
+
 
 @dataclass(frozen=True)
 class ImageFormat:
@@ -105,6 +111,20 @@ UNSUPPORTED_MAGIC: dict[str, bytes] = {
 
 MESH_SUFFIXES: frozenset[str] = frozenset((".glb", ".gltf", ".obj", ".ply"))
 """The suffixes of meshes, in lower case; `mesh/mesh_formats.py` reads and writes them."""
+
+CLIP_SUFFIXES: frozenset[str] = frozenset(
+    ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .webm .wmv .y4m".split()
+)
+"""The suffixes of clips that are read, in lower case; `video/clip_reading.py` reads them."""
+
+CLIP_CODECS: dict[ClipFormat, tuple[ClipCodec, ...]] = {
+    "mp4": ("h264", "h265", "av1", "vp9"),
+    "mov": ("h264", "h265", "prores"),
+    "mkv": ("h264", "h265", "vp9", "av1", "ffv1", "prores"),
+    "webm": ("vp9", "av1"),
+    "frames": (),
+}
+"""The codecs that each format of clips takes, the usual one first; frames need none."""
 
 
 def result_format(path: Path) -> str | None:
