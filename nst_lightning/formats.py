@@ -112,9 +112,11 @@ UNSUPPORTED_MAGIC: dict[str, bytes] = {
 MESH_SUFFIXES: frozenset[str] = frozenset((".glb", ".gltf", ".obj", ".ply"))
 """The suffixes of meshes, in lower case; `mesh/mesh_formats.py` reads and writes them."""
 
-CLIP_SUFFIXES: frozenset[str] = frozenset(
-    ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .webm .wmv .y4m".split()
-)
+_CLIPS = """
+.3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .webm .wmv .y4m
+"""
+
+CLIP_SUFFIXES: frozenset[str] = frozenset(_CLIPS.split())
 """The suffixes of clips that are read, in lower case; `video/clip_reading.py` reads them."""
 
 CLIP_CODECS: dict[ClipFormat, tuple[ClipCodec, ...]] = {

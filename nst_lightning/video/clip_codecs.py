@@ -8,6 +8,7 @@ from pathlib import Path
 from nst_lightning.errors import UserError
 from nst_lightning.formats import CLIP_CODECS, ClipCodec
 from nst_lightning.video.clip import Shape
+from nst_lightning.video.clip_opening import need_pyav
 
 THREADS = 4
 """Of each encoder: a number of its own, for some write other bytes with another number."""
@@ -49,7 +50,10 @@ ENCODERS: dict[ClipCodec, Encoder] = {
         lambda q: {"crf": str(rate_factor(q, 51)), "x265-params": "log-level=error"},
     ),
     "vp9": Encoder(
-        "libvpx-vp9", _HALF, _HALF, lambda q: {"crf": str(rate_factor(q, 63)), "row-mt": "1"}
+        "libvpx-vp9",
+        _HALF,
+        _HALF,
+        lambda q: {"crf": str(rate_factor(q, 63)), "row-mt": "1", "cpu-used": "2"},
     ),
     "av1": Encoder(
         "libsvtav1", _HALF, None, lambda q: {"crf": str(rate_factor(q, 63)), "preset": "6"}
@@ -81,9 +85,10 @@ def check_codec(path: Path, codec: ClipCodec, size: Shape) -> None:
         size: (height, width) of its frames.
 
     Raises:
-        UserError: the format does not take the codec, PyAV has no encoder for it, or the codec
-            does not take odd sides.
+        UserError: PyAV is not installed or has no encoder for the codec, the format does not take
+            the codec, or the codec takes no odd sides.
     """
+    need_pyav(path)
     import av
 
     suffix = path.suffix[1:].lower()

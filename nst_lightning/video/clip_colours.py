@@ -43,7 +43,10 @@ def colour_of(frame: "VideoFrame", stream: "VideoStream") -> Colour:
     if matrix not in _SWSCALE:
         matrix = BT709 if frame.height >= _HIGH_DEFINITION else BT601
     full = int(frame.color_range) == FULL or frame.format.name.startswith("yuvj")
-    return Colour(matrix, full, int(stream.color_primaries), int(stream.color_trc))
+    # Frames do not tell these two before PyAV 17.
+    primaries = getattr(frame, "color_primaries", stream.color_primaries)
+    transfer = getattr(frame, "color_trc", stream.color_trc)
+    return Colour(matrix, full, int(primaries), int(transfer))
 
 
 def result_colour(clip: Clip, *, lossless: bool) -> Colour:
@@ -100,39 +103,46 @@ def from_rgb(rgb: Array, colour: Colour, format: str) -> "VideoFrame":
 
     Args:
         rgb: (H, W, 3), uint8 or uint16 of 0 to 65535.
-        colour: what the samples of the frame shall stand for.
-        format: FFmpeg's name of a pixel format.
+        colour: what the samples of the frame shall stand for: RGB, or Y'CbCr of limited range.
+        format: FFmpeg's name of a pixel format, of 8 or 10 bits where it is Y'CbCr.
     """
     from av.video.frame import VideoFrame
 
-    number = _SWSCALE[colour.matrix]
-    deep = rgb.dtype == np.uint16
-    if deep and "yuv" in format:
-        frame = VideoFrame(rgb.shape[1], rgb.shape[0], "yuv444p16le")
-        for plane, values in zip(frame.planes, _yuv(rgb, number), strict=True):
-            rows = np.zeros((plane.height, plane.line_size // 2), np.uint16)
+    if colour.matrix == RGB:
+        source = "rgb48le" if rgb.dtype == np.uint16 else "rgb24"
+        frame = VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format=source)
+        frame = frame.reformat(
+            format=format,
+            interpolation=BICUBIC_ACCURATE,
+            src_color_range=FULL,
+            dst_color_range=FULL,
+        )
+    else:
+        frame = VideoFrame(rgb.shape[1], rgb.shape[0], format)
+        deep = frame.format.components[0].bits > 8
+        for plane, values in zip(frame.planes, _yuv(rgb, colour, format, deep), strict=True):
+            rows = np.zeros((plane.height, plane.line_size // (1 + deep)), values.dtype)
             rows[:, : plane.width] = values
             plane.update(rows.tobytes())
-        source = LIMITED
-    else:
-        rgb = np.ascontiguousarray(rgb)
-        frame = VideoFrame.from_ndarray(rgb, format="rgb48le" if deep else "rgb24")
-        source = FULL
-    return frame.reformat(
-        format=format,
-        src_colorspace=number,
-        dst_colorspace=number,
-        interpolation=BICUBIC_ACCURATE,
-        src_color_range=source,
-        dst_color_range=FULL if colour.matrix == RGB else LIMITED,
-    )
+    tags = {
+        "colorspace": colour.matrix,
+        "color_range": FULL if colour.full else LIMITED,
+        "color_primaries": colour.primaries,
+        "color_trc": colour.transfer,
+    }
+    for name, value in tags.items():
+        if hasattr(frame, name):  # the last two are not there before PyAV 17
+            setattr(frame, name, value)
+    return frame
 
 
 def _planes(frame: "VideoFrame") -> Array:
     """Returns the three planes of yuv444p16le as (3, H, W) uint16."""
     return np.stack(
         [
-            np.frombuffer(plane, np.uint16).reshape(plane.height, -1)[:, : plane.width]
+            np.frombuffer(plane, np.uint16).reshape(plane.height, -1)[  # type: ignore[call-overload]
+                :, : plane.width
+            ]
             for plane in frame.planes
         ]
     )
@@ -160,12 +170,34 @@ def _rgb(yuv: Array, number: int, full: int | None) -> Array:
     return (rgb.clip(0, 1) * 65535 + 0.5).astype(np.uint16)
 
 
-def _yuv(rgb: Array, number: int) -> tuple[Array, Array, Array]:
-    """Converts (H, W, 3) uint16 to Y', Cb and Cr of limited range, of 16 bits each."""
-    kr, kb = _KR_KB[number]
-    red, green, blue = (rgb[..., i].astype(np.float32) / 65535 for i in range(3))
-    y = kr * red + (1 - kr - kb) * green + kb * blue
-    cb, cr = (blue - y) / (2 * (1 - kb)), (red - y) / (2 * (1 - kr))
-    scaled = (y * (219 * 256) + 16 * 256, cb * (224 * 256) + 32768, cr * (224 * 256) + 32768)
-    luma, blues, reds = ((values + 0.5).astype(np.uint16) for values in scaled)
-    return luma, blues, reds
+def _yuv(rgb: Array, colour: Colour, format: str, deep: bool) -> list[Array]:
+    """Converts (H, W, 3) to the planes Y', Cb and Cr of limited range, 8 or 10 bits each.
+
+    Chroma is sited as H.264 and the others have it where nothing is said: at the left of two
+    columns, whose neighbours count half, and between two rows (ITU-T H.264, figure E-1).
+    """
+    kr, kb = _KR_KB[_SWSCALE[colour.matrix]]
+    white = 65535 if rgb.dtype == np.uint16 else 255
+    red, green, blue = (rgb[..., i].astype(np.float32) / white for i in range(3))
+    luma = kr * red + (1 - kr - kb) * green + kb * blue
+    chroma = [(blue - luma) / (2 * (1 - kb)), (red - luma) / (2 * (1 - kr))]
+    if "444" not in format:
+        chroma = [_left_of_two(plane) for plane in chroma]
+    if "420" in format:
+        chroma = [_between_two(plane) for plane in chroma]
+    level, kind = (4, np.uint16) if deep else (1, np.uint8)
+    scaled = [219 * luma + 16, *(224 * plane + 128 for plane in chroma)]
+    return [(plane * level + 0.5).astype(kind) for plane in scaled]
+
+
+def _left_of_two(plane: Array) -> Array:
+    padded = np.pad(plane, ((0, 0), (1, 1)), mode="edge")
+    means: Array = (padded[:, :-2:2] + 2 * padded[:, 1:-1:2] + padded[:, 2::2]) / 4
+    return means
+
+
+def _between_two(plane: Array) -> Array:
+    if len(plane) % 2:
+        plane = np.pad(plane, ((0, 1), (0, 0)), mode="edge")
+    means: Array = (plane[::2] + plane[1::2]) / 2
+    return means

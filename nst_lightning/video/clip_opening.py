@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from nst_lightning.video.whole_film import missing_bytes
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.error import FFmpegError
     from av.video.stream import VideoStream
 
 _OPTIONS = {
@@ -29,19 +31,28 @@ _MAGIC = re.compile(
 """How films begin: MP4 and MOV, MKV and WebM, AVI, FLV, Ogg, Y4M, MPEG, MPEG-TS, ASF, MXF."""
 
 
+def need_pyav(path: Path) -> None:
+    """Sees that PyAV is installed, for the sake of a film of this path.
+
+    Raises:
+        UserError: it is not.
+    """
+    if find_spec("av") is None:
+        raise UserError(
+            f"{path}: films need PyAV; install it with pip install 'nst-lightning[video]'."
+        )
+
+
 @contextmanager
 def opened_clip(path: Path) -> Iterator["InputContainer"]:
-    """Opens a film; whatever PyAV raises in the `with` comes out as a UserError.
+    """Opens a film.
 
     Raises:
         UserError: PyAV is not installed, or the file is not a film that can be read.
     """
-    try:
-        import av
-    except ImportError:
-        raise UserError(
-            f"{path}: films need PyAV; install it with pip install 'nst-lightning[video]'."
-        ) from None
+    need_pyav(path)
+    import av
+
     with open_file(path, "a film") as file:
         start = file.read(512)
         file.seek(0)
@@ -54,23 +65,38 @@ def opened_clip(path: Path) -> Iterator["InputContainer"]:
         )
     try:
         # An absolute path names no protocol, whatever its file is called.
-        with av.open(
+        container = av.open(
             os.path.abspath(path),  # noqa: PTH100
             container_options=_OPTIONS,
             metadata_errors="replace",
-        ) as container:
-            yield container
-    except UserError:
-        raise
+        )
     except av.error.FFmpegError as error:
         if _MAGIC.match(start):
-            raise UserError(
-                f"{path}: is a film that is cut short or damaged ({error.strerror}); get a whole "
-                "copy of it."
-            ) from error
+            raise damaged(path, error) from error
         raise UserError(
             f"{path}: is not a film that can be read; MP4, MOV, MKV, WebM, AVI or MPEG is expected."
         ) from error
+    with container:
+        yield container
+
+
+def damaged(path: Path, error: "FFmpegError", frames: int = 0) -> UserError:
+    """Returns the sentence for a film that PyAV could not read any further.
+
+    Args:
+        path: of the film.
+        error: what PyAV said.
+        frames: that could be read.
+    """
+    if frames:
+        return UserError(
+            f"{path}: is damaged after frame {frames} ({error.strerror}); get a whole copy of it, "
+            "or cut the film there."
+        )
+    return UserError(
+        f"{path}: is a film that is cut short or damaged ({error.strerror}); get a whole copy of "
+        "it."
+    )
 
 
 def video_stream(path: Path, container: "InputContainer") -> "VideoStream":

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from nst_lightning.errors import UserError
 from nst_lightning.video.clip import Clip, Shape
 from nst_lightning.video.clip_colours import colour_of, to_rgb
-from nst_lightning.video.clip_opening import opened_clip, video_stream
+from nst_lightning.video.clip_opening import damaged, opened_clip, video_stream
 from nst_lightning.video.frame_folder import DEFAULT_RATE, read_images, scan_frames
 from nst_lightning.video.upright import turn_of, turned, turned_shape
 
@@ -86,7 +86,9 @@ def scan_clip(
                 for track in container.streams.audio
             ),
             others=tuple(
-                one.type for one in container.streams if one.type not in ("audio", "data", None) and one.index != stream.index
+                one.type
+                for one in container.streams
+                if one.type not in ("audio", "data") and one.index != stream.index
             ),
             stamped=time_base == stream.time_base,
         )
@@ -179,12 +181,7 @@ def _decoded(
                 frames += 1
                 yield frame
     except av.error.FFmpegError as error:
-        if not frames:
-            raise
-        raise UserError(
-            f"{path}: is damaged after frame {frames} ({error.strerror}); get a whole copy of it, "
-            "or cut the film there."
-        ) from error
+        raise damaged(path, error, frames) from error
 
 
 def _times(

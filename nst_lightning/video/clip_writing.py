@@ -1,8 +1,9 @@
 """Frames → film files, with the times and the sound of the clip that they were made of."""
 
 import heapq
+import os
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from nst_lightning.files import atomic_file
 from nst_lightning.formats import ClipCodec
-from nst_lightning.video.clip import Clip, Colour, Shape
+from nst_lightning.video.clip import Clip
 from nst_lightning.video.clip_codecs import ENCODERS, THREADS, check_codec
 from nst_lightning.video.clip_colours import FULL, LIMITED, from_rgb, result_colour
 from nst_lightning.video.clip_opening import opened_clip
@@ -28,8 +29,11 @@ Array = npt.NDArray[Any]
 _CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 """FFmpeg's name of each format."""
 
-_OPTIONS = {"fflags": "+bitexact"}
-"""No random numbers, dates or versions."""
+_OPTIONS = {
+    "fflags": "+bitexact",  # no random numbers, dates or versions
+    # The samples that a decoder of sound begins with come before 0. In MKV, they would move all.
+    "avoid_negative_ts": "disabled",
+}
 
 _MOVFLAGS = {
     "mp4": {"movflags": "+faststart"},
@@ -71,53 +75,68 @@ def write_clip(
         ValueError: there are fewer or more frames than the clip has, or of several sizes.
         OSError: it cannot be written; what was there before is still there.
     """
-    import av
-
     rest = iter(frames)
-    first = next(rest)
-    size = (first.shape[0], first.shape[1])
-    check_codec(path, codec, size)
-    format = _CONTAINERS[path.suffix.lower()]
-    options = {**_OPTIONS, **_MOVFLAGS.get(format, {})}
-    colour = result_colour(clip, lossless=codec == "ffv1")
+    first = next(rest, None)
+    if first is None:
+        raise ValueError("a film has one frame at least")
+    check_codec(path, codec, (first.shape[0], first.shape[1]))
     with atomic_file(path) as file, ExitStack() as stack:
         source = stack.enter_context(opened_clip(clip.path)) if clip.audio else None
-        film = stack.enter_context(
-            av.open(file.name, "w", format=format, container_options=options)
-        )
+        film = stack.enter_context(_created(path, file.name))
         film.metadata["comment"] = comment
-        stream = _video_stream(film, clip, codec, size, quality, bits, colour)
+        stream = _video_stream(film, clip, codec, first, quality, bits)
         tracks, notes = add_tracks(film, path, clip, source)
-        images = _encoded(stream, chain([first], rest), clip, colour)
-        for packet in heapq.merge(images, copied(source, tracks), key=_seconds):
+        images = _encoded(stream, chain([first], rest), clip, codec)
+        for packet in heapq.merge(images, copied(clip.path, source, tracks), key=_seconds):
             film.mux(packet)
     return notes
+
+
+@contextmanager
+def _created(path: Path, name: str) -> Iterator["OutputContainer"]:
+    """Opens a film to be written, under a name that it has until it is whole.
+
+    Raises:
+        OSError: it cannot be written; PyAV has other errors too.
+    """
+    import av
+
+    format = _CONTAINERS[path.suffix.lower()]
+    options = {**_OPTIONS, **_MOVFLAGS.get(format, {})}
+    try:
+        with av.open(name, "w", format=format, container_options=options) as film:
+            yield film
+    except av.error.FFmpegError as error:
+        raise OSError(error.errno, f"PyAV: {error.strerror}", str(path)) from error
 
 
 def _video_stream(
     film: "OutputContainer",
     clip: Clip,
     codec: ClipCodec,
-    size: Shape,
+    first: Array,
     quality: int,
     bits: int,
-    colour: Colour,
 ) -> "VideoStream":
-    """Adds the images' stream to a film."""
+    """Adds the stream of the images, of which this is the first, to a film."""
     from av.video.stream import VideoStream
 
     encoder = ENCODERS[codec]
-    odd = size[0] % 2 or size[1] % 2
+    os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 shows all but errors otherwise
+    colour = result_colour(clip, lossless=codec == "ffv1")
+    height, width, _ = first.shape
+    odd = height % 2 or width % 2
     stream = film.add_stream(
         encoder.name,
         rate=clip.rate.limit_denominator(1 << 16),
         options=encoder.options(quality),
     )
     assert isinstance(stream, VideoStream)
-    stream.height, stream.width = size
+    stream.height, stream.width = height, width
     stream.pix_fmt = (encoder.odd_samples or encoder.samples if odd else encoder.samples)[bits]
     stream.time_base = stream.codec_context.time_base = clip.time_base
     stream.codec_context.thread_count = THREADS
+    stream.codec_context.thread_type = "FRAME"  # PyAV's own makes x264 cut frames into slices
     stream.codec_context.color_range = FULL if colour.full else LIMITED
     stream.codec_context.colorspace = colour.matrix
     stream.codec_context.color_primaries = colour.primaries
@@ -128,9 +147,10 @@ def _video_stream(
 
 
 def _encoded(
-    stream: "VideoStream", frames: Iterable[Array], clip: Clip, colour: Colour
-) -> Iterator["Packet"]:
+    stream: "VideoStream", frames: Iterable[Array], clip: Clip, codec: ClipCodec
+) -> Iterator["Packet[Any]"]:
     """Yields the packets of frames, each shown when the clip's is."""
+    colour = result_colour(clip, lossless=codec == "ffv1")
     ends = (*clip.times[1:], clip.times[-1] + clip.last)
     for rgb, time, end in zip(frames, clip.times, ends, strict=True):
         if rgb.shape != (stream.height, stream.width, 3):
@@ -141,7 +161,7 @@ def _encoded(
     yield from stream.encode(None)
 
 
-def _seconds(packet: "Packet") -> Fraction:
+def _seconds(packet: "Packet[Any]") -> Fraction:
     """Returns when a packet is decoded, by which those of several streams are interleaved."""
     time = packet.pts if packet.dts is None else packet.dts
     return (time or 0) * packet.time_base
