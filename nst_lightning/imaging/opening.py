@@ -63,7 +63,7 @@ def opened(path: Path | str, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
         UserError: the file cannot be read, is no image, is damaged or has too many pixels.
     """
     with (
-        _file(path) as file,
+        open_file(path) as file,
         as_sentences(path, max_pixels),
         _identified(path, file, max_pixels) as image,
     ):
@@ -154,13 +154,22 @@ def orientation(image: Image.Image) -> int:
 
 
 @contextmanager
-def _file(path: Path | str) -> Iterator[BinaryIO]:
+def open_file(path: Path | str, what: str = "an image") -> Iterator[BinaryIO]:
+    """Opens a file to read its bytes; a folder, a pipe or a device is none.
+
+    Args:
+        path: of the file.
+        what: messages call that which is in it, with its article.
+
+    Raises:
+        UserError: there is no such file, or it cannot be read.
+    """
     try:
         mode = Path(path).stat().st_mode
         if stat.S_ISDIR(mode):
-            raise UserError(f"{path}: is a folder where an image file is expected.")
+            raise UserError(f"{path}: is a folder where {what} file is expected.")
         if not stat.S_ISREG(mode):  # opening a pipe would wait for a writer
-            raise UserError(f"{path}: is not a regular file; copy the image into one.")
+            raise UserError(f"{path}: is not a regular file; copy {what} into one.")
         file = Path(path).open("rb")  # noqa: SIM115
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file.") from None

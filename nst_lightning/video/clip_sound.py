@@ -1,0 +1,84 @@
+"""The sound of a clip, copied packet by packet into another film."""
+
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nst_lightning.video.clip import Clip
+from nst_lightning.video.clip_opening import damaged
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer, OutputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+
+
+def add_tracks(
+    film: "OutputContainer", path: Path, clip: Clip, source: "InputContainer | None"
+) -> tuple[dict[int, "Stream"], list[str]]:
+    """Adds a stream for each track of sound that a film can hold.
+
+    Args:
+        film: being written.
+        path: of it.
+        clip: whose sound it gets.
+        source: the clip's file; None where it has no sound.
+
+    Returns:
+        The new streams by the index of the track in the source, and sentences about what is left
+        out.
+    """
+    tracks: dict[int, Stream] = {}
+    notes = []
+    for track in source.streams.audio if source else ():
+        if not _takes(film.format.name, track):
+            codec = track.codec_context.codec.canonical_name if track.codec_context else "its codec"
+            notes.append(
+                f"{path}: the sound of {clip.path} is left out, for a {path.suffix} file does not "
+                f"take {codec}; an .mkv file does."
+            )
+            continue
+        tracks[track.index] = film.add_stream_from_template(track)
+        if language := track.metadata.get("language"):
+            tracks[track.index].metadata["language"] = language
+    if clip.others:
+        kinds = ", ".join(sorted(set(clip.others)))
+        notes.append(f"{path}: of {clip.path} only the film and its sound are kept, no {kinds}.")
+    return tracks, notes
+
+
+def copied(
+    path: Path, source: "InputContainer | None", tracks: Mapping[int, "Stream"]
+) -> Iterator["Packet[Any]"]:
+    """Yields the packets of tracks as they are in the source, made out to their new streams.
+
+    Raises:
+        UserError: the source, of this path, breaks off.
+    """
+    import av
+
+    if source is None or not tracks:
+        return
+    try:
+        for packet in source.demux([source.streams[index] for index in tracks]):
+            if packet.size:  # the last ones are empty and end a decoding
+                packet.stream = tracks[packet.stream_index]
+                yield packet
+    except av.error.FFmpegError as error:
+        raise damaged(path, error) from error
+
+
+def _takes(format: str, track: "AudioStream") -> bool:
+    """Whether a format can hold a track: FFmpeg's own list says yes to some, such as Opus in MOV,
+    for which it cannot write the header."""
+    import av
+
+    try:
+        with av.open(io.BytesIO(), "w", format=format) as trial:
+            trial.add_stream_from_template(track)
+            trial.start_encoding()
+    except (ValueError, av.error.FFmpegError):
+        return False
+    return True
