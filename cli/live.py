@@ -156,7 +156,7 @@ def spell(losses: Mapping[str, float], weights: Mapping[str, float]) -> str:
     terms = [
         f"{name} {weight:g} × {losses[name] / weight:.4g}"
         for name, weight in weights.items()
-        if weight > 0
+        if weight > 0 and name in losses
     ]
     return f"loss {losses['total']:.4g} = {' + '.join(terms)}"
 

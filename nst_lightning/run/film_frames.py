@@ -78,8 +78,8 @@ class FrameMaker:
         weights: of the network.
         device: that the frames are made on.
         out: the output folder.
-        watch: is told of every step, with the losses.
-        finished: is told of every frame's file.
+        watch: is told of every step of a frame, with the losses.
+        finished: is told of every frame that is there, and of the steps that it was to take.
         check: is called after every step; what it raises ends the work.
     """
 
@@ -89,8 +89,8 @@ class FrameMaker:
         weights: Weights,
         device: torch.device,
         out: Path,
-        watch: Callable[[Losses], None] = lambda losses: None,
-        finished: Callable[[Path], None] = lambda path: None,
+        watch: Callable[[int, Losses], None] = lambda step, losses: None,
+        finished: Callable[[int], None] = lambda steps: None,
         check: Callable[[], None] = lambda: None,
     ) -> None:
         check_range(settings, weights)
@@ -171,8 +171,8 @@ class FrameMaker:
                 numbers = list(dict.fromkeys([*back, begin])) if number > begin else []
                 references = [seen[k] for k in numbers]
                 result = self._make(job, chain, number, frame, numbers, references, start)
-            else:
-                self._skip(chain, number == begin)
+            settings = chain.first if number == begin else chain.later
+            self.finished(settings.total_steps)
             seen[number] = Reference(frame, result)
             for old in [k for k in seen if begin < k <= number - max(BACK)]:
                 del seen[old]
@@ -209,7 +209,7 @@ class FrameMaker:
         batch = BatchRun([small], settings, None)
 
         def report(step: int, losses: Losses) -> None:
-            self.watch(losses)
+            self.watch(step, losses)
             self.check()
 
         def callbacks() -> list[L.Callback]:
@@ -232,7 +232,6 @@ class FrameMaker:
         write_image(
             path, to_levels(made.image, bits), None, Metadata({FACTS: json.dumps(facts)}), bits=bits
         )
-        self.finished(path)
         return cast(Tensor, read_frame(path, chain.shape))
 
     def _held(
@@ -268,12 +267,6 @@ class FrameMaker:
         if key not in self.inputs:
             self.inputs[key] = Inputs(self.network, settings, self.device, self.dtype, self.images)
         return self.inputs[key]
-
-    def _skip(self, chain: Chain, first: bool) -> None:
-        """Counts the steps of a frame that is there already."""
-        settings = chain.first if first else chain.later
-        for _ in range(settings.total_steps):
-            self.watch(dict)
 
 
 def frames_folder(out: Path, job: Job) -> Path:

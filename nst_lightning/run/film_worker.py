@@ -43,7 +43,7 @@ class FilmWorker:
         self.display, self.stop = display, stop
         self.device = choose_device(case.resolved.accelerator)
         self.steps = 0
-        """Of the segment in progress."""
+        """Of the frames of a segment that are there."""
         self.shown = time.monotonic()
         """When the last preview was written."""
         self.frames = FrameMaker(
@@ -77,7 +77,12 @@ class FilmWorker:
         weights = settings.term_weights | {"temporal": settings.temporal_weight}
         self.display.batch([job.pair.extras.as_posix()], work_of(segment, settings), weights)
         self.steps = 0
-        self.frames.finished = lambda path: self._preview(job, segment)
+
+        def finished(steps: int) -> None:
+            self.steps += steps
+            self._preview(job, segment)
+
+        self.frames.finished = finished
         try:
             self.frames.make(job, segment)
         except OSError as error:
@@ -113,9 +118,8 @@ class FilmWorker:
             self.display.note(note)
         return record
 
-    def _watch(self, losses: Losses) -> None:
-        self.steps += 1
-        self.display.step(self.steps, 1, losses)
+    def _watch(self, step: int, losses: Losses) -> None:
+        self.display.step(self.steps + step, 1, losses)
 
     def _preview(self, job: Job, segment: Segment) -> None:
         """Writes a preview, where it is time for one; the work does not depend on it."""
