@@ -86,6 +86,27 @@ class RegionalLoss(LayerLoss):
         return (torch.stack(values, dim=1) * self.shares).sum(dim=1)
 
 
+def with_revealed(
+    regions: Sequence[Tensor], guides: Tensor | None, revealed: Tensor
+) -> tuple[Sequence[Tensor], Tensor | None]:
+    """Returns regions and their guides with each region in two: what was seen before, and what is
+    revealed.
+
+    The statistics of a whole frame are met already by what it has from the frames before, so that
+    nothing would draw what is new; a region of its own is drawn until it meets them itself.
+
+    Args:
+        regions: what is kept of the style in each.
+        guides: (B, R, H, W), which pixel is in which region; None where there is one region.
+        revealed: (B, 1, H, W) in [0, 1].
+    """
+    if not bool(revealed.any()):
+        return regions, guides
+    whole = torch.ones_like(revealed) if guides is None else guides.to(revealed)
+    both = torch.cat([whole * (1 - revealed), whole * revealed], dim=1)
+    return [*regions, *regions], both
+
+
 def guides_at_layer(guides: Tensor, height: int, width: int) -> Tensor:
     """Averages guides (B, R, H, W) over areas to a layer's resolution, (B, R, height, width)."""
     return F.adaptive_avg_pool2d(guides, (height, width))

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -38,18 +38,47 @@ from nst_lightning.vgg.weights import Weights
 from nst_lightning.video.clip_reading import read_frames
 from nst_lightning.video.flow import flow_between
 from nst_lightning.video.flow_cache import FlowCache
-from nst_lightning.video.references import Reference, Temporal, temporal_target
+from nst_lightning.video.temporal_target import (
+    BACK,
+    Reference,
+    Temporal,
+    reference_frames,
+    temporal_target,
+)
 from nst_lightning.video.warping import warp
 
 FACTS = "nst-lightning frame"
 """The keyword of the text in a frame's file that says how it was made."""
 
-BACK = (1, 2, 4)
-"""So many frames back a frame looks, beside the first of its shot (Ruder, Dosovitskiy & Brox 2016,
-section 4.3, who look 1, 2, 4, 10, 20 and 40 back)."""
-
 FLOW_BYTES = 1 << 30
 """Of how things move, which is remembered for other styles: at 512 px a flow takes 0.6 MB."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A frame of the clip, and what was made of it, (1, 3, H, W) in [0, 1] each.
+
+    curvature: the inverse of it at the end, as far as it is known; the next frame begins with it,
+        for it starts near its end, and a longer first step would lead away.
+    """
+
+    frame: Tensor
+    result: Tensor
+    curvature: float | None
+
+
+@dataclass(frozen=True)
+class Held:
+    """What is known of a frame before it is made.
+
+    start: where it starts, (1, 3, H, W) in [0, 1]; by default as an image does.
+    temporal: what the frames before say of it.
+    curvature: see `Seen`.
+    """
+
+    start: Tensor | None
+    temporal: Temporal | None = None
+    curvature: float | None = None
 
 
 @dataclass(frozen=True)
@@ -160,53 +189,70 @@ class FrameMaker:
             start: where the first one begins, (1, 3, H, W); by default as an image does.
         """
         film = cast(Film, job.pair.content.film)
-        seen: dict[int, Reference] = {}
+        seen: dict[int, Seen] = {}
         for number, levels in enumerate(read_frames(film.clip, begin, stop), begin):
             self.check()
             frame = to_tensor(levels, chain.shape)
+            settings = chain.later if seen else chain.first
             path = chain.folder / frame_name(number)
             result = read_frame(path, chain.shape)
             if result is None:
-                back = [number - k for k in BACK if number - k >= begin]
-                numbers = list(dict.fromkeys([*back, begin])) if number > begin else []
-                references = [seen[k] for k in numbers]
-                result = self._make(job, chain, number, frame, numbers, references, start)
-            settings = chain.first if number == begin else chain.later
+                held = Held(start) if not seen else self._held(job, number, frame, begin, seen)
+                result = self._make(job, settings, number, frame, held, path)
             self.finished(settings.total_steps)
-            seen[number] = Reference(frame, result)
-            for old in [k for k in seen if begin < k <= number - max(BACK)]:
-                del seen[old]
+            seen[number] = Seen(frame, result, read_facts(path).get("curvature"))
+            seen = {k: one for k, one in seen.items() if k == begin or k > number - max(BACK)}
+
+    def _held(
+        self, job: Job, number: int, frame: Tensor, begin: int, seen: Mapping[int, Seen]
+    ) -> Held:
+        """Returns what earlier frames say of one, and where it starts: at that, where it is
+        revealed at the photograph, and elsewhere at the frame before, along the motion."""
+        references = [
+            Reference(
+                seen[k].frame,
+                seen[k].result,
+                self._flow(job, number, k, frame, seen[k].frame),
+                self._flow(job, k, number, seen[k].frame, frame),
+            )
+            for k in reference_frames(number, begin)
+        ]
+        temporal = temporal_target(frame, references)
+        before = warp(references[0].result, references[0].backward).clamp(0, 1)
+        start = torch.where(temporal.weight > 0, temporal.image, before)
+        start = torch.lerp(start, frame, temporal.revealed)
+        return Held(start, temporal, seen[number - 1].curvature)
+
+    def _flow(self, job: Job, number: int, other: int, one: Tensor, two: Tensor) -> Tensor:
+        """Returns how things move from one frame to another."""
+        height, width = one.shape[-2:]
+        key = f"{job.content_sha256}-{width}x{height}-{number}-{other}"
+        return self.flows.get(key, lambda: flow_between(one, two))
 
     def _make(
         self,
         job: Job,
-        chain: Chain,
+        settings: BatchSettings,
         number: int,
         frame: Tensor,
-        numbers: Sequence[int],
-        references: Sequence[Reference],
-        start: Tensor | None,
+        held: Held,
+        path: Path,
     ) -> Tensor:
         """Makes one frame, writes it, and returns it as its file has it, (1, 3, H, W).
 
         Args:
             job: the pair.
-            chain: how.
+            settings: of the frame.
             number: of the frame.
             frame: of the clip, (1, 3, H, W) in [0, 1].
-            numbers: of the frames that it is held to.
-            references: those frames.
-            start: of the first one.
+            held: what is known of it.
+            path: of its file.
         """
         began = time.monotonic()
-        settings, temporal = chain.first, None
-        if references:
-            settings = chain.later
-            temporal, start = self._held(job, number, frame, numbers, references)
         inputs = self._inputs(settings)
-        small = frame_job(job, number, chain.shape)
-        self.images.images = {small.pair.content.path: LoadedImage(frame, None)}
-        batch = BatchRun([small], settings, None)
+        single = frame_job(job, number, (frame.shape[-2], frame.shape[-1]))
+        self.images.images = {single.pair.content.path: LoadedImage(frame, None)}
+        batch = BatchRun([single], settings, None)
 
         def report(step: int, losses: Losses) -> None:
             self.watch(step, losses)
@@ -215,8 +261,16 @@ class FrameMaker:
         def callbacks() -> list[L.Callback]:
             return [Progress(report, batch.progress().offset)]
 
-        (made,) = make_batch(inputs, batch, callbacks, image=start, temporal=temporal)
-        inputs.cache.forget(small.pair.content.path)
+        curvature = None if held.curvature is None else torch.tensor([held.curvature])
+        (made,) = make_batch(
+            inputs,
+            batch,
+            callbacks,
+            image=held.start,
+            curvature=None if curvature is None else curvature.to(self.device, self.dtype),
+            temporal=held.temporal,
+        )
+        inputs.cache.forget(single.pair.content.path)
         if made.diverged_at:
             raise UserError(f"frame {number + 1}: {explain_divergence(made)}")
         facts = {
@@ -224,42 +278,13 @@ class FrameMaker:
             "unweighted": made.unweighted,
             "steps": made.steps,
             "seconds": round(time.monotonic() - began, 3),
-            "float32_from": made.float32_from,
+            "curvature": made.curvature,
         }
-        path = chain.folder / frame_name(number)
         bits = 8 if cast(Film, job.pair.content.film).clip.bits == 8 else 16
         check_inside(self.out, path.parent)
-        write_image(
-            path, to_levels(made.image, bits), None, Metadata({FACTS: json.dumps(facts)}), bits=bits
-        )
-        return cast(Tensor, read_frame(path, chain.shape))
-
-    def _held(
-        self,
-        job: Job,
-        number: int,
-        frame: Tensor,
-        numbers: Sequence[int],
-        references: Sequence[Reference],
-    ) -> tuple[Temporal, Tensor]:
-        """Returns what earlier frames say of one, and where it starts: at that, where it is
-        revealed at the photograph, and elsewhere at the frame before, along the motion."""
-        flows = [
-            (
-                self._flow(job, number, k, frame, one.frame),
-                self._flow(job, k, number, one.frame, frame),
-            )
-            for k, one in zip(numbers, references, strict=True)
-        ]
-        temporal = temporal_target(references, flows)
-        before = warp(references[0].result, flows[0][0]).clamp(0, 1)
-        start = torch.where(temporal.weight > 0, temporal.image, before)
-        return temporal, torch.lerp(start, frame, temporal.revealed)
-
-    def _flow(self, job: Job, number: int, other: int, one: Tensor, two: Tensor) -> Tensor:
-        height, width = one.shape[-2:]
-        key = f"{job.content_sha256[:16]}-{width}x{height}-{number}-{other}"
-        return self.flows.get(key, lambda: flow_between(one, two))
+        metadata = Metadata({FACTS: json.dumps(facts)})
+        write_image(path, to_levels(made.image, bits), None, metadata, bits=bits)
+        return cast(Tensor, read_frame(path, (frame.shape[-2], frame.shape[-1])))
 
     def _inputs(self, settings: BatchSettings) -> Inputs:
         """Returns what frames with these settings are made from."""

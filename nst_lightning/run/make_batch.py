@@ -1,6 +1,7 @@
 """Makes a batch at all its scales, in memory: for a worker, which writes, and for `stylize`."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import cast
 
 import lightning as L
@@ -19,7 +20,7 @@ from nst_lightning.settings import BatchSettings, Scale
 from nst_lightning.store.job import Job
 from nst_lightning.transfer.module import StyleTransfer, build_network
 from nst_lightning.vgg.weights import Weights
-from nst_lightning.video.references import Temporal
+from nst_lightning.video.temporal_target import Temporal
 
 
 def make_inputs(
@@ -54,6 +55,7 @@ def make_batch(
     state: SavedState | None = None,
     *,
     image: Tensor | None = None,
+    curvature: Tensor | None = None,
     temporal: Temporal | None = None,
 ) -> list[Stylised]:
     """Makes a batch at all its scales that are not finished, one fit each.
@@ -66,6 +68,7 @@ def make_batch(
         state: within the first of these scales, to go on from, if there is one.
         image: where the first of these scales starts, (B, 3, H, W) in [0, 1]; by default as the
             settings say.
+        curvature: what is known of it, (B,), for the first step.
         temporal: what the frames before say of the images, where they are frames of a film.
 
     Returns:
@@ -74,7 +77,6 @@ def make_batch(
     Raises:
         SIGTERMException: the process got that signal and Lightning noticed first.
     """
-    curvature: Tensor | None = None
     model: StyleTransfer | None = None
     before: Scale | None = None
     for scale in batch.remaining_scales():
@@ -85,14 +87,16 @@ def make_batch(
         watching = [*batch.recorders(), *callbacks()]
         fit(model, inputs.settings, inputs.device, watching, state, inputs.processes)
         state, image, before = None, model.optimised(), scale
-        if inputs.settings.later_first_step == "curvature":
-            curvature = model.inverse_curvature()
+        found = model.inverse_curvature()
+        curvature = found if inputs.settings.later_first_step == "curvature" else None
         if not batch.finish_scale(model, scale):
             break
     assert model is not None
     assert before is not None
     viewed = inputs.viewed(batch.jobs[0], before)
-    return batch.results(model, alphas, inputs.device, inputs.dtype, viewed)
+    made = batch.results(model, alphas, inputs.device, inputs.dtype, viewed)
+    known = [None] * len(made) if found is None else found.tolist()
+    return [replace(one, curvature=own) for one, own in zip(made, known, strict=True)]
 
 
 def make_model(

@@ -32,6 +32,8 @@ class Stylised:
     """The steps after which it was interrupted."""
     steps: int
     seconds: float
+    curvature: float | None = None
+    """The inverse of it at the end, as far as L-BFGS knows; see `BatchedLBFGS`."""
     viewed: ViewedMesh | None = None
     """The mesh that the image is the texels of."""
 

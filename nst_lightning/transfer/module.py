@@ -18,7 +18,6 @@ from nst_lightning.imaging.mask import Mask
 from nst_lightning.imaging.metadata import Metadata
 from nst_lightning.imaging.profiles import srgb_profile
 from nst_lightning.imaging.writing import write_image
-from nst_lightning.losses.temporal import Temporal
 from nst_lightning.mesh.texels import Rendering
 from nst_lightning.optim.lbfgs import BatchedLBFGS
 from nst_lightning.settings import TransferSettings
@@ -35,10 +34,11 @@ from nst_lightning.transfer.originals import Originals
 from nst_lightning.transfer.split import SplitStrategy, cut_state, gather_state
 from nst_lightning.transfer.start import starting_image
 from nst_lightning.transfer.steps import Steps
-from nst_lightning.transfer.targets import Style, Targets, make_targets, with_revealed
+from nst_lightning.transfer.targets import Style, Targets, make_targets
 from nst_lightning.transfer.walk import make_walk
 from nst_lightning.vgg.network import VGG
 from nst_lightning.vgg.weights import Weights, load_weights
+from nst_lightning.video.temporal_target import Temporal
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -325,8 +325,6 @@ class StyleTransfer(L.LightningModule):
         in their targets' energy."""
         s, shape = self.settings, self.shape(content)
         temporal = None if self.temporal is None else self.temporal.to(self.image)
-        if temporal is not None:
-            targets = with_revealed(targets, temporal.revealed)
         loss = self.objective = TransferLoss(targets, s, shape, temporal)
         if targets.kept is not None:
             self.kept = targets.kept.to(self.image)
@@ -338,6 +336,11 @@ class StyleTransfer(L.LightningModule):
             image = self.composed(self.see(cast(Tensor, origin).to(target)))
             network = self.network.to(target.device, target.dtype)
             loss.set_units(compute_losses(network, loss, image, target.dtype, self.walk).losses)
+        if temporal is not None:
+            image = torch.where(temporal.weight > 0, temporal.image, content.to(temporal.image))
+            network = self.network.to(image.device, image.dtype)
+            terms = compute_terms(network, loss, image, image.dtype, self.walk)
+            loss.weigh_temporal(terms["total"] - terms["temporal"])
 
     def on_fit_start(self) -> None:
         """Makes the targets where they are not given.

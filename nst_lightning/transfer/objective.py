@@ -19,15 +19,16 @@ from nst_lightning.band import Band
 from nst_lightning.losses.content import ContentLoss
 from nst_lightning.losses.layer_loss import LayerLoss
 from nst_lightning.losses.normalized_gradient import NormalizedGradient
-from nst_lightning.losses.regions import RegionalLoss, guides_at_layer
+from nst_lightning.losses.regions import RegionalLoss, guides_at_layer, with_revealed
 from nst_lightning.losses.style import style_kind
 from nst_lightning.losses.style_kind import StyleKind
-from nst_lightning.losses.temporal import Temporal, TemporalLoss
+from nst_lightning.losses.temporal import TemporalLoss
 from nst_lightning.losses.total_variation import TotalVariationLoss
 from nst_lightning.settings import TransferSettings
 from nst_lightning.settings.layers import channels, poolings_before
 from nst_lightning.transfer.targets import Targets
 from nst_lightning.vgg.network import VGG, WHOLE, Block, Walk
+from nst_lightning.video.temporal_target import THINNEST, Temporal, areas
 from nst_lightning.windows import Window, tiles
 
 MARGIN = 16
@@ -44,8 +45,12 @@ class TransferLoss(nn.Module):
         targets: what each image is drawn to.
         settings: layers, weights, formulas.
         shape: (H, W) of the images.
-        temporal: what the frames before say of the images, where they are frames of a film.
+        temporal: what the frames before say of the images, where they are frames of a film. What
+            they reveal is a region of its own where it is wide enough for a layer: the statistics
+            of a few positions cannot be met, and would disturb all around.
     """
+
+    temporal_weight: Tensor
 
     def __init__(
         self,
@@ -70,13 +75,21 @@ class TransferLoss(nn.Module):
         self.style = nn.ModuleDict()
         for layer, regions in targets.style.items():
             guides = targets.guides
+            if temporal is not None:
+                least = THINNEST << poolings_before(layer)
+                revealed = areas(temporal.revealed, least)
+                regions, guides = with_revealed(regions, guides, revealed)
             if guides is not None:
                 guides = guides_at_layer(guides.to(regions[0]), *shape_at(layer, shape))
             self.style[layer] = wrap(style_loss(kind, regions, guides))
         self.tv = TotalVariationLoss(
             settings.tv, settings.pixel_range, mean=settings.tv_reduction == "mean"
         )
-        self.temporal = None if temporal is None else TemporalLoss(temporal)
+        self.temporal = None
+        if temporal is not None:
+            self.temporal = TemporalLoss(temporal)
+            weight = torch.full((len(temporal.image),), settings.temporal_weight)
+            self.register_buffer("temporal_weight", weight.to(temporal.image), persistent=False)
 
     def forward(self, image: Tensor, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Computes the weighted terms of images (B, 3, H, W) from their features, for autograd.
@@ -88,7 +101,7 @@ class TransferLoss(nn.Module):
         losses = {term: loss(features[term[1]]) for term, loss in self.layer_losses()}
         of_pixels = {"tv": self.settings.tv_weight * self.tv(image)}
         if self.temporal is not None:
-            of_pixels["temporal"] = self.settings.temporal_weight * self.temporal(image)
+            of_pixels["temporal"] = self.temporal_weight * self.temporal(image)
         return self.terms(losses, of_pixels)
 
     def hold(self, band: Band) -> None:
@@ -122,6 +135,11 @@ class TransferLoss(nn.Module):
             weight = s.style_weight * s.active_style_layers[layer]
         unit: Tensor | None = getattr(self, unit_name(term), None)
         return weight if unit is None else weight / unit
+
+    def weigh_temporal(self, others: Tensor) -> None:
+        """Has the temporal loss measured in what all others are worth at its target, (B,), so that
+        one weight serves every network, loss and preset."""
+        self.temporal_weight = self.settings.temporal_weight * others
 
     @torch.no_grad()
     def set_units(self, start: Mapping[Term, Tensor] | None) -> None:
@@ -286,13 +304,13 @@ def pixel_terms(
     weight = loss.settings.tv_weight
     terms = {"tv": weight * total_variation(loss, image, walk, gradient)}
     if loss.temporal is not None:
-        weight, total = loss.settings.temporal_weight, image.new_zeros(len(image))
+        total = image.new_zeros(len(image))
         for window in tiles(Window.all_of(*image.shape[-2:]), walk.side):
             value, slope = loss.temporal.value_and_gradient(image, window)
             total += value
             if gradient is not None:
-                window.cut(gradient).add_(slope, alpha=weight)
-        terms["temporal"] = weight * total
+                window.cut(gradient).add_(loss.temporal_weight[:, None, None, None] * slope)
+        terms["temporal"] = loss.temporal_weight * total
     return terms
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor
 
 from nst_lightning.imaging.mask import Mask
-from nst_lightning.losses.temporal import Temporal
 from nst_lightning.transfer.targets import Style
+from nst_lightning.video.temporal_target import Temporal
 
 
 @dataclass(frozen=True)

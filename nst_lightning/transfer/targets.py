@@ -296,23 +296,6 @@ def with_guide(targets: Targets, guide: Tensor) -> Targets:
     return replace(targets, guides=guide.expand(count, -1, -1, -1))
 
 
-def with_revealed(targets: Targets, revealed: Tensor) -> Targets:
-    """Returns the targets with each region in two: what was seen in the frames before, and what is
-    `revealed`, (B, 1, H, W) in [0, 1].
-
-    The statistics of a whole frame are met already by what it has from the frames before, so that
-    nothing would draw what is new; a region of its own is drawn until it meets them itself.
-    """
-    if not targets.style or not bool(revealed.any()):
-        return targets
-    guides = targets.guides
-    if guides is None:
-        guides = torch.ones_like(revealed)
-    seen, new = guides * (1 - revealed.to(guides)), guides * revealed.to(guides)
-    style = {layer: [*regions, *regions] for layer, regions in targets.style.items()}
-    return replace(targets, style=style, guides=torch.cat([seen, new], dim=1))
-
-
 def held_colours(image: Tensor, guide: Tensor) -> Tensor:
     """Returns the pixels (B, 3, 1, n) of images that a guide (1, 1, H, W) holds as a whole, or for
     the most part where it holds none so."""

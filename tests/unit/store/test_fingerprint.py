@@ -69,6 +69,9 @@ OTHER: dict[str, Any] = {
     "precision": "bf16-mixed",
     "views": 5,
     "texture_size": 256,
+    "temporal_weight": 10,
+    "frame_steps": 7,
+    "segment": 50,
 }
 
 
@@ -217,6 +220,13 @@ NEUTRAL: dict[str, Any] = {
     "precision": "32-true",
     "views": 24,
     "texture_size": None,
+    "temporal_weight": 100.0,
+    "frame_steps": 20,
+    "segment": 120,
+    "container": "mp4",
+    "codec": "auto",
+    "film_quality": 80,
+    "frame_rate": 25.0,
     "format": "png",
     "quality": 95,
     "bit_depth": 8,
