@@ -64,7 +64,7 @@ class _Shot:
         backward = flow_between(now.frame, self.previous.frame)
         forward = flow_between(self.previous.frame, now.frame)
         seen = reliable(backward, forward)
-        revealed = revealed_areas(1 - seen)
+        revealed = revealed_areas(1 - seen, backward)
         change = (now.result - now.frame).abs()
         self.still *= backward.norm(dim=1, keepdim=True) <= STILL_PIXELS
         found = {

@@ -15,7 +15,7 @@ NOISE_BOX = 5
 TEXTURE_BOX = 9
 """Pixels a side of the box whose deviation says how much texture there is."""
 LEAST_TEXTURE = 1.0
-"""Levels of deviation that three levels of noise do not reach once they are averaged."""
+"""Levels of deviation that noise of four levels a channel does not reach once it is averaged."""
 
 
 def textured(luma: np.ndarray) -> Tensor:
@@ -32,7 +32,11 @@ def textured(luma: np.ndarray) -> Tensor:
     noise_box, box = (NOISE_BOX, NOISE_BOX), (TEXTURE_BOX, TEXTURE_BOX)
     smooth = cv2.blur(cv2.blur(luma, noise_box), noise_box)
     variance = cv2.blur(smooth**2, box) - cv2.blur(smooth, box) ** 2
-    return torch.from_numpy(variance / LEAST_TEXTURE**2 - 0.5).clamp(0, 1)[None, None]
+    weight = (variance / LEAST_TEXTURE**2 - 0.5).clip(0, 1)
+    # The boxes reach from textured areas into plain ones; what they reach is taken back.
+    reach = TEXTURE_BOX + 2 * (NOISE_BOX - 1)
+    weight = cv2.erode(weight, np.ones((reach, reach), dtype=np.uint8))
+    return torch.from_numpy(np.asarray(weight))[None, None]
 
 
 def filled(flow: Tensor, weight: Tensor) -> Tensor:

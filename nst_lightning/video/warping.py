@@ -32,8 +32,13 @@ def warp(image: Tensor, flow: Tensor, mode: Literal["bicubic", "bilinear"] = "bi
     return torch.where(whole[:, None], image[:, :, row[0], column[0]], sampled)
 
 
+MARGIN = 0.1
+"""Pixels by which a place may lie outside an image: noise moves the borders of still frames."""
+
+
 def inside(flow: Tensor) -> Tensor:
-    """Says which pixels come from within the image, between the centres of its outermost pixels.
+    """Says which pixels come from within the image: between the centres of its outermost pixels, or
+    at most 0.1 px beyond.
 
     Args:
         flow: (1, 2, H, W) in pixels (x, y).
@@ -43,7 +48,9 @@ def inside(flow: Tensor) -> Tensor:
     """
     height, width = flow.shape[-2:]
     x, y = _targets(flow)
-    return ((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1))[:, None].float()
+    across = (x >= -MARGIN) & (x <= width - 1 + MARGIN)
+    down = (y >= -MARGIN) & (y <= height - 1 + MARGIN)
+    return (across & down)[:, None].float()
 
 
 def _targets(flow: Tensor) -> tuple[Tensor, Tensor]:
