@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nst_lightning.video.plain_areas import filled, textured
+from nst_lightning.video.plain_areas import camera_motion, textured
 
 LUMA = (0.299, 0.587, 0.114)
 """The weights of ITU-R BT.601."""
@@ -41,9 +41,10 @@ def flow_between(first: Tensor, second: Tensor) -> Tensor:
     more = (0, max(SMALLEST - height, 0)), (0, max(SMALLEST - width, 0))
     before, after = (np.pad(_luma(frame), more, mode="edge") for frame in (first, second))
     start = np.zeros((*before.shape, 2), dtype=np.float32)
-    found = torch.from_numpy(np.asarray(search.calc(_bytes(before), _bytes(after), start)))
-    flow = filled(found.permute(2, 0, 1)[None], textured(before))
-    return flow[..., :height, :width].contiguous().to(first.device)
+    found = np.asarray(search.calc(_bytes(before), _bytes(after), start))
+    share = textured(before)
+    flow = share[..., None] * found + (1 - share[..., None]) * camera_motion(found, share)
+    return torch.from_numpy(flow[:height, :width].transpose(2, 0, 1).copy())[None].to(first.device)
 
 
 def _luma(frame: Tensor) -> np.ndarray:
