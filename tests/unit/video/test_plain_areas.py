@@ -33,7 +33,9 @@ def before_a_wall(time: int) -> Tensor:
 )
 def test_a_plain_area_moves_with_the_camera_whatever_its_noise(moved: Camera) -> None:
     start = Camera(*SIZE)
-    frames = [with_noise(each.frame(half_plain), 2, seed) for seed, each in enumerate((start, moved))]
+    frames = [
+        with_noise(each.frame(half_plain), 2, seed) for seed, each in enumerate((start, moved))
+    ]
     backward, forward = flow_between(*frames), flow_between(*frames[::-1])
     plain = (..., slice(12, -12), slice(12, EDGE - 15))
     error = (backward - start.flow_to(moved)).norm(dim=1, keepdim=True)[plain]
