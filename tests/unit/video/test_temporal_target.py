@@ -1,0 +1,142 @@
+"""The target that earlier results make of a frame: which of them counts where, and for how long."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from nst_lightning.video.flow import flow_between
+from nst_lightning.video.reliability import matching, reliable
+from nst_lightning.video.temporal_target import (
+    Reference,
+    reference_frames,
+    revealed_areas,
+    temporal_target,
+)
+from nst_lightning.video.warping import warp
+from tests.moving_images import Camera, Disc, texture, with_noise
+
+SIZE = (96, 128)
+
+
+def refer(frame: Tensor, earlier: Tensor, result: Tensor) -> Reference:
+    return Reference(earlier, result, flow_between(frame, earlier), flow_between(earlier, frame))
+
+
+def plain(value: float) -> Tensor:
+    return torch.full((1, 3, *SIZE), value)
+
+
+def test_reference_frames_are_the_first_of_the_shot_and_some_before():
+    assert reference_frames(7, 7) == []
+    assert reference_frames(8, 7) == [7]
+    assert reference_frames(11, 7) == [7, 10]
+    assert reference_frames(30, 7) == [7, 26, 29]
+
+
+def test_without_a_reference_the_frame_is_free():
+    frame = Camera(*SIZE).frame(texture())
+    found = temporal_target(frame, [])
+    assert torch.equal(found.image, frame)
+    assert not found.weight.any()
+    assert not found.revealed.any()
+
+
+def test_the_oldest_counts_where_it_is_found():
+    cameras = [Camera(*SIZE, shift=(8.0 * time, 0.0)) for time in range(3)]
+    first, middle, now = (camera.frame(texture()) for camera in cameras)
+    references = [refer(now, first, plain(0.2)), refer(now, middle, plain(0.8))]
+    found = temporal_target(now, references)
+    old, new = (reliable(each.backward, each.forward) for each in references)
+    old *= matching(now, warp(first, references[0].backward, "bilinear"))
+    expected = torch.where(old > 0, 0.2, torch.where(new > 0, 0.8, now))
+    torch.testing.assert_close(found.image, expected)
+    assert torch.equal(found.weight, torch.maximum(old, new))
+    assert ((found.image[..., 10:100] - 0.2).abs() < 1e-6).float().mean() > 0.95
+    assert ((found.image[..., 113:117] - 0.8).abs() < 1e-6).float().mean() > 0.95
+    assert not found.weight[..., -8:].any()
+    assert found.revealed[..., -8:].all()
+    assert not found.revealed[..., :100].any()
+
+
+def test_results_move_with_the_frames():
+    camera = Camera(*SIZE, shift=(3.0, 2.0))
+    style = texture(5)
+    before, now = Camera(*SIZE).frame(texture()), camera.frame(texture())
+    found = temporal_target(now, [refer(now, before, Camera(*SIZE).frame(style))])
+    error = (found.image - camera.frame(style)).abs() * found.weight
+    assert error[..., 8:-8, 8:-8].mean() < 0.003
+
+
+def test_the_closest_counts_through_a_flash_and_others_do_not():
+    frame = Camera(*SIZE).frame(texture())
+    flash = (frame + 0.3).clamp(max=1)
+    still = torch.zeros(1, 2, *SIZE)
+    old, new = (Reference(frame, plain(value), still, still) for value in (0.2, 0.8))
+    assert (temporal_target(flash, [old, new]).image == 0.8).all()
+    assert (temporal_target(frame, [old, new]).image == 0.2).all()
+
+
+def test_what_a_disc_revealed_is_an_area():
+    disc = Disc()
+    now, before = disc.frame(1), disc.frame(0)
+    found = temporal_target(now, [refer(now, before, before)])
+    truth = disc.revealed(1, 0)
+    still = torch.zeros(1, 2, disc.size, disc.size)
+    assert found.revealed[truth].mean() > 0.95
+    assert found.revealed[revealed_areas(truth.float(), still) == 0].mean() < 0.12
+    assert set(found.revealed.unique().tolist()) == {0.0, 1.0}
+
+
+def test_revealed_areas_are_opened():
+    mask = torch.zeros(1, 1, 40, 40)
+    mask[..., 3:37, 8:12] = 1  # four pixels across: a boundary
+    still = torch.zeros(1, 2, 40, 40)
+    assert not revealed_areas(mask, still).any()
+    mask[..., 20:25, 20:25] = 1
+    found = revealed_areas(mask, still)
+    assert found[..., 20:25, 20:25].all()
+    assert found.sum() == 25
+
+
+def test_what_enters_is_revealed_however_thin():
+    mask = torch.zeros(1, 1, 40, 40)
+    mask[..., -1] = 1
+    flow = torch.tensor([0.4, 0.0]).view(1, 2, 1, 1).expand(1, 2, 40, 40)
+    found = revealed_areas(mask, flow)
+    assert torch.equal(found, mask)
+
+
+def chained(
+    camera: Callable[[int], Camera], count: int, noise: float
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Returns results that are only warped from earlier ones, and what they should be."""
+    cameras = [camera(time) for time in range(count)]
+    frames = [with_noise(each.frame(texture(1)), noise, time) for time, each in enumerate(cameras)]
+    ideal = [each.frame(texture(2)) for each in cameras]
+    results = [ideal[0]]
+    for time in range(1, count):
+        earlier = reference_frames(time, 0)
+        references = [refer(frames[time], frames[back], results[back]) for back in earlier]
+        found = temporal_target(frames[time], references)
+        results.append(torch.where(found.weight > 0, found.image, ideal[time]))
+    return results, ideal
+
+
+@pytest.mark.parametrize(
+    ("camera", "most"),
+    [
+        (lambda time: Camera(*SIZE), 1.0),
+        (lambda time: Camera(*SIZE, shift=(2.3 * time, 0.7 * time)), 5.0),
+    ],
+)
+def test_results_neither_drift_nor_blur(camera: Callable[[int], Camera], most: float) -> None:
+    """A still film may change by 2 levels RMS in 30 frames, its luma by half a level."""
+    results, ideal = chained(camera, 16, noise=1)
+    last, expected = results[-1], ideal[-1]
+    assert 255 * (last - expected).square().mean().sqrt() < most
+    assert 255 * abs(float(last.mean() - expected.mean())) < 0.2
+    energy, its = (np.square(np.diff(each.numpy(), axis=3)).mean() for each in (last, expected))
+    assert 0.95 < energy / its < 1.05
