@@ -52,13 +52,14 @@ def scan_clip(
         return clip
     with opened_clip(path) as container:
         stream = video_stream(path, container)
-        square = _square(path, stream, (stream.height, stream.width), max_pixels)
+        _check_pixels(path, _square(stream, stream.height, stream.width), max_pixels)
         stamps: list[int | None] = []
         first = last = None
         for frame in _decoded(path, container, stream):
             if first is None:
                 first, colour, turn = frame, colour_of(frame, stream), turn_of(frame)
-                square = _square(path, stream, (frame.height, frame.width), max_pixels)
+                square = _square(stream, frame.height, frame.width)
+                _check_pixels(path, square, max_pixels)
             elif (frame.width, frame.height) != (first.width, first.height):
                 raise UserError(
                     f"{path}: its size changes from {first.width} x {first.height} to "
@@ -121,7 +122,7 @@ def read_frames(clip: Clip, start: int, stop: int) -> Iterator[Array]:
             stream = video_stream(clip.path, container)
             number, frames = _from_key_frame(clip, container, stream, start - back)
             if number <= start:
-                yield from _checked(clip, number, frames, start, stop)
+                yield from _checked(clip, stream, number, frames, start, stop)
                 return
         # Some films seek by the time of decoding, and find a key frame that is shown later.
         back = 2 * back or _FIRST_STEP_BACK
@@ -137,24 +138,19 @@ def read_comment(path: Path) -> str:
         return ""
 
 
-def _square(path: Path, stream: "VideoStream", shape: Shape, max_pixels: int) -> Shape:
-    """Returns the (height, width) of frames whose pixels have been made square, none left out.
-
-    Raises:
-        UserError: that is more than `max_pixels`.
-    """
-    height, width = shape
+def _square(stream: "VideoStream", height: int, width: int) -> Shape:
+    """Returns the (height, width) of frames whose pixels have been made square, none left out."""
     aspect = stream.sample_aspect_ratio or Fraction(1)
-    if aspect > 1:
-        width = round(width * aspect)
-    else:
-        height = round(height / aspect)
-    if height * width > max_pixels:
+    return (height, round(width * aspect)) if aspect > 1 else (round(height / aspect), width)
+
+
+def _check_pixels(path: Path, shape: Shape, max_pixels: int) -> None:
+    pixels = shape[0] * shape[1]
+    if pixels > max_pixels:
         raise UserError(
-            f"{path}: its frames have {height * width} pixels, more than the limit of {max_pixels};"
-            f" if you trust the file, raise it with --max-pixels {height * width}."
+            f"{path}: its frames have {pixels} pixels, more than the limit of {max_pixels}; if you "
+            f"trust the file, raise it with --max-pixels {pixels}."
         )
-    return height, width
 
 
 def _decoded(
@@ -229,19 +225,25 @@ def _from_key_frame(
 
 
 def _checked(
-    clip: Clip, number: int, frames: Iterator["VideoFrame"], start: int, stop: int
+    clip: Clip,
+    stream: "VideoStream",
+    number: int,
+    frames: Iterator["VideoFrame"],
+    start: int,
+    stop: int,
 ) -> Iterator[Array]:
     """Yields frames of which the first has a number, from `start` to `stop`, each at its time.
 
     Raises:
-        UserError: there are fewer, or one has another time.
+        UserError: there are fewer, or one has another time or size.
     """
     for index, frame in enumerate(frames, number):
-        if clip.stamped and frame.pts != clip.times[index]:
+        turn, size = turn_of(frame), _square(stream, frame.height, frame.width)
+        if clip.stamped and (frame.pts, stream.time_base) != (clip.times[index], clip.time_base):
+            break
+        if turned_shape(size, turn) != clip.shape:
             break
         if index >= start:
-            turn = turn_of(frame)
-            size = turned_shape(clip.shape, turn)
             yield turned(to_rgb(frame, clip.colour, clip.bits, size), turn)
         if index == stop - 1:
             return
