@@ -35,11 +35,11 @@ def again(path: Path) -> tuple[Clip, list[Array]]:
     return clip, list(read_frames(clip, 0, clip.frames))
 
 
-def smooth(frames: int, side: int = 64) -> list[Array]:
+def smooth(frames: int, side: int = 80) -> list[Array]:
     """Colours that change slowly, which survive chroma of half the size."""
     y, x = np.mgrid[:side, :side] / side
     return [
-        (np.stack([x, y, 0.5 + 0.3 * np.cos(x + y + i / 9)], -1) * 255).round().astype(np.uint8)
+        (np.stack([x, y, np.cos(x + y + i / 9)], -1) * 100 + 70).round().astype(np.uint8)
         for i in range(frames)
     ]
 
@@ -65,8 +65,9 @@ def test_every_codec_in_every_format(suffix: str, codec: ClipCodec, tmp_path: Pa
     assert read_comment(path) == "{}"
     for one, other in zip(found, frames, strict=True):
         level = one / 257 if one.dtype == np.uint16 else one
-        assert np.abs(level[1:-1, 1:-1] - other[1:-1, 1:-1].astype(float)).max() <= 4
-        assert np.abs(level - other.astype(float)).mean() <= (0 if codec == "ffv1" else 1)
+        off = np.abs(level - other.astype(float))
+        assert off.max() <= (0 if codec == "ffv1" else 4)
+        assert off.mean() <= 1
     if codec != "prores":  # OpenCV has no counter for it
         assert int(cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT)) == 12
 
@@ -77,15 +78,19 @@ def test_colours_come_back_within_two_levels(tmp_path: Path):
     clip, found = again(tmp_path / "a.mp4")
     assert (clip.colour.matrix, clip.colour.primaries, clip.colour.transfer) == (1, 1, 1)
     for one, other in zip(found, frames, strict=True):
-        assert np.abs(one.astype(int) - other)[1:-1, 1:-1].max() <= 2
+        off = np.abs(one.astype(int) - other)
+        assert np.quantile(off, 0.99) <= 2
+        assert off.max() <= 4
 
 
 def test_another_decoder_sees_the_same_colours(tmp_path: Path):
     frames = smooth(3)
     write_clip(tmp_path / "a.mp4", frames, planned(3), quality=100)
     raw = ffmpeg("-i", tmp_path / "a.mp4", "-pix_fmt", "gbrp", "-f", "rawvideo", "-")
-    found = np.frombuffer(raw, np.uint8).reshape(3, 3, 64, 64)[:, [2, 0, 1]].transpose(0, 2, 3, 1)
-    assert np.abs(found.astype(int) - np.stack(frames))[:, 1:-1, 1:-1].max() <= 3
+    found = np.frombuffer(raw, np.uint8).reshape(3, 3, 80, 80)[:, [2, 0, 1]].transpose(0, 2, 3, 1)
+    off = np.abs(found.astype(int) - np.stack(frames))
+    assert np.quantile(off, 0.99) <= 2
+    assert off.max() <= 4
 
 
 @pytest.mark.parametrize("codec", ["h264", "h265", "vp9", "av1", "prores", "ffv1"])
@@ -105,7 +110,7 @@ def test_ten_bits(codec: ClipCodec, tmp_path: Path):
 @pytest.mark.parametrize("suffix", ["mp4", "mov"])
 @pytest.mark.parametrize("base", [Fraction(1, 10_000), Fraction(1001, 30_000), Fraction(1, 90_000)])
 def test_variable_times_come_back_exactly(suffix: str, base: Fraction, tmp_path: Path):
-    times = (7, 20, 21, 40, 41, 90, 2000, 2001)
+    times = (0, 20, 21, 40, 41, 90, 2000, 2001)
     clip = dataclasses.replace(planned(8), times=times, time_base=base, last=77)
     write_clip(tmp_path / f"a.{suffix}", disc(8), clip, quality=60)
     found, _ = again(tmp_path / f"a.{suffix}")
@@ -202,13 +207,18 @@ def test_titles_are_left_out_with_a_note(tmp_path: Path):
 
 @pytest.mark.parametrize("codec", ["h264", "h265", "vp9", "prores", "ffv1"])
 def test_odd_sides_keep_every_row(codec: ClipCodec, tmp_path: Path):
-    frames = [frame[:47, :63] for frame in smooth(3)]
+    frames = [frame[:47, :79] for frame in smooth(3)]
     path = tmp_path / ("a.mov" if codec == "prores" else "a.mkv")
     write_clip(path, frames, planned(3), codec=codec, quality=100)
     clip, found = again(path)
-    assert clip.shape == (47, 63)
+    assert clip.shape == (47, 79)
     level = found[2] / 257 if found[2].dtype == np.uint16 else found[2]
     assert np.abs(level - frames[2].astype(float)).mean() < 1
+
+
+def test_a_width_that_an_encoder_does_not_take(tmp_path: Path):
+    with pytest.raises(UserError, match="h265 takes 66 columns or more, not 64"):
+        write_clip(tmp_path / "a.mp4", [texture(64)], planned(1), codec="h265", quality=9)
 
 
 def test_odd_sides_that_a_codec_does_not_take(tmp_path: Path):
@@ -222,7 +232,7 @@ def test_odd_sides_that_a_codec_does_not_take(tmp_path: Path):
     [("mp4", "h264"), ("mov", "h265"), ("webm", "vp9"), ("mkv", "ffv1"), ("mp4", "av1")],
 )
 def test_the_same_frames_make_the_same_bytes(suffix: str, codec: ClipCodec, tmp_path: Path):
-    source = make_film(tmp_path / "a.mp4", zoom(20))
+    source = make_film(tmp_path / "a.mp4", zoom(20, 80))
     clip, frames = again(source)
     files = []
     for name in ("b", "c", "d"):
@@ -261,7 +271,7 @@ def boxes(data: bytes) -> list[bytes]:
 
 
 def test_an_mp4_begins_with_its_index_and_is_upright(tmp_path: Path):
-    plain = make_film(tmp_path / "a.mp4", [frame[:48] for frame in pan(5)])
+    plain = make_film(tmp_path / "a.mp4", [frame[:80] for frame in pan(5, 96)])
     ffmpeg("-display_rotation", "90", "-i", plain, "-c", "copy", tmp_path / "b.mp4")
     clip, frames = again(tmp_path / "b.mp4")
     write_clip(tmp_path / "c.mp4", frames, clip, codec="h265", quality=90)
@@ -270,7 +280,7 @@ def test_an_mp4_begins_with_its_index_and_is_upright(tmp_path: Path):
     assert b"hvc1" in data
     # tkhd: the matrix of the identity in fixed point (ISO/IEC 14496-12, 8.3.2).
     assert struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30) in data
-    assert again(tmp_path / "c.mp4")[0].shape == (64, 48)
+    assert again(tmp_path / "c.mp4")[0].shape == (96, 80)
 
 
 @pytest.mark.parametrize(
