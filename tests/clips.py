@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg  # type: ignore[import-untyped]
 import numpy as np
@@ -82,7 +83,7 @@ def cut(frames: int, side: int = 64, *, seed: int = 0) -> list[Frame]:
 
 def make_film(
     path: Path,
-    frames: Sequence[npt.NDArray[np.uint8] | npt.NDArray[np.uint16]],
+    frames: Sequence[npt.NDArray[Any]],
     *,
     rate: int = 25,
     times: Sequence[int] | None = None,
@@ -117,8 +118,9 @@ def make_film(
         stream.codec_context.time_base = base
         tone = film.add_stream(sound, rate=48_000) if sound else None
         for image, time in zip(frames, times, strict=True):
+            image = np.ascontiguousarray(image)
             source = "rgb48le" if image.dtype == np.uint16 else "rgb24"
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=source)
+            frame = av.VideoFrame.from_ndarray(image, format=source)
             frame.pts, frame.time_base = time, base
             film.mux(stream.encode(frame))
         film.mux(stream.encode(None))
@@ -126,7 +128,9 @@ def make_film(
             seconds = float((times[-1] + 1) * base)
             wave = np.sin(2 * np.pi * 440 * np.arange(round(seconds * 48_000)) / 48_000)
             for start in range(0, len(wave), 960):
-                block = np.tile(wave[start : start + 960].astype(np.float32) / 2, (2, 1))
+                block: npt.NDArray[np.float32] = np.tile(
+                    wave[start : start + 960] / 2, (2, 1)
+                ).astype(np.float32)
                 if sound == "libopus":  # takes the channels together
                     block = block.T.reshape(1, -1)
                 samples_of = "flt" if sound == "libopus" else "fltp"
@@ -164,7 +168,7 @@ def decoded_rgb(path: Path, shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
         "-fps_mode",
         "passthrough",
         "-sws_flags",
-        "bicubic+accurate_rnd+full_chroma_int",
+        "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp",
         "-pix_fmt",
         "rgb24",
         "-f",

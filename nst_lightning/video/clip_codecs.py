@@ -90,17 +90,33 @@ ENCODERS: dict[ClipCodec, Encoder] = {
 """By the name that users give; `formats.CLIP_CODECS` says which file takes which."""
 
 
-def check_codec(path: Path, codec: ClipCodec, size: Shape) -> None:
+def samples_of(codec: ClipCodec, size: Shape, bits: int) -> str | None:
+    """Returns the pixel format in which frames are encoded; None where the codec does not take the
+    size.
+
+    Args:
+        codec: of the film.
+        size: (height, width) of its frames.
+        bits: 8 or 10.
+    """
+    encoder = ENCODERS[codec]
+    odd = size[0] % 2 or size[1] % 2
+    samples = encoder.odd_samples if odd else encoder.samples
+    return samples[bits] if samples and size[1] >= encoder.narrowest else None
+
+
+def check_codec(path: Path, codec: ClipCodec, size: Shape, bits: int = 8) -> None:
     """Sees that a film can be written, before any work is done for it.
 
     Args:
         path: of the film to be.
         codec: that it is to have.
         size: (height, width) of its frames.
+        bits: 8 or 10 of a channel.
 
     Raises:
-        UserError: PyAV is not installed or has no encoder for the codec, the format does not take
-            the codec, or the codec does not take the size.
+        UserError: PyAV is not installed or has no encoder for the codec and bits, the format does
+            not take the codec, or the codec does not take the size.
     """
     need_pyav(path)
     import av
@@ -115,20 +131,21 @@ def check_codec(path: Path, codec: ClipCodec, size: Shape) -> None:
             f"{path}: a {path.suffix} file does not take {codec}; choose {' or '.join(takes)}, or "
             "another suffix."
         )
-    encoder = ENCODERS[codec]
-    try:
-        av.Codec(encoder.name, "w")
-    except ValueError:
+    samples = samples_of(codec, size, bits)
+    if samples is None:
+        least = ENCODERS[codec].narrowest
+        only = "even sides" if least == 1 else f"{least} columns or more"
         raise UserError(
-            f"{path}: this PyAV has no encoder for {codec} ({encoder.name}); choose another codec."
-        ) from None
-    if size[1] < encoder.narrowest:
-        raise UserError(
-            f"{path}: {codec} takes {encoder.narrowest} columns or more, not {size[1]}; choose "
-            "another size or codec."
+            f"{path}: {codec} takes {only}, not {size[1]} x {size[0]} pixels; choose another size "
+            "or codec."
         )
-    if encoder.odd_samples is None and (size[0] % 2 or size[1] % 2):
+    name = ENCODERS[codec].name
+    try:
+        known_samples = av.Codec(name, "w").video_formats
+    except ValueError:
+        known_samples = None
+    if samples not in [one.name for one in known_samples or ()]:
         raise UserError(
-            f"{path}: {codec} takes even sides only, not {size[1]} x {size[0]} pixels; choose "
-            "another size or codec."
+            f"{path}: this PyAV has no encoder for {codec} of {bits} bits ({name}); choose another "
+            "codec."
         )

@@ -92,6 +92,7 @@ def to_rgb(frame: "VideoFrame", colour: Colour, bits: int, size: tuple[int, int]
         height,
         "rgb24" if bits == 8 else "rgb48le",
         src_colorspace=number,
+        dst_colorspace=RGB,  # PyAV 16 takes BT.601 where both are said to be one
         interpolation=BICUBIC_ACCURATE,
         src_color_range=FULL if colour.full else LIMITED,
         dst_color_range=FULL,

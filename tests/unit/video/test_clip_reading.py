@@ -1,8 +1,10 @@
 """Films are looked through and read: the number of their frames, their times and their pixels."""
 
 import dataclasses
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -100,9 +102,9 @@ def test_reading_begins_at_a_key_frame(tmp_path: Path, monkeypatch: pytest.Monke
 
     decoded = 0
 
-    def counting(*arguments: object):  # type: ignore[no-untyped-def]
+    def counting(*arguments: Any) -> Iterator[Any]:
         nonlocal decoded
-        for frame in original(*arguments):  # type: ignore[arg-type]
+        for frame in original(*arguments):
             decoded += 1
             yield frame
 
