@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from itertools import chain, dropwhile, pairwise
+from itertools import chain, dropwhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from nst_lightning.video.clip import Clip, Shape
 from nst_lightning.video.clip_colours import colour_of, to_rgb
 from nst_lightning.video.clip_opening import damaged, opened_clip, video_stream
 from nst_lightning.video.frame_folder import DEFAULT_RATE, read_images, scan_frames
+from nst_lightning.video.frame_times import times_of
 from nst_lightning.video.upright import turn_of, turned, turned_shape
 
 if TYPE_CHECKING:
@@ -72,14 +73,15 @@ def scan_clip(
             last = frame
         if first is None or last is None:
             raise UserError(f"{path}: has no frames; get a whole copy of it.")
-        time_base, times, duration = _times(stream, stamps, last.duration)
+        rate = stream.average_rate or stream.guessed_rate or DEFAULT_RATE
+        shown = times_of(stamps, last.duration, stream.time_base, rate)
         return Clip(
             path=path,
             shape=turned_shape(square, turn),
-            times=times,
-            last=duration,
-            time_base=time_base,
-            rate=_rate(stream),
+            times=shown.times,
+            last=shown.last,
+            time_base=shown.time_base,
+            rate=rate,
             bits=8 if first.format.components[0].bits <= 8 else 10,
             colour=colour,
             audio=tuple(
@@ -91,7 +93,7 @@ def scan_clip(
                 for one in container.streams
                 if one.type not in ("audio", "data") and one.index != stream.index
             ),
-            stamped=time_base == stream.time_base,
+            stamped=shown.stamped,
         )
 
 
@@ -178,30 +180,6 @@ def _decoded(
                 yield frame
     except av.error.FFmpegError as error:
         raise damaged(path, error, frames) from error
-
-
-def _times(
-    stream: "VideoStream", stamps: list[int | None], duration: int
-) -> tuple[Fraction, tuple[int, ...], int]:
-    """Returns the time base, the time of each frame and how long the last one stands.
-
-    Where the file does not tell when each frame is shown, they are counted at its rate.
-    """
-    times = tuple(stamp for stamp in stamps if stamp is not None)
-    step = 1 / _rate(stream)
-    if (
-        stream.time_base is not None
-        and len(times) == len(stamps)
-        and all(before < after for before, after in pairwise(times))
-    ):
-        usual = times[-1] - times[-2] if len(times) > 1 else round(step / stream.time_base)
-        return stream.time_base, times, duration if duration > 0 else max(1, usual)
-    first = round(times[0] * stream.time_base / step) if times and stream.time_base else 0
-    return step, tuple(range(first, first + len(stamps))), 1
-
-
-def _rate(stream: "VideoStream") -> Fraction:
-    return stream.average_rate or stream.guessed_rate or DEFAULT_RATE
 
 
 def _from_key_frame(

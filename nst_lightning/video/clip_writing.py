@@ -1,6 +1,7 @@
 """Frames → film files, with the times and the sound of the clip that they were made of."""
 
 import heapq
+import math
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -85,7 +86,7 @@ def write_clip(
     check_codec(path, codec, (first.shape[0], first.shape[1]), bits)
     with atomic_file(path) as file, ExitStack() as stack:
         source = stack.enter_context(opened_clip(clip.path)) if clip.audio else None
-        film = stack.enter_context(_created(path, file.name, clip.time_base.denominator))
+        film = stack.enter_context(_created(path, file.name, clip.time_base))
         film.metadata["comment"] = comment
         stream = _video_stream(film, clip, codec, first, quality, bits)
         tracks, notes = add_tracks(film, path, clip, source)
@@ -96,13 +97,13 @@ def write_clip(
 
 
 @contextmanager
-def _created(path: Path, name: str, ticks: int) -> Iterator["OutputContainer"]:
+def _created(path: Path, name: str, time_base: Fraction) -> Iterator["OutputContainer"]:
     """Opens a film to be written, under a name that it has until it is whole.
 
     Args:
         path: that it gets then.
         name: of the file until then.
-        ticks: of a second; MP4 and MOV tell in them when the film begins.
+        time_base: of the clip.
 
     Raises:
         OSError: it cannot be written; PyAV has other errors too.
@@ -112,7 +113,8 @@ def _created(path: Path, name: str, ticks: int) -> Iterator["OutputContainer"]:
     format = _CONTAINERS[path.suffix.lower()]
     options = {**_OPTIONS, **_MOVFLAGS.get(format, {})}
     if format in _MOVFLAGS:
-        options["movie_timescale"] = str(ticks)
+        # In these ticks it is told when each track begins, and they would be milliseconds.
+        options["movie_timescale"] = str(math.lcm(1000, time_base.denominator))
     try:
         with av.open(name, "w", format=format, container_options=options) as film:
             yield film

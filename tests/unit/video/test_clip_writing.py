@@ -149,6 +149,33 @@ def test_the_sound_is_copied_byte_for_byte(tmp_path: Path):
         assert seconds(scan_clip(tmp_path / name, MAX_PIXELS)) == seconds(clip)
 
 
+@pytest.mark.parametrize("name", ["b.mp4", "b.mov", "b.mkv"])
+def test_sound_that_begins_later_does_so_again(name: str, tmp_path: Path):
+    film = make_film(tmp_path / "a.mp4", pan(20), sound="aac")
+    ffmpeg(
+        "-i",
+        film,
+        "-itsoffset",
+        "0.3",
+        "-i",
+        film,
+        "-map",
+        "0:v",
+        "-map",
+        "1:a",
+        "-c",
+        "copy",
+        tmp_path / "late.mkv",
+    )
+    clip = scan_clip(tmp_path / "late.mkv", MAX_PIXELS)
+    write_clip(tmp_path / name, read_frames(clip, 0, 20), clip, quality=50)
+    before, after = sound_packets(tmp_path / "late.mkv"), sound_packets(tmp_path / name)
+    assert before[0][0] > Fraction(1, 4)
+    for (time, data), (again_time, again_data) in zip(before, after, strict=True):
+        assert data == again_data
+        assert abs(time - again_time) <= Fraction(1, 1000)
+
+
 @pytest.mark.parametrize("name", ["b.webm", "b.mkv", "b.mp4"])
 def test_opus_is_copied(name: str, tmp_path: Path):
     source = make_film(tmp_path / "a.webm", pan(30), codec="libvpx-vp9", sound="libopus")
