@@ -11,7 +11,7 @@ import numpy.typing as npt
 from nst_lightning.errors import UserError
 from nst_lightning.video.clip import Clip, Shape
 from nst_lightning.video.clip_colours import colour_of, to_rgb
-from nst_lightning.video.clip_opening import damaged, opened_clip, video_stream
+from nst_lightning.video.clip_opening import damaged, opened_clip, packets_of, video_stream
 from nst_lightning.video.frame_folder import DEFAULT_RATE, read_images, scan_frames
 from nst_lightning.video.frame_times import times_of
 from nst_lightning.video.upright import turn_of, turned, turned_shape
@@ -168,7 +168,7 @@ def _decoded(
 
     frames = 0
     try:
-        for packet in container.demux(stream):
+        for packet in packets_of(container, [stream]):
             try:
                 decoded = packet.decode()
             except av.error.InvalidDataError:

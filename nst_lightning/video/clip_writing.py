@@ -18,7 +18,7 @@ from nst_lightning.video.clip import Clip
 from nst_lightning.video.clip_codecs import ENCODERS, THREADS, check_codec, samples_of
 from nst_lightning.video.clip_colours import FULL, LIMITED, from_rgb, result_colour
 from nst_lightning.video.clip_opening import opened_clip
-from nst_lightning.video.clip_sound import add_tracks, copied
+from nst_lightning.video.clip_sound import add_tracks, copied, mux_sound
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -91,8 +91,14 @@ def write_clip(
         stream = _video_stream(film, clip, codec, first, quality, bits)
         tracks, notes = add_tracks(film, path, clip, source)
         images = _encoded(stream, chain([first], rest), clip, codec)
+        lost = 0
         for packet in heapq.merge(images, copied(clip.path, source, tracks), key=_seconds):
-            film.mux(packet)
+            if packet.stream_index == stream.index:
+                film.mux(packet)
+            else:
+                lost += not mux_sound(film, packet)
+    if lost:
+        notes.append(f"{path}: {lost} packets of the sound of {clip.path} are damaged, left out.")
     return notes
 
 

@@ -1,6 +1,7 @@
 """Whatever is wrong with a film is said in one sentence that begins with its path."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -180,3 +181,14 @@ def test_tags_that_are_not_utf8_do_no_harm(tmp_path: Path):
 def test_what_is_no_film_has_no_comment(tmp_path: Path):
     (tmp_path / "a.mp4").write_text("text")
     assert read_comment(tmp_path / "a.mp4") == read_comment(tmp_path / "none.mp4") == ""
+
+
+def test_a_stream_that_comes_up_later_ends_nothing():
+    """PyAV 16 to 18 raise IndexError behind the last packet then."""
+
+    class Container:
+        def demux(self, streams: list[str]) -> Iterator[str]:
+            yield from streams
+            raise IndexError
+
+    assert list(clip_opening.packets_of(Container(), ["a", "b"])) == ["a", "b"]  # type: ignore

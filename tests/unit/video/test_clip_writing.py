@@ -235,6 +235,22 @@ def test_sound_that_a_format_does_not_take_is_left_out_with_a_note(
     assert scan_clip(tmp_path / name, MAX_PIXELS).audio == ()
 
 
+def test_damaged_packets_of_sound_do_not_end_the_work(tmp_path: Path):
+    film = make_film(tmp_path / "a.ts", pan(30), sound="aac")
+    with av.open(str(film)) as container:
+        place = [packet.pos for packet in container.demux(audio=0) if packet.size][8]
+    assert place is not None
+    data = bytearray(film.read_bytes())
+    begins = data.index(b"\xff\xf1", place)  # an ADTS header (ISO/IEC 14496-3, 1.A.3)
+    data[begins : begins + 2] = b"\0\0"
+    film.write_bytes(data)
+    clip = scan_clip(film, MAX_PIXELS)
+    (note,) = write_clip(tmp_path / "b.mp4", read_frames(clip, 0, 30), clip, quality=50)
+    assert "packets of the sound of" in note
+    assert scan_clip(tmp_path / "b.mp4", MAX_PIXELS).frames == 30
+    assert 10 < len(sound_packets(tmp_path / "b.mp4")) < len(sound_packets(film)) + 1
+
+
 def test_titles_are_left_out_with_a_note(tmp_path: Path):
     clip = dataclasses.replace(planned(3), others=("subtitle", "attachment"))
     (note,) = write_clip(tmp_path / "a.mp4", pan(3), clip, quality=50)
