@@ -14,7 +14,7 @@ from nst_lightning.video.clip_colours import colour_of, to_rgb
 from nst_lightning.video.clip_opening import damaged, opened_clip, packets_of, video_stream
 from nst_lightning.video.frame_folder import DEFAULT_RATE, read_images, scan_frames
 from nst_lightning.video.frame_times import times_of
-from nst_lightning.video.upright import turn_of, turned, turned_shape
+from nst_lightning.video.upright import Turn, turn_of, turned, turned_shape
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -215,8 +215,11 @@ def _checked(
     Raises:
         UserError: there are fewer, or one has another time or size.
     """
+    turn: Turn | None = None
     for index, frame in enumerate(frames, number):
-        turn, size = turn_of(frame), _square(stream, frame.height, frame.width)
+        # Asked once, for side data and the frame that they belong to keep one another in memory.
+        turn = turn or turn_of(frame)
+        size = _square(stream, frame.height, frame.width)
         if clip.stamped and (frame.pts, stream.time_base) != (clip.times[index], clip.time_base):
             break
         if turned_shape(size, turn) != clip.shape:

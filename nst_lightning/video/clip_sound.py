@@ -50,20 +50,33 @@ def add_tracks(
 
 
 def copied(
-    path: Path, source: "InputContainer | None", tracks: Mapping[int, "Stream"]
+    path: Path,
+    source: "InputContainer | None",
+    tracks: Mapping[int, "Stream"],
+    *,
+    hides: bool,
 ) -> Iterator["Packet[Any]"]:
     """Yields the packets of tracks as they are in the source, made out to their new streams.
 
     Packets without a time, or not later than the one before, are damaged, and no file takes them.
 
+    Args:
+        path: of the source.
+        source: the clip's file; None where it has no sound.
+        tracks: see `add_tracks`.
+        hides: whether the film can hold packets that are not to be heard, as the edit lists of MP4
+            and MOV do. Of those before what is heard, another gets the last, by which a decoder
+            begins.
+
     Raises:
-        UserError: the source, of this path, breaks off.
+        UserError: the source breaks off.
     """
     import av
 
     if source is None or not tracks:
         return
     before: dict[int, int] = {}
+    unheard: dict[int, Packet[Any]] = {}
     try:
         for packet in packets_of(source, [source.streams[index] for index in tracks]):
             index, time = packet.stream_index, packet.dts
@@ -71,6 +84,11 @@ def copied(
                 continue  # those of no size end a decoding
             before[index] = time
             packet.stream = tracks[index]
+            if packet.is_discard and not hides:
+                unheard[index] = packet
+                continue
+            if index in unheard:
+                yield unheard.pop(index)
             yield packet
     except av.error.FFmpegError as error:
         raise damaged(path, error) from error

@@ -91,8 +91,9 @@ def write_clip(
         stream = _video_stream(film, clip, codec, first, quality, bits)
         tracks, notes = add_tracks(film, path, clip, source)
         images = _encoded(stream, chain([first], rest), clip, codec)
+        sound = copied(clip.path, source, tracks, hides=film.format.name in _MOVFLAGS)
         lost = 0
-        for packet in heapq.merge(images, copied(clip.path, source, tracks), key=_seconds):
+        for packet in heapq.merge(images, sound, key=_seconds):
             if packet.stream_index == stream.index:
                 film.mux(packet)
             else:

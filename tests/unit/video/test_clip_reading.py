@@ -1,11 +1,13 @@
 """Films are looked through and read: the number of their frames, their times and their pixels."""
 
 import dataclasses
+import gc
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -112,6 +114,20 @@ def test_reading_begins_at_a_key_frame(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(clip_reading, "_decoded", counting)
     assert len(list(read_frames(clip, 185, 188))) == 3
     assert decoded <= 30
+
+
+def test_one_frame_is_held_at_a_time(tmp_path: Path):
+    plain = make_film(tmp_path / "a.mp4", pan(60))
+    ffmpeg("-display_rotation", "90", "-i", plain, "-c", "copy", tmp_path / "b.mp4")
+    gc.collect()
+    gc.disable()
+    try:
+        clip = scan_clip(tmp_path / "b.mp4", MAX_PIXELS, lambda index, frame: None)
+        assert sum(1 for _ in read_frames(clip, 0, 60)) == 60
+        held = sum(isinstance(one, av.VideoFrame) for one in gc.get_objects())
+    finally:
+        gc.enable()
+    assert held < 5
 
 
 def test_variable_times_are_kept(tmp_path: Path):

@@ -149,6 +149,21 @@ def test_the_sound_is_copied_byte_for_byte(tmp_path: Path):
         assert seconds(scan_clip(tmp_path / name, MAX_PIXELS)) == seconds(clip)
 
 
+def test_sound_that_an_edit_list_hides_stays_unheard(tmp_path: Path):
+    whole = make_film(tmp_path / "a.mp4", pan(50), options={"g": "25"}, sound="aac")
+    ffmpeg("-ss", "0.6", "-i", whole, "-c", "copy", tmp_path / "cut.mp4")
+    clip = scan_clip(tmp_path / "cut.mp4", MAX_PIXELS)
+    for name in ("b.mp4", "b.mkv"):
+        write_clip(tmp_path / name, read_frames(clip, 0, clip.frames), clip, quality=50)
+        assert seconds(scan_clip(tmp_path / name, MAX_PIXELS)) == seconds(clip)
+    before = sound_packets(tmp_path / "cut.mp4")
+    assert before[0][0] < Fraction(-1, 2)
+    assert sound_packets(tmp_path / "b.mp4") == before
+    after = sound_packets(tmp_path / "b.mkv")
+    assert Fraction(-1, 20) < after[0][0] < 0
+    assert [one for _, one in after] == [one for _, one in before][-len(after) :]
+
+
 @pytest.mark.parametrize("name", ["b.mp4", "b.mov", "b.mkv"])
 def test_sound_that_begins_later_does_so_again(name: str, tmp_path: Path):
     film = make_film(tmp_path / "a.mp4", pan(20), sound="aac")
