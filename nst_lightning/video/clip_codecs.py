@@ -1,6 +1,7 @@
 """How each codec of styled clips is encoded: by which encoder, in which samples, how well."""
 
 import math
+import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ class Encoder:
     """Those that hold odd sides; None where the codec has none."""
     options: Callable[[int], dict[str, str]]
     """From a quality of 1 to 100 to the options of the encoder."""
+    narrowest: int = 1
+    """Columns that a frame has at least."""
 
 
 def rate_factor(quality: int, worst: int) -> int:
@@ -38,16 +41,27 @@ def rate_factor(quality: int, worst: int) -> int:
     return max(1, round(worst * math.sqrt(1 - quality / 100)))
 
 
+def _h264(quality: int) -> dict[str, str]:
+    options = {"crf": str(rate_factor(quality, 51))}
+    if platform.machine() in ("x86_64", "AMD64"):
+        # x264's AVX-512 reads memory that it has not written: the same frames gave several files.
+        # Without, they are one on all machines, and 1080p took no longer.
+        options["x264-params"] = "asm=sse4.2"
+    return options
+
+
 _HALF = {8: "yuv420p", 10: "yuv420p10le"}
 _FULL = {8: "yuv444p", 10: "yuv444p10le"}
 
 ENCODERS: dict[ClipCodec, Encoder] = {
-    "h264": Encoder("libx264", _HALF, _FULL, lambda q: {"crf": str(rate_factor(q, 51))}),
+    "h264": Encoder("libx264", _HALF, _FULL, _h264),
     "h265": Encoder(
         "libx265",
         _HALF,
         _FULL,
         lambda q: {"crf": str(rate_factor(q, 51)), "x265-params": "log-level=error"},
+        # x265 4.1 writes beyond its memory for 64 columns or fewer, and the process ends.
+        narrowest=66,
     ),
     "vp9": Encoder(
         "libvpx-vp9",
@@ -76,17 +90,33 @@ ENCODERS: dict[ClipCodec, Encoder] = {
 """By the name that users give; `formats.CLIP_CODECS` says which file takes which."""
 
 
-def check_codec(path: Path, codec: ClipCodec, size: Shape) -> None:
+def samples_of(codec: ClipCodec, size: Shape, bits: int) -> str | None:
+    """Returns the pixel format in which frames are encoded; None where the codec does not take the
+    size.
+
+    Args:
+        codec: of the film.
+        size: (height, width) of its frames.
+        bits: 8 or 10.
+    """
+    encoder = ENCODERS[codec]
+    odd = size[0] % 2 or size[1] % 2
+    samples = encoder.odd_samples if odd else encoder.samples
+    return samples[bits] if samples and size[1] >= encoder.narrowest else None
+
+
+def check_codec(path: Path, codec: ClipCodec, size: Shape, bits: int = 8) -> None:
     """Sees that a film can be written, before any work is done for it.
 
     Args:
         path: of the film to be.
         codec: that it is to have.
         size: (height, width) of its frames.
+        bits: 8 or 10 of a channel.
 
     Raises:
-        UserError: PyAV is not installed or has no encoder for the codec, the format does not take
-            the codec, or the codec takes no odd sides.
+        UserError: PyAV is not installed or has no encoder for the codec and bits, the format does
+            not take the codec, or the codec does not take the size.
     """
     need_pyav(path)
     import av
@@ -101,15 +131,21 @@ def check_codec(path: Path, codec: ClipCodec, size: Shape) -> None:
             f"{path}: a {path.suffix} file does not take {codec}; choose {' or '.join(takes)}, or "
             "another suffix."
         )
-    encoder = ENCODERS[codec]
+    samples = samples_of(codec, size, bits)
+    if samples is None:
+        least = ENCODERS[codec].narrowest
+        only = "even sides" if least == 1 else f"{least} columns or more"
+        raise UserError(
+            f"{path}: {codec} takes {only}, not {size[1]} x {size[0]} pixels; choose another size "
+            "or codec."
+        )
+    name = ENCODERS[codec].name
     try:
-        av.Codec(encoder.name, "w")
+        known_samples = av.Codec(name, "w").video_formats
     except ValueError:
+        known_samples = None
+    if samples not in [one.name for one in known_samples or ()]:
         raise UserError(
-            f"{path}: this PyAV has no encoder for {codec} ({encoder.name}); choose another codec."
-        ) from None
-    if encoder.odd_samples is None and (size[0] % 2 or size[1] % 2):
-        raise UserError(
-            f"{path}: {codec} takes even sides only, not {size[1]} x {size[0]} pixels; choose "
-            "another size or codec."
+            f"{path}: this PyAV has no encoder for {codec} of {bits} bits ({name}); choose another "
+            "codec."
         )

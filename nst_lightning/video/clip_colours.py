@@ -92,6 +92,7 @@ def to_rgb(frame: "VideoFrame", colour: Colour, bits: int, size: tuple[int, int]
         height,
         "rgb24" if bits == 8 else "rgb48le",
         src_colorspace=number,
+        dst_colorspace=RGB,  # PyAV 16 takes BT.601 where both are said to be one
         interpolation=BICUBIC_ACCURATE,
         src_color_range=FULL if colour.full else LIMITED,
         dst_color_range=FULL,
@@ -136,20 +137,17 @@ def from_rgb(rgb: Array, colour: Colour, format: str) -> "VideoFrame":
     return frame
 
 
-def _planes(frame: "VideoFrame") -> Array:
-    """Returns the three planes of yuv444p16le as (3, H, W) uint16."""
-    return np.stack(
-        [
-            np.frombuffer(plane, np.uint16).reshape(plane.height, -1)[  # type: ignore[call-overload]
-                :, : plane.width
-            ]
-            for plane in frame.planes
-        ]
-    )
+def _planes(frame: "VideoFrame") -> list[Array]:
+    """Returns the three planes of yuv444p16le, (H, W) uint16 each."""
+    planes = []
+    for plane in frame.planes:
+        values = np.frombuffer(plane, np.uint16)  # type: ignore[call-overload]
+        planes.append(values.reshape(plane.height, -1)[:, : plane.width])
+    return planes
 
 
-def _rgb(yuv: Array, number: int, full: int | None) -> Array:
-    """Converts (3, H, W) Y'CbCr, shifted up to 16 bits, to (H, W, 3) uint16.
+def _rgb(yuv: list[Array], number: int, full: int | None) -> Array:
+    """Converts the planes Y', Cb and Cr, shifted up to 16 bits, to (H, W, 3) uint16.
 
     Args:
         yuv: of limited range, or of full range by levels of so many bits.

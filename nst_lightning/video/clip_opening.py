@@ -2,11 +2,11 @@
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nst_lightning.errors import UserError
 from nst_lightning.imaging.opening import open_file
@@ -15,6 +15,8 @@ from nst_lightning.video.whole_film import missing_bytes
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.error import FFmpegError
+    from av.packet import Packet
+    from av.stream import Stream
     from av.video.stream import VideoStream
 
 _OPTIONS = {
@@ -120,3 +122,13 @@ def video_stream(path: Path, container: "InputContainer") -> "VideoStream":
         )
     found[0].thread_type = "AUTO"
     return found[0]
+
+
+def packets_of(container: "InputContainer", streams: Sequence["Stream"]) -> Iterator["Packet[Any]"]:
+    """Yields the packets of streams, and at the end an empty one for each.
+
+    PyAV asks for an empty one of a stream, too, that has come up in the midst of the film and that
+    it does not know, after those that it does.
+    """
+    with suppress(IndexError):
+        yield from container.demux(list(streams))

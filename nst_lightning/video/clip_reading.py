@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from itertools import chain, dropwhile, pairwise
+from itertools import chain, dropwhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +11,10 @@ import numpy.typing as npt
 from nst_lightning.errors import UserError
 from nst_lightning.video.clip import Clip, Shape
 from nst_lightning.video.clip_colours import colour_of, to_rgb
-from nst_lightning.video.clip_opening import damaged, opened_clip, video_stream
+from nst_lightning.video.clip_opening import damaged, opened_clip, packets_of, video_stream
 from nst_lightning.video.frame_folder import DEFAULT_RATE, read_images, scan_frames
-from nst_lightning.video.upright import turn_of, turned, turned_shape
+from nst_lightning.video.frame_times import times_of
+from nst_lightning.video.upright import Turn, turn_of, turned, turned_shape
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -52,13 +53,14 @@ def scan_clip(
         return clip
     with opened_clip(path) as container:
         stream = video_stream(path, container)
-        square = _square(path, stream, (stream.height, stream.width), max_pixels)
+        _check_pixels(path, _square(stream, stream.height, stream.width), max_pixels)
         stamps: list[int | None] = []
         first = last = None
         for frame in _decoded(path, container, stream):
             if first is None:
                 first, colour, turn = frame, colour_of(frame, stream), turn_of(frame)
-                square = _square(path, stream, (frame.height, frame.width), max_pixels)
+                square = _square(stream, frame.height, frame.width)
+                _check_pixels(path, square, max_pixels)
             elif (frame.width, frame.height) != (first.width, first.height):
                 raise UserError(
                     f"{path}: its size changes from {first.width} x {first.height} to "
@@ -71,14 +73,15 @@ def scan_clip(
             last = frame
         if first is None or last is None:
             raise UserError(f"{path}: has no frames; get a whole copy of it.")
-        time_base, times, duration = _times(stream, stamps, last.duration)
+        rate = stream.average_rate or stream.guessed_rate or DEFAULT_RATE
+        shown = times_of(stamps, last.duration, stream.time_base, rate)
         return Clip(
             path=path,
             shape=turned_shape(square, turn),
-            times=times,
-            last=duration,
-            time_base=time_base,
-            rate=_rate(stream),
+            times=shown.times,
+            last=shown.last,
+            time_base=shown.time_base,
+            rate=rate,
             bits=8 if first.format.components[0].bits <= 8 else 10,
             colour=colour,
             audio=tuple(
@@ -90,7 +93,7 @@ def scan_clip(
                 for one in container.streams
                 if one.type not in ("audio", "data") and one.index != stream.index
             ),
-            stamped=time_base == stream.time_base,
+            stamped=shown.stamped,
         )
 
 
@@ -121,7 +124,7 @@ def read_frames(clip: Clip, start: int, stop: int) -> Iterator[Array]:
             stream = video_stream(clip.path, container)
             number, frames = _from_key_frame(clip, container, stream, start - back)
             if number <= start:
-                yield from _checked(clip, number, frames, start, stop)
+                yield from _checked(clip, stream, number, frames, start, stop)
                 return
         # Some films seek by the time of decoding, and find a key frame that is shown later.
         back = 2 * back or _FIRST_STEP_BACK
@@ -137,24 +140,19 @@ def read_comment(path: Path) -> str:
         return ""
 
 
-def _square(path: Path, stream: "VideoStream", shape: Shape, max_pixels: int) -> Shape:
-    """Returns the (height, width) of frames whose pixels have been made square, none left out.
-
-    Raises:
-        UserError: that is more than `max_pixels`.
-    """
-    height, width = shape
+def _square(stream: "VideoStream", height: int, width: int) -> Shape:
+    """Returns the (height, width) of frames whose pixels have been made square, none left out."""
     aspect = stream.sample_aspect_ratio or Fraction(1)
-    if aspect > 1:
-        width = round(width * aspect)
-    else:
-        height = round(height / aspect)
-    if height * width > max_pixels:
+    return (height, round(width * aspect)) if aspect > 1 else (round(height / aspect), width)
+
+
+def _check_pixels(path: Path, shape: Shape, max_pixels: int) -> None:
+    pixels = shape[0] * shape[1]
+    if pixels > max_pixels:
         raise UserError(
-            f"{path}: its frames have {height * width} pixels, more than the limit of {max_pixels};"
-            f" if you trust the file, raise it with --max-pixels {height * width}."
+            f"{path}: its frames have {pixels} pixels, more than the limit of {max_pixels}; if you "
+            f"trust the file, raise it with --max-pixels {pixels}."
         )
-    return height, width
 
 
 def _decoded(
@@ -170,7 +168,7 @@ def _decoded(
 
     frames = 0
     try:
-        for packet in container.demux(stream):
+        for packet in packets_of(container, [stream]):
             try:
                 decoded = packet.decode()
             except av.error.InvalidDataError:
@@ -182,30 +180,6 @@ def _decoded(
                 yield frame
     except av.error.FFmpegError as error:
         raise damaged(path, error, frames) from error
-
-
-def _times(
-    stream: "VideoStream", stamps: list[int | None], duration: int
-) -> tuple[Fraction, tuple[int, ...], int]:
-    """Returns the time base, the time of each frame and how long the last one stands.
-
-    Where the file does not tell when each frame is shown, they are counted at its rate.
-    """
-    times = tuple(stamp for stamp in stamps if stamp is not None)
-    step = 1 / _rate(stream)
-    if (
-        stream.time_base is not None
-        and len(times) == len(stamps)
-        and all(before < after for before, after in pairwise(times))
-    ):
-        usual = times[-1] - times[-2] if len(times) > 1 else round(step / stream.time_base)
-        return stream.time_base, times, duration if duration > 0 else max(1, usual)
-    first = round(times[0] * stream.time_base / step) if times and stream.time_base else 0
-    return step, tuple(range(first, first + len(stamps))), 1
-
-
-def _rate(stream: "VideoStream") -> Fraction:
-    return stream.average_rate or stream.guessed_rate or DEFAULT_RATE
 
 
 def _from_key_frame(
@@ -229,19 +203,28 @@ def _from_key_frame(
 
 
 def _checked(
-    clip: Clip, number: int, frames: Iterator["VideoFrame"], start: int, stop: int
+    clip: Clip,
+    stream: "VideoStream",
+    number: int,
+    frames: Iterator["VideoFrame"],
+    start: int,
+    stop: int,
 ) -> Iterator[Array]:
     """Yields frames of which the first has a number, from `start` to `stop`, each at its time.
 
     Raises:
-        UserError: there are fewer, or one has another time.
+        UserError: there are fewer, or one has another time or size.
     """
+    turn: Turn | None = None
     for index, frame in enumerate(frames, number):
-        if clip.stamped and frame.pts != clip.times[index]:
+        # Asked once, for side data and the frame that they belong to keep one another in memory.
+        turn = turn or turn_of(frame)
+        size = _square(stream, frame.height, frame.width)
+        if clip.stamped and (frame.pts, stream.time_base) != (clip.times[index], clip.time_base):
+            break
+        if turned_shape(size, turn) != clip.shape:
             break
         if index >= start:
-            turn = turn_of(frame)
-            size = turned_shape(clip.shape, turn)
             yield turned(to_rgb(frame, clip.colour, clip.bits, size), turn)
         if index == stop - 1:
             return

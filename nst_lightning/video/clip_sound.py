@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nst_lightning.video.clip import Clip
-from nst_lightning.video.clip_opening import damaged
+from nst_lightning.video.clip_opening import damaged, packets_of
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -50,24 +50,65 @@ def add_tracks(
 
 
 def copied(
-    path: Path, source: "InputContainer | None", tracks: Mapping[int, "Stream"]
+    path: Path,
+    source: "InputContainer | None",
+    tracks: Mapping[int, "Stream"],
+    *,
+    hides: bool,
 ) -> Iterator["Packet[Any]"]:
     """Yields the packets of tracks as they are in the source, made out to their new streams.
 
+    Packets without a time, or not later than the one before, are damaged, and no file takes them.
+
+    Args:
+        path: of the source.
+        source: the clip's file; None where it has no sound.
+        tracks: see `add_tracks`.
+        hides: whether the film can hold packets that are not to be heard, as the edit lists of MP4
+            and MOV do. Of those before what is heard, another gets the last, by which a decoder
+            begins.
+
     Raises:
-        UserError: the source, of this path, breaks off.
+        UserError: the source breaks off.
     """
     import av
 
     if source is None or not tracks:
         return
+    before: dict[int, int] = {}
+    unheard: dict[int, Packet[Any]] = {}
     try:
-        for packet in source.demux([source.streams[index] for index in tracks]):
-            if packet.size:  # the last ones are empty and end a decoding
-                packet.stream = tracks[packet.stream_index]
-                yield packet
+        for packet in packets_of(source, [source.streams[index] for index in tracks]):
+            index, time = packet.stream_index, packet.dts
+            if packet.size == 0 or time is None or time <= before.get(index, time - 1):
+                continue  # those of no size end a decoding
+            before[index] = time
+            packet.stream = tracks[index]
+            if packet.is_discard and not hides:
+                unheard[index] = packet
+                continue
+            if index in unheard:
+                yield unheard.pop(index)
+            yield packet
     except av.error.FFmpegError as error:
         raise damaged(path, error) from error
+
+
+def mux_sound(film: "OutputContainer", packet: "Packet[Any]") -> bool:
+    """Adds a packet of sound to a film; returns whether it could, which it cannot if damaged.
+
+    Raises:
+        OSError: the film cannot be written.
+    """
+    import av
+
+    try:
+        film.mux(packet)
+    except OSError:
+        raise
+    except av.error.FFmpegError:
+        return False
+    return True
 
 
 def _takes(format: str, track: "AudioStream") -> bool:

@@ -1,6 +1,7 @@
 """Frames → film files, with the times and the sound of the clip that they were made of."""
 
 import heapq
+import math
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,10 +15,10 @@ import numpy.typing as npt
 from nst_lightning.files import atomic_file
 from nst_lightning.formats import ClipCodec
 from nst_lightning.video.clip import Clip
-from nst_lightning.video.clip_codecs import ENCODERS, THREADS, check_codec
+from nst_lightning.video.clip_codecs import ENCODERS, THREADS, check_codec, samples_of
 from nst_lightning.video.clip_colours import FULL, LIMITED, from_rgb, result_colour
 from nst_lightning.video.clip_opening import opened_clip
-from nst_lightning.video.clip_sound import add_tracks, copied
+from nst_lightning.video.clip_sound import add_tracks, copied, mux_sound
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -34,6 +35,9 @@ _OPTIONS = {
     # The samples that a decoder of sound begins with come before 0. In MKV, they would move all.
     "avoid_negative_ts": "disabled",
 }
+
+_FRAME_DURATION = 1 << 8
+"""FFmpeg's AV_CODEC_FLAG_FRAME_DURATION: frames say how long they stand, the last one too."""
 
 _MOVFLAGS = {
     "mp4": {"movflags": "+faststart"},
@@ -79,22 +83,34 @@ def write_clip(
     first = next(rest, None)
     if first is None:
         raise ValueError("a film has one frame at least")
-    check_codec(path, codec, (first.shape[0], first.shape[1]))
+    check_codec(path, codec, (first.shape[0], first.shape[1]), bits)
     with atomic_file(path) as file, ExitStack() as stack:
         source = stack.enter_context(opened_clip(clip.path)) if clip.audio else None
-        film = stack.enter_context(_created(path, file.name))
+        film = stack.enter_context(_created(path, file.name, clip.time_base))
         film.metadata["comment"] = comment
         stream = _video_stream(film, clip, codec, first, quality, bits)
         tracks, notes = add_tracks(film, path, clip, source)
         images = _encoded(stream, chain([first], rest), clip, codec)
-        for packet in heapq.merge(images, copied(clip.path, source, tracks), key=_seconds):
-            film.mux(packet)
+        sound = copied(clip.path, source, tracks, hides=film.format.name in _MOVFLAGS)
+        lost = 0
+        for packet in heapq.merge(images, sound, key=_seconds):
+            if packet.stream_index == stream.index:
+                film.mux(packet)
+            else:
+                lost += not mux_sound(film, packet)
+    if lost:
+        notes.append(f"{path}: {lost} packets of the sound of {clip.path} are damaged, left out.")
     return notes
 
 
 @contextmanager
-def _created(path: Path, name: str) -> Iterator["OutputContainer"]:
+def _created(path: Path, name: str, time_base: Fraction) -> Iterator["OutputContainer"]:
     """Opens a film to be written, under a name that it has until it is whole.
+
+    Args:
+        path: that it gets then.
+        name: of the file until then.
+        time_base: of the clip.
 
     Raises:
         OSError: it cannot be written; PyAV has other errors too.
@@ -103,6 +119,9 @@ def _created(path: Path, name: str) -> Iterator["OutputContainer"]:
 
     format = _CONTAINERS[path.suffix.lower()]
     options = {**_OPTIONS, **_MOVFLAGS.get(format, {})}
+    if format in _MOVFLAGS:
+        # In these ticks it is told when each track begins, and they would be milliseconds.
+        options["movie_timescale"] = str(math.lcm(1000, time_base.denominator))
     try:
         with av.open(name, "w", format=format, container_options=options) as film:
             yield film
@@ -125,7 +144,6 @@ def _video_stream(
     os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 shows all but errors otherwise
     colour = result_colour(clip, lossless=codec == "ffv1")
     height, width, _ = first.shape
-    odd = height % 2 or width % 2
     stream = film.add_stream(
         encoder.name,
         rate=clip.rate.limit_denominator(1 << 16),
@@ -133,9 +151,10 @@ def _video_stream(
     )
     assert isinstance(stream, VideoStream)
     stream.height, stream.width = height, width
-    stream.pix_fmt = (encoder.odd_samples or encoder.samples if odd else encoder.samples)[bits]
+    stream.pix_fmt = samples_of(codec, (height, width), bits)
     stream.time_base = stream.codec_context.time_base = clip.time_base
     stream.codec_context.thread_count = THREADS
+    stream.codec_context.flags |= _FRAME_DURATION
     stream.codec_context.thread_type = "FRAME"  # PyAV's own makes x264 cut frames into slices
     stream.codec_context.color_range = FULL if colour.full else LIMITED
     stream.codec_context.colorspace = colour.matrix
