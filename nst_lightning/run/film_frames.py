@@ -208,17 +208,19 @@ class FrameMaker:
     ) -> Held:
         """Returns what earlier frames say of one, and where it starts: at that, where it is
         revealed at the photograph, and elsewhere at the frame before, along the motion."""
-        references = [
-            Reference(
-                seen[k].frame,
-                seen[k].result,
-                self._flow(job, number, k, frame, seen[k].frame),
-                self._flow(job, k, number, seen[k].frame, frame),
+
+        def reference(k: int) -> Reference:
+            one = seen[k]
+            back = self._flow(job, number, k, frame, one.frame)
+            return Reference(
+                one.frame, one.result, back, self._flow(job, k, number, one.frame, frame)
             )
-            for k in reference_frames(number, begin)
-        ]
-        temporal = temporal_target(frame, references)
-        before = warp(references[0].result, references[0].backward).clamp(0, 1)
+
+        nearest, *others = reference_frames(number, begin)
+        closest = reference(nearest)
+        first = reference(begin) if others else closest
+        temporal = temporal_target(frame, first, closest, map(reference, others))
+        before = warp(closest.result, closest.backward).clamp(0, 1)
         start = torch.where(temporal.weight > 0, temporal.image, before)
         start = torch.lerp(start, frame, temporal.revealed)
         return Held(start, temporal, seen[number - 1].curvature)

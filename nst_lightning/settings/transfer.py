@@ -169,9 +169,9 @@ class TransferSettings(Model):
     """Whether the total variation is a mean over pixel values (keeps its meaning from size to size)
     or a sum (published formulas)."""
 
-    temporal_weight: Annotated[Weight, Knob("pixels", FILMS, 100.0)] = 100.0
+    temporal_weight: Annotated[Weight, Knob("pixels", FILMS, 1000.0)] = 1000.0
     """Weight of the temporal loss, which holds each frame of a film to those before it, in units of
-    the other losses: with 100, a deviation of 0.1 (root mean square) counts as much as they do."""
+    the other losses: with 1000, one of 0.03 (root mean square) counts as much as they do."""
 
     pixel_range: Annotated[
         Literal[1, 255], BeforeValidator(parse_number), Knob("pixels", LOSSES, 1)

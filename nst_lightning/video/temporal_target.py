@@ -1,6 +1,7 @@
 """What a frame's result should look like where earlier frames show the same: their results."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -10,16 +11,16 @@ from torch import Tensor
 from nst_lightning.video.reliability import matching, reliable
 from nst_lightning.video.warping import inside, warp
 
-BACK = (1, 4)
-"""How many frames before a frame its references lie, beside the first of its shot. With 2 and 8 as
-well there are five references instead of three, and errors a seventh smaller in a pan, a twentieth
-in a zoom."""
+BACK = (1, 2, 4, 8, 16)
+"""How many frames before a frame its references lie, beside the first of its shot (Ruder, Dosovitskiy
+& Brox 2016, section 4.3, look up to 40 back)."""
+
+STILL = 0.5
+"""Pixels; what has moved by less since the first frame of the shot stands still."""
 
 THINNEST = 5
 """Pixels across that an area inside a frame needs to count as revealed: boundaries of motion are
 thinner. What enters at the border is new, however thin."""
-GROWN = 4
-"""Pixels by which revealed areas are grown, to meet what is known around them."""
 
 
 @dataclass(frozen=True)
@@ -45,50 +46,66 @@ class Temporal:
     weight: Tensor
     """(1, 1, H, W): 1 where the image holds, 0 elsewhere."""
     revealed: Tensor
-    """(1, 1, H, W): 1 in areas that no reference shows, which need strokes of their own; nowhere
-    without a reference."""
+    """(1, 1, H, W): 1 in areas that no reference shows, which need strokes of their own."""
+
+    def to(self, image: Tensor) -> "Temporal":
+        """Returns it on the device and in the precision of an image."""
+        return Temporal(self.image.to(image), self.weight.to(image), self.revealed.to(image))
 
 
 def reference_frames(frame: int, first: int) -> list[int]:
-    """Lists the frames that a frame refers to, oldest first.
+    """Lists the frames that a frame refers to, the closest first and that of the shot last.
 
     Args:
-        frame: its index.
+        frame: its index, above `first`.
         first: that of the first frame of its shot.
     """
-    near = {frame - back for back in BACK if frame - back > first}
-    return sorted(near | {first}) if frame > first else []
+    return [*(frame - back for back in BACK if frame - back > first), first]
 
 
-def temporal_target(frame: Tensor, references: Sequence[Reference]) -> Temporal:
+def temporal_target(
+    frame: Tensor, first: Reference, closest: Reference, others: Iterable[Reference]
+) -> Temporal:
     """Puts together the results of earlier frames, moved to where this frame shows the same.
 
-    Each pixel is that of the oldest result in which it can be found: it has been sampled the
-    fewest times, so that films neither blur nor drift. Ruder, Dosovitskiy & Brox 2016, section 4.3,
-    take the closest instead. Over 30 frames of a photograph in motion, each result only warped from
-    earlier ones, the oldest left errors of 0.1 (still), 1.5 (pan), 2.0 (rotation) and 2.4 (zoom)
-    levels RMS, the closest 0.3, 6.0, 9.0 and 8.5; the gradients' energy after them was 0.98 to 1.04
-    and 1.0 to 2.5 times what it should be.
+    What has not moved since the first frame of the shot is that of the first frame, so that what
+    stands still does not drift. All else is that of the closest result in which it can be found
+    (Ruder, Dosovitskiy & Brox 2016, section 4.3): each warp blurs strokes a little, the steps that
+    follow make them sharp again, and the next frame takes them as they are. Taken from further
+    back, they would be made sharp anew in every frame, each time in another way: in a pan of 2.3
+    px a frame, frames then differed by ten times as much (mean square) from one to the next.
 
     A reference counts where its flows agree and, but for the closest, where its frame matches too:
     that one counts through flashes and fades.
 
     Args:
         frame: (1, 3, H, W) in [0, 1].
-        references: oldest first; the last one is the closest.
+        first: of the shot.
+        closest: the frame before.
+        others: the closest first; they are asked for as long as there are areas to be found.
     """
-    image, missing = frame.clone(), torch.ones_like(frame[:, :1])
-    for reference in references:
-        found = missing * reliable(reference.backward, reference.forward)
-        if reference is not references[-1]:
-            found *= matching(frame, warp(reference.frame, reference.backward, "bilinear"))
-        moved = warp(reference.result, reference.backward).clamp(0, 1)
-        image = torch.where(found > 0, moved, image)
-        missing -= found
-    if not references:
-        return Temporal(image, 1 - missing, torch.zeros_like(missing))
-    revealed = revealed_areas(missing, references[-1].backward)
-    return Temporal(image, 1 - missing, _widest(revealed, GROWN))
+    still = (first.backward.square().sum(dim=1, keepdim=True) < STILL**2).float()
+    image, found = frame.clone(), still * _shown(frame, first)
+    image = torch.where(found > 0, _moved(first), image)
+    missing = 1 - found
+    for reference in itertools.chain([closest], others):
+        shown = reliable(reference.backward, reference.forward)
+        found = missing * (shown if reference is closest else _shown(frame, reference))
+        image = torch.where(found > 0, _moved(reference), image)
+        missing = missing - found
+        if not bool(areas(missing, THINNEST).any()):
+            break
+    return Temporal(image, 1 - missing, revealed_areas(missing, closest.backward))
+
+
+def _shown(frame: Tensor, reference: Reference) -> Tensor:
+    """Says which pixels of a frame are seen in a reference that may lie far back."""
+    matches = matching(frame, warp(reference.frame, reference.backward, "bilinear"))
+    return reliable(reference.backward, reference.forward) * matches
+
+
+def _moved(reference: Reference) -> Tensor:
+    return warp(reference.result, reference.backward).clamp(0, 1)
 
 
 def revealed_areas(missing: Tensor, backward: Tensor) -> Tensor:
@@ -101,9 +118,14 @@ def revealed_areas(missing: Tensor, backward: Tensor) -> Tensor:
     Returns:
         (1, 1, H, W) in {0, 1}.
     """
-    opened = _widest(-_widest(-missing, THINNEST // 2), THINNEST // 2)
     entering = missing * (1 - inside(backward))
-    return torch.maximum(opened, entering)
+    return torch.maximum(areas(missing, THINNEST), entering)
+
+
+def areas(mask: Tensor, thinnest: int) -> Tensor:
+    """Returns the areas of a mask (1, 1, H, W) in {0, 1} without what is thinner than so many
+    pixels."""
+    return _widest(-_widest(-mask, thinnest // 2), thinnest // 2)
 
 
 def _widest(mask: Tensor, radius: int) -> Tensor:

@@ -220,7 +220,7 @@ NEUTRAL: dict[str, Any] = {
     "precision": "32-true",
     "views": 24,
     "texture_size": None,
-    "temporal_weight": 100.0,
+    "temporal_weight": 1000.0,
     "frame_steps": 20,
     "segment": 120,
     "container": "mp4",
