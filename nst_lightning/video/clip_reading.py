@@ -118,16 +118,15 @@ def read_frames(clip: Clip, start: int, stop: int) -> Iterator[Array]:
     if clip.images:
         yield from read_images(clip, start, stop)
         return
-    back = 0
-    while True:
+    done = start
+    for key in _earlier(start) if clip.stamped else [0]:
         with opened_clip(clip.path) as container:
-            stream = video_stream(clip.path, container)
-            number, frames = _from_key_frame(clip, container, stream, start - back)
-            if number <= start:
-                yield from _checked(clip, stream, number, frames, start, stop)
-                return
-        # Some films seek by the time of decoding, and find a key frame that is shown later.
-        back = 2 * back or _FIRST_STEP_BACK
+            for frame in _matching(clip, container, key, start=done, stop=stop):
+                yield frame
+                done += 1
+        if done == stop:
+            return
+    raise UserError(f"{clip.path}: has changed since it was looked through; start anew.")
 
 
 def read_comment(path: Path) -> str:
@@ -182,14 +181,55 @@ def _decoded(
         raise damaged(path, error, frames) from error
 
 
+def _earlier(start: int) -> Iterator[int]:
+    """Yields `start` and ever earlier frames to the first one: some films find a key frame that is
+    shown later than the frame that was looked for, or show others behind it than in one go."""
+    back = 0
+    while start > back:
+        yield start - back
+        back = 2 * back or _FIRST_STEP_BACK
+    yield 0
+
+
+def _matching(
+    clip: Clip, container: "InputContainer", key: int, *, start: int, stop: int
+) -> Iterator[Array]:
+    """Yields the frames start ... stop - 1 as long as each has the time and size that it should.
+
+    Args:
+        clip: that is read.
+        container: its file.
+        key: a number from whose key frame on it is decoded.
+        start: see above.
+        stop: likewise.
+    """
+    stream = video_stream(clip.path, container)
+    number, frames = _from_key_frame(clip, container, stream, key)
+    if number > start:
+        return
+    turn: Turn | None = None
+    for index, frame in enumerate(frames, number):
+        # Asked once, for side data and the frame that they belong to keep one another in memory.
+        turn = turn or turn_of(frame)
+        size = _square(stream, frame.height, frame.width)
+        if clip.stamped and (frame.pts, stream.time_base) != (clip.times[index], clip.time_base):
+            return
+        if turned_shape(size, turn) != clip.shape:
+            return
+        if index >= start:
+            yield turned(to_rgb(frame, clip.colour, clip.bits, size), turn)
+        if index == stop - 1:
+            return
+
+
 def _from_key_frame(
     clip: Clip, container: "InputContainer", stream: "VideoStream", start: int
 ) -> tuple[int, Iterator["VideoFrame"]]:
-    """Returns the frames of a film from a key frame near `start` on, and the number of the first;
-    all of them where there is none or `start` is not above 0."""
+    """Returns the number of a key frame near `start`, and the frames from it on; all of them where
+    `start` is 0, none where there is no such key frame."""
     import av
 
-    if start <= 0 or not clip.stamped:
+    if start == 0:
         return 0, _decoded(clip.path, container, stream)
     try:
         container.seek(clip.times[start], stream=stream)
@@ -200,32 +240,3 @@ def _from_key_frame(
     if first is None or first.pts not in clip.times:
         return clip.frames, iter(())
     return clip.times.index(first.pts), chain([first], frames)
-
-
-def _checked(
-    clip: Clip,
-    stream: "VideoStream",
-    number: int,
-    frames: Iterator["VideoFrame"],
-    start: int,
-    stop: int,
-) -> Iterator[Array]:
-    """Yields frames of which the first has a number, from `start` to `stop`, each at its time.
-
-    Raises:
-        UserError: there are fewer, or one has another time or size.
-    """
-    turn: Turn | None = None
-    for index, frame in enumerate(frames, number):
-        # Asked once, for side data and the frame that they belong to keep one another in memory.
-        turn = turn or turn_of(frame)
-        size = _square(stream, frame.height, frame.width)
-        if clip.stamped and (frame.pts, stream.time_base) != (clip.times[index], clip.time_base):
-            break
-        if turned_shape(size, turn) != clip.shape:
-            break
-        if index >= start:
-            yield turned(to_rgb(frame, clip.colour, clip.bits, size), turn)
-        if index == stop - 1:
-            return
-    raise UserError(f"{clip.path}: has changed since it was looked through; start anew.")
