@@ -16,7 +16,6 @@ from nst_lightning.grid.sources import Film, Source, find_images, output_names
 from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.layout import SCANS, STATE, short_hash
 from nst_lightning.settings import BatchSettings
-from nst_lightning.video.frame_folder import is_frame_folder
 
 _FILM = TypeAdapter(Film)
 
@@ -33,6 +32,8 @@ def read_clips(where: Path, settings: BatchSettings, out: Path) -> list[Source]:
         UserError: there is none, or the settings do not go with films.
     """
     check_for_films(settings)
+    from nst_lightning.video.frame_folder import is_frame_folder
+
     if is_frame_folder(where):
         paths, root = [where], where.parent
     else:

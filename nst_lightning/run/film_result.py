@@ -40,6 +40,7 @@ from nst_lightning.store.job import Job
 from nst_lightning.store.records import Record
 from nst_lightning.video.clip_reading import read_frames
 from nst_lightning.video.clip_writing import write_clip
+from nst_lightning.video.frames_writing import write_frames_folder
 
 STILL = 384
 """The longest side of each of four stills that show a film, in pixels."""
@@ -177,13 +178,10 @@ def _two_by_two(images: Sequence[Tensor], shape: Shape) -> Tensor:
 
 
 def keep_frames(folder: Path, out: Path, job: Job, case: CaseSettings) -> None:
-    """Writes the finished frames as images, numbered from 0."""
+    """Writes the finished frames as numbered images."""
     check_inside(out, folder)
     bits = 8 if cast(Film, job.pair.content.film).clip.bits == 8 else 16
-    for number, frame in enumerate(frames_of(out, job, case)):
-        levels = torch.from_numpy(frame.astype(np.int32)).permute(2, 0, 1)
-        rgb = levels.to(torch.uint8) if bits == 8 else levels
-        write_image(folder / frame_name(number), rgb, bits=bits)
+    write_frames_folder(folder, frames_of(out, job, case), bits=bits)
 
 
 def write_preview(out: Path, job: Job, case: CaseSettings, segment: Segment) -> None:

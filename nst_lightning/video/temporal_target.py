@@ -12,8 +12,8 @@ from nst_lightning.video.reliability import matching, reliable
 from nst_lightning.video.warping import inside, warp
 
 BACK = (1, 2, 4, 8, 16)
-"""How many frames before a frame its references lie, beside the first of its shot (Ruder, Dosovitskiy
-& Brox 2016, section 4.3, look up to 40 back)."""
+"""How many frames before a frame its references lie, beside the first of its shot; Ruder,
+Dosovitskiy & Brox 2016, section 4.3, look up to 40 back."""
 
 STILL = 0.5
 """Pixels; what has moved by less since the first frame of the shot stands still."""

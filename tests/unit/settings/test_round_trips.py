@@ -63,7 +63,14 @@ CHOICES = {
     for name, field in BatchSettings.model_fields.items()
     if (values := get_args(field.annotation))
     and all(isinstance(value, (str, int)) for value in values)
-    and name not in ("style_loss", "bit_depth", "finish")  # each needs others that go with it
+    and name
+    not in (
+        "style_loss",
+        "bit_depth",
+        "finish",
+        "container",
+        "codec",
+    )  # each needs others that go with it
 }
 CHOICES["precision"] = st.sampled_from(["auto", "32-true", "bf16-mixed", "64-true"])
 some_settings = st.fixed_dictionaries({}, optional={**CHOICES, **SWITCHES, **OTHERS}).filter(

@@ -1,9 +1,7 @@
 """The target that earlier results make of a frame: which of them counts where, and for how long."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-import numpy as np
-import pytest
 import torch
 from torch import Tensor
 
@@ -30,32 +28,22 @@ def plain(value: float) -> Tensor:
 
 
 def test_reference_frames_are_the_first_of_the_shot_and_some_before():
-    assert reference_frames(7, 7) == []
     assert reference_frames(8, 7) == [7]
-    assert reference_frames(11, 7) == [7, 10]
-    assert reference_frames(30, 7) == [7, 26, 29]
+    assert reference_frames(11, 7) == [10, 9, 7]
+    assert reference_frames(30, 7) == [29, 28, 26, 22, 14, 7]
 
 
-def test_without_a_reference_the_frame_is_free():
-    frame = Camera(*SIZE).frame(texture())
-    found = temporal_target(frame, [])
-    assert torch.equal(found.image, frame)
-    assert not found.weight.any()
-    assert not found.revealed.any()
-
-
-def test_the_oldest_counts_where_it_is_found():
+def test_the_closest_counts_where_it_is_found():
     cameras = [Camera(*SIZE, shift=(8.0 * time, 0.0)) for time in range(3)]
     first, middle, now = (camera.frame(texture()) for camera in cameras)
-    references = [refer(now, first, plain(0.2)), refer(now, middle, plain(0.8))]
-    found = temporal_target(now, references)
-    old, new = (reliable(each.backward, each.forward) for each in references)
-    old *= matching(now, warp(first, references[0].backward, "bilinear"))
-    expected = torch.where(old > 0, 0.2, torch.where(new > 0, 0.8, now))
+    old, new = refer(now, first, plain(0.2)), refer(now, middle, plain(0.8))
+    found = temporal_target(now, old, new, [old])
+    far, near = (reliable(each.backward, each.forward) for each in (old, new))
+    far *= matching(now, warp(first, old.backward, "bilinear"))
+    expected = torch.where(near > 0, 0.8, torch.where(far > 0, 0.2, now))
     torch.testing.assert_close(found.image, expected)
-    assert torch.equal(found.weight, torch.maximum(old, new))
-    assert ((found.image[..., 10:100] - 0.2).abs() < 1e-6).float().mean() > 0.95
-    assert ((found.image[..., 113:117] - 0.8).abs() < 1e-6).float().mean() > 0.95
+    assert torch.equal(found.weight, torch.maximum(far, near))
+    assert ((found.image[..., 10:100] - 0.8).abs() < 1e-6).float().mean() > 0.95
     assert not found.weight[..., -8:].any()
     assert found.revealed[..., -8:].all()
     assert not found.revealed[..., :100].any()
@@ -65,7 +53,8 @@ def test_results_move_with_the_frames():
     camera = Camera(*SIZE, shift=(3.0, 2.0))
     style = texture(5)
     before, now = Camera(*SIZE).frame(texture()), camera.frame(texture())
-    found = temporal_target(now, [refer(now, before, Camera(*SIZE).frame(style))])
+    reference = refer(now, before, Camera(*SIZE).frame(style))
+    found = temporal_target(now, reference, reference, [])
     error = (found.image - camera.frame(style)).abs() * found.weight
     assert error[..., 8:-8, 8:-8].mean() < 0.003
 
@@ -75,14 +64,41 @@ def test_the_closest_counts_through_a_flash_and_others_do_not():
     flash = (frame + 0.3).clamp(max=1)
     still = torch.zeros(1, 2, *SIZE)
     old, new = (Reference(frame, plain(value), still, still) for value in (0.2, 0.8))
-    assert (temporal_target(flash, [old, new]).image == 0.8).all()
-    assert (temporal_target(frame, [old, new]).image == 0.2).all()
+    assert (temporal_target(flash, old, new, [old]).image == 0.8).all()
+
+
+def test_what_stands_still_is_that_of_the_first_frame():
+    frame = Camera(*SIZE).frame(texture())
+    still, moved = torch.zeros(1, 2, *SIZE), torch.full((1, 2, *SIZE), 0.6)
+    old, new = (Reference(frame, plain(value), still, still) for value in (0.2, 0.8))
+    assert (temporal_target(frame, old, new, [old]).image == 0.2).all()
+    away = Reference(frame, plain(0.2), moved, -moved)
+    assert (temporal_target(frame, away, new, [away]).image == 0.8).all()
+
+
+def test_others_are_asked_for_where_areas_are_missing_alone():
+    frame = Camera(*SIZE).frame(texture())
+    still, away = torch.zeros(1, 2, *SIZE), torch.full((1, 2, *SIZE), 50.0)
+    known, lost = Reference(frame, frame, still, still), Reference(frame, frame, away, -away)
+
+    def others(asked: list[int]) -> Iterator[Reference]:
+        for number in range(3):
+            asked.append(number)
+            yield known
+
+    asked: list[int] = []
+    temporal_target(frame, known, known, others(asked))
+    assert asked == []
+    found = temporal_target(frame, lost, lost, others(asked))
+    assert asked == [0]
+    assert found.weight.all()
 
 
 def test_what_a_disc_revealed_is_an_area():
     disc = Disc()
     now, before = disc.frame(1), disc.frame(0)
-    found = temporal_target(now, [refer(now, before, before)])
+    reference = refer(now, before, before)
+    found = temporal_target(now, reference, reference, [])
     truth = disc.revealed(1, 0)
     still = torch.zeros(1, 2, disc.size, disc.size)
     assert found.revealed[truth].mean() > 0.95
@@ -118,25 +134,18 @@ def chained(
     ideal = [each.frame(texture(2)) for each in cameras]
     results = [ideal[0]]
     for time in range(1, count):
-        earlier = reference_frames(time, 0)
-        references = [refer(frames[time], frames[back], results[back]) for back in earlier]
-        found = temporal_target(frames[time], references)
+        closest, *others = (
+            refer(frames[time], frames[back], results[back]) for back in reference_frames(time, 0)
+        )
+        first = others[-1] if others else closest
+        found = temporal_target(frames[time], first, closest, others)
         results.append(torch.where(found.weight > 0, found.image, ideal[time]))
     return results, ideal
 
 
-@pytest.mark.parametrize(
-    ("camera", "most"),
-    [
-        (lambda time: Camera(*SIZE), 1.0),
-        (lambda time: Camera(*SIZE, shift=(2.3 * time, 0.7 * time)), 5.0),
-    ],
-)
-def test_results_neither_drift_nor_blur(camera: Callable[[int], Camera], most: float) -> None:
+def test_what_stands_still_does_not_drift() -> None:
     """A still film may change by 2 levels RMS in 30 frames, its luma by half a level."""
-    results, ideal = chained(camera, 16, noise=1)
+    results, ideal = chained(lambda time: Camera(*SIZE), 16, noise=1)
     last, expected = results[-1], ideal[-1]
-    assert 255 * (last - expected).square().mean().sqrt() < most
+    assert 255 * (last - expected).square().mean().sqrt() < 1
     assert 255 * abs(float(last.mean() - expected.mean())) < 0.2
-    energy, its = (np.square(np.diff(each.numpy(), axis=3)).mean() for each in (last, expected))
-    assert 0.95 < energy / its < 1.05
