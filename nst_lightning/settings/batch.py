@@ -93,7 +93,7 @@ class BatchSettings(TransferSettings):
     frame_steps: Annotated[int, Field(ge=1, le=100_000), Knob("pixels", FILMS, 20)] = 20
     """Steps for each frame of a film but the first of a shot, which gets those of an image."""
 
-    segment: Annotated[int, Field(ge=0), Knob("pixels", FILMS, 120)] = 120
+    segment: Annotated[int, Field(ge=0), Knob("pixels", FILMS, 240)] = 240
     """Frames after which a longer shot is cut into parts, for several workers, which are faded into
     one another (0: never)."""
 

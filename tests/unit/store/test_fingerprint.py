@@ -222,7 +222,7 @@ NEUTRAL: dict[str, Any] = {
     "texture_size": None,
     "temporal_weight": 1000.0,
     "frame_steps": 20,
-    "segment": 120,
+    "segment": 240,
     "container": "mp4",
     "codec": "auto",
     "film_quality": 80,
