@@ -44,7 +44,7 @@ def main() -> None:
     texels = torch.rand(1, 3, atlas.height, atlas.width)
     print(f"{len(surface.corners)} faces, {torch.get_num_threads()} threads")
     with timed("choose_cameras"):
-        cameras = choose_cameras(surface, atlas, given.size, given.views, given.views)
+        (cameras,) = choose_cameras(surface, atlas, given.size, given.views, given.views)
     with timed(f"rasterize at {given.size}"):
         rasterize(surface.corners, cameras[1], given.size, given.size)
     with timed("render_bytes"):

@@ -41,9 +41,9 @@ def settings(**changes: Any) -> BatchSettings:
 
 def test_scales_have_one_set_of_views_and_smaller_textures():
     chosen = settings(texture_size=48)
-    small, large = chosen.scales
+    small, large = chosen.passes(1)
     fine = view_mesh(TORUS, chosen, large)
-    coarse = view_mesh(TORUS, chosen, small, fine.cameras)
+    coarse = view_mesh(TORUS, chosen, small, fine.view_sets)
     assert coarse.cameras == fine.cameras == view_mesh(TORUS, chosen, large).cameras
     assert coarse.rendering.coverage.shape[-1] * 2 == fine.rendering.coverage.shape[-1] == 64
     assert fine.whole.places[0].window.shape == (48, 48)
@@ -54,9 +54,21 @@ def test_scales_have_one_set_of_views_and_smaller_textures():
     torch.testing.assert_close(started, expected)
 
 
+def test_passes_of_one_scale_see_the_same_texels_from_other_places():
+    chosen = settings(texture_size=48, scales=1, view_sets=2)
+    then, now = (view_mesh(TORUS, chosen, one) for one in chosen.passes(2))
+    assert [list(then.cameras), list(now.cameras)] == [list(each) for each in now.view_sets][::-1]
+    assert then.view_sets == now.view_sets
+    assert not set(then.cameras) & set(now.cameras)
+    assert then.atlas == now.atlas
+    assert not torch.equal(then.rendering.see(then.texels), now.rendering.see(now.texels))
+    painted = torch.rand(then.texels.shape, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(then.brought_to(now, painted, "bicubic"), then.filled(painted))
+
+
 def test_textures_are_painted_no_finer_than_views_tell_apart():
     chosen = settings(scales=1)
-    viewed = view_mesh(TORUS, chosen, chosen.scales[-1])
+    viewed = view_mesh(TORUS, chosen, chosen.passes(1)[-1])
     assert texture_side(viewed.mesh, chosen) == 256
     fine = density(viewed.mesh.surface, viewed.whole, viewed.cameras, 32)
     painted = density(viewed.mesh.surface, viewed.atlas, viewed.cameras, 32)
@@ -71,7 +83,7 @@ def test_a_result_has_its_record_beside_and_no_texel_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     chosen = settings(scales=1, texture_size=64)
-    viewed = view_mesh(TORUS, chosen, chosen.scales[-1])
+    viewed = view_mesh(TORUS, chosen, chosen.passes(1)[-1])
     painted = torch.where(viewed.rendering.seen, 0.25, viewed.texels)
     path = tmp_path / "x" / "made.obj"
     path.parent.mkdir()
@@ -103,7 +115,7 @@ def test_a_result_has_its_record_beside_and_no_texel_as_it_was(
 def test_the_cost_of_a_mesh_is_about_what_it_takes():
     chosen = settings(size=64, views=5)
     source = read_model(TORUS, "torus", chosen)
-    viewed = view_mesh(TORUS, chosen, chosen.scales[-1])
+    viewed = view_mesh(TORUS, chosen, chosen.passes(1)[-1])
     cost = mesh_cost(source, chosen)
     assert cost.bytes == pytest.approx(viewed.rendering.bytes, rel=0.4)
     assert cost.seconds > 0

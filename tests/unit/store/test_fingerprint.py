@@ -68,6 +68,7 @@ OTHER: dict[str, Any] = {
     "bounds": False,
     "precision": "bf16-mixed",
     "views": 5,
+    "view_sets": 2,
     "texture_size": 256,
 }
 
@@ -216,6 +217,7 @@ NEUTRAL: dict[str, Any] = {
     "bounds": True,
     "precision": "32-true",
     "views": 24,
+    "view_sets": 1,
     "texture_size": None,
     "format": "png",
     "quality": 95,
