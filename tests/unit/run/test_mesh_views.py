@@ -10,23 +10,33 @@ from PIL import Image
 
 from nst_lightning import files
 from nst_lightning.grid.models import read_model
+from nst_lightning.grid.pairs import Pair
+from nst_lightning.grid.sources import Source
 from nst_lightning.imaging.resize import resize
 from nst_lightning.layout import image_of
 from nst_lightning.mesh import cameras
 from nst_lightning.mesh.mesh_formats import read_mesh
 from nst_lightning.mesh.texels import density
 from nst_lightning.run import mesh_result
+from nst_lightning.run.batch_run import BatchRun
+from nst_lightning.run.devices import resolve
+from nst_lightning.run.make_batch import make_inputs
 from nst_lightning.run.mesh_cost import NO_MESH, mesh_cost
 from nst_lightning.run.mesh_result import write_mesh_result
 from nst_lightning.run.mesh_views import RESOLVED, texture_side, view_mesh
 from nst_lightning.run.placement import Room
 from nst_lightning.run.prepare import beyond_memory
 from nst_lightning.settings import BatchSettings, build
+from nst_lightning.store.job import Job
 from nst_lightning.store.output import record_in_image
 from nst_lightning.store.records import Record
+from nst_lightning.transfer.targets import content_targets
+from nst_lightning.transfer.walk import make_walk
+from nst_lightning.vgg.weights import load_weights
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "meshes"
 TORUS = EXAMPLES / "torus.obj"
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
@@ -56,14 +66,40 @@ def test_scales_have_one_set_of_views_and_smaller_textures():
 
 def test_passes_of_one_scale_see_the_same_texels_from_other_places():
     chosen = settings(texture_size=48, scales=1, view_sets=2)
-    then, now = (view_mesh(TORUS, chosen, one) for one in chosen.passes(2))
+    first, second = chosen.passes(2)
+    then = view_mesh(TORUS, chosen, first)
+    now = view_mesh(TORUS, chosen, second, then.view_sets)
     assert [list(then.cameras), list(now.cameras)] == [list(each) for each in now.view_sets][::-1]
-    assert then.view_sets == now.view_sets
     assert not set(then.cameras) & set(now.cameras)
     assert then.atlas == now.atlas
     assert not torch.equal(then.rendering.see(then.texels), now.rendering.see(now.texels))
     painted = torch.rand(then.texels.shape, generator=torch.Generator().manual_seed(0))
     assert torch.equal(then.brought_to(now, painted, "bicubic"), then.filled(painted))
+
+
+def test_each_pass_is_drawn_to_what_its_own_views_show():
+    layers = {"content_layers": ["relu1_1"], "style_layers": ["relu1_1"]}
+    chosen = settings(view_sets=2, steps=8, weights="random", texture_size=48, **layers)
+    chosen = resolve(chosen, CPU)
+    content, style = read_model(TORUS, "torus", chosen), Source(EXAMPLES / "torus.png", "s", (9, 9))
+    job = Job(Pair(content, style, ""), "c", "s", "f")
+    inputs = make_inputs(chosen, load_weights(*chosen.network_weights), CPU)
+    passes = BatchRun([job], chosen, None).remaining_passes()
+    assert [(one.size, one.view_set) for one in passes] == [(16, 1), (16, 0), (32, 1), (32, 0)]
+    for one in passes:
+        viewed, targets = inputs.viewed(job, one), inputs.targets([job], one)
+        assert viewed is not None
+        assert targets.guides is not None
+        assert torch.equal(targets.guides, viewed.rendering.coverage)
+        views = viewed.rendering.see(viewed.texels)
+        features = content_targets(inputs.network, views, chosen, make_walk(chosen, None))
+        assert torch.equal(targets.content["relu1_1"], features["relu1_1"])
+
+
+def test_photographs_have_no_sets_of_views():
+    job = Job(Pair(Source(TORUS, "c", (8, 8)), Source(TORUS, "s", (8, 8)), ""), "c", "s", "f")
+    run = BatchRun([job], settings(view_sets=2), None)
+    assert [(one.size, one.steps) for one in run.remaining_passes()] == [(16, 3), (32, 1)]
 
 
 def test_textures_are_painted_no_finer_than_views_tell_apart():
