@@ -148,6 +148,24 @@ def test_a_result_has_its_record_beside_and_no_texel_as_it_was(
     assert record_in_image(path) is None
 
 
+def test_a_mesh_of_before_stays_until_the_new_one_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    chosen = settings(scales=1, texture_size=64, turntable="gif")
+    viewed = view_mesh(TORUS, chosen, chosen.passes(1)[-1])
+    path = tmp_path / "made.obj"
+    path.write_text("of before")
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(mesh_result, "draw_turn", fail)
+    with pytest.raises(MemoryError):
+        write_mesh_result(path, viewed.texels[0], viewed, chosen, Record(output="made.obj"))
+    assert [file.name for file in tmp_path.rglob("*")] == ["made.obj"]
+    assert path.read_text() == "of before"
+
+
 def test_the_cost_of_a_mesh_is_about_what_it_takes():
     chosen = settings(size=64, views=5)
     source = read_model(TORUS, "torus", chosen)
