@@ -50,7 +50,7 @@ class ViewedMesh:
 
     def filled(self, texels: Tensor) -> Tensor:
         """Returns texels (B, 3, h, w) in which those that no view sees are as those around them."""
-        return fill_unseen(texels, self.rendering.seen, self.mesh.surface, self.atlas)
+        return fill_unseen(texels, self.rendering.texel_pixels, self.mesh.surface, self.atlas)
 
     def textures(self, texels: Tensor, how: str) -> list[Tensor]:
         """Returns the textures (3, h, w) of the result from texels (1, 3, h, w), all filled."""

@@ -58,7 +58,7 @@ def main() -> None:
         rendering.gradient_to_texels(seen)
     share = float(rendering.seen.double().mean())
     with timed(f"fill_unseen, {share:.2%} of the texture seen"):
-        fill_unseen(texels, rendering.seen, surface, atlas)
+        fill_unseen(texels, rendering.texel_pixels, surface, atlas)
     with timed("touched_share"):
         print(f"{touched_share(surface, atlas, given.size, cameras):.2%} of what can be seen")
 
