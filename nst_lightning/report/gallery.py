@@ -12,7 +12,13 @@ from nst_lightning.drawing.thumbnails import Size, small_copy
 from nst_lightning.errors import UserError
 from nst_lightning.evaluation.table import read_evaluation
 from nst_lightning.files import check_inside, exists, write_text
-from nst_lightning.formats import MESH_SUFFIXES, RESULT_FORMATS, result_format, result_suffixes
+from nst_lightning.formats import (
+    CLIP_SUFFIXES,
+    MESH_SUFFIXES,
+    RESULT_FORMATS,
+    result_format,
+    result_suffixes,
+)
 from nst_lightning.layout import (
     GALLERY_LARGE,
     GALLERY_RESULTS,
@@ -97,7 +103,7 @@ def read_records(out: Path) -> list[Record]:
 def is_inside(output: str) -> bool:
     """Returns whether a recorded result lies in the folder, as all that nst-batch wrote do."""
     path = PurePosixPath(output)
-    known = path.suffix in result_suffixes() or path.suffix in MESH_SUFFIXES
+    known = path.suffix in {*result_suffixes(), *MESH_SUFFIXES, *CLIP_SUFFIXES}
     return not path.is_absolute() and ".." not in path.parts and known
 
 
