@@ -197,6 +197,13 @@ def image_of(result: Path) -> Path:
     return own_folder(result) / STILLS if is_film(result) else result
 
 
+def image_before(result: Path) -> Path | None:
+    """Returns the image that shows what a mesh or a film was made from; None for an image."""
+    if is_mesh(result):
+        return own_folder(result) / SIDES_BEFORE
+    return own_folder(result) / STILLS_BEFORE if is_film(result) else None
+
+
 def frame_name(number: int) -> str:
     """Returns the name of a frame of a film, from 0."""
     return f"{number:06d}.png"

@@ -26,11 +26,9 @@ from nst_lightning.layout import (
     GALLERY_VIEWS,
     MANIFEST,
     PAGE,
-    SIDES_BEFORE,
     WRITTEN_BY_REPORTS,
+    image_before,
     image_of,
-    is_mesh,
-    own_folder,
 )
 from nst_lightning.report.gallery_data import InputCopies, gallery_data
 from nst_lightning.report.page import render
@@ -117,8 +115,8 @@ def make_copies(
         for path, record in paths.items()
     }
     for record in records:
-        shown = own_folder(out / record.output) / SIDES_BEFORE
-        if is_mesh(Path(record.content)) and shown.is_file():
+        shown = image_before(out / record.output)
+        if shown is not None and shown.is_file():
             key = ("source", record.content)
             tasks[key] = partial(copy_input, out, record.content, record.max_pixels, shown)
     for record in records:

@@ -29,7 +29,8 @@ def extractor() -> FeatureExtractor:
 
 
 def views() -> list[Frame]:
-    return [*pan(CUT, 48), *pan(FRAMES - CUT, 48, seed=9)]
+    """A pan, and another in the dark."""
+    return [*pan(CUT, 48), *(frame // 4 for frame in pan(FRAMES - CUT, 48, seed=9))]
 
 
 def styled(frames: list[Frame], seed: int = 0) -> list[Frame]:
