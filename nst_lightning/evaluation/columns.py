@@ -63,6 +63,7 @@ SUMMARY = {
         "warp error",
         "Films: mean square difference between a frame and the one before moved along the motion "
         "of the content, where that is reliable: 0 does not flicker",
+        listed=False,
     ),
     "e_warp_input": Column(
         "warp error, content", "Films: the same of the content itself", listed=False

@@ -479,7 +479,6 @@ function player(src) {
 
 /* A film and its clip side by side, which play together; what the browser cannot play is shown by stills. */
 function films(result) {
-  const [width, height] = result.size ?? result.thumb;
   const content = axes[inputs[0]].images[result.at[inputs[0]]];
   const film = player(result.href), clip = content.film && content.href ? player(content.href) : null;
   const shown = (video, still, text) => {
