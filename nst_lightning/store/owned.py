@@ -32,7 +32,8 @@ def owned_files(out: Path) -> list[Path]:
     Raises:
         UserError: it is not an output folder of nst-batch.
     """
-    if not (out / MANIFEST).is_file():
+    expected = _expected(out)
+    if not (out / MANIFEST).is_file() and not expected:
         raise UserError(f"{out}: holds no {MANIFEST}, so it is not an output folder of nst-batch.")
     files, _ = files_and_links(out)
     there = set(files)
@@ -48,8 +49,7 @@ def owned_files(out: Path) -> list[Path]:
         if ours or not record.has_result:
             own_folders.add(own_folder(result))
             folders.update(folder for folder in result.parents if out in folder.parents)
-    with suppress(FileNotFoundError):
-        own_folders |= {own_folder(out / name) for name in read_expected(out) if name not in known}
+    own_folders |= {own_folder(out / name) for name in expected if name not in known}
 
     def is_owned(file: Path) -> bool:
         return (
@@ -64,3 +64,10 @@ def owned_files(out: Path) -> list[Path]:
         )
 
     return sorted(filter(is_owned, files), key=lambda file: file == out / MANIFEST)
+
+
+def _expected(out: Path) -> list[str]:
+    """Returns the results that the last runs asked for; none where that is not noted."""
+    with suppress(FileNotFoundError):
+        return list(read_expected(out))
+    return []
