@@ -1,6 +1,7 @@
 """Films of an output folder, measured by a small random network."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from nst_lightning.evaluation.film_metrics import film_metrics
 from nst_lightning.evaluation.measuring import Evaluation, evaluate, evaluate_changed
 from nst_lightning.evaluation.subject import find_subjects
 from nst_lightning.evaluation.table import write_evaluation
+from nst_lightning.run import film_plan
 from nst_lightning.store.records import Record
 from tests.clips import Frame, make_film, pan, texture
 from tests.results_folder import SETTINGS, record, write_manifest
@@ -21,6 +23,14 @@ from tests.results_folder import SETTINGS, record, write_manifest
 CPU = torch.device("cpu")
 FRAMES = 17
 CUT = 14
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short_segments() -> Iterator[None]:
+    """Segments as short as the setting says: a film of several takes long to measure otherwise."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(film_plan, "FADED", 8)
+        yield
 
 
 @pytest.fixture(scope="module")
