@@ -153,11 +153,7 @@ def check_for_films(settings: BatchSettings) -> None:
     Raises:
         UserError: they do not, or are not.
     """
-    if find_spec("av") is None or find_spec("cv2") is None:
-        raise UserError(
-            "films need packages that are not installed: "
-            "install them with pip install 'nst-lightning[video]'."
-        )
+    check_packages()
     for name, wanted, why in (
         ("split", False, "a frame is made on one device"),
         ("finish", "none", "a film has the size of its frames"),
@@ -175,3 +171,16 @@ def check_for_films(settings: BatchSettings) -> None:
         value = getattr(settings, name)
         if value != wanted:
             raise UserError(f"{name} {value} does not go with films, for {why}: leave it out.")
+
+
+def check_packages() -> None:
+    """Sees that the packages for films are installed.
+
+    Raises:
+        UserError: they are not.
+    """
+    if find_spec("av") is None or find_spec("cv2") is None:
+        raise UserError(
+            "films need packages that are not installed: "
+            "install them with pip install 'nst-lightning[video]'."
+        )
