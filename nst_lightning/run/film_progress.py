@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
 
-from nst_lightning.files import write_text
+from nst_lightning.files import file_state, write_text
 from nst_lightning.layout import FILM_NOTE, FLOWS, FRAMES, STATE, frame_name
 
 
@@ -32,18 +32,26 @@ def write_note(folder: Path, output: str, frames: int) -> None:
 
 def films_in_progress(out: Path) -> dict[str, tuple[int, int]]:
     """Returns how many frames are made of each film that is not finished, and of how many."""
-    found = sorted(_notes(out), key=lambda one: _written(one[0]))
-    return {note.output: (frames_made(folder), note.frames) for folder, note in found}
+    found = {}
+    for folder, note in sorted(_notes(out), key=lambda one: file_state(one[0] / FILM_NOTE)[2]):
+        with suppress(FileNotFoundError):  # the film was finished meanwhile
+            found[note.output] = (frames_made(folder), note.frames)
+    return found
 
 
 def frames_made(folder: Path) -> int:
     """Returns how many frames of a film are there; those with which a segment only begins do not
-    count, for the segment before shows them."""
+    count, for the segment before shows them.
+
+    Raises:
+        FileNotFoundError: the folder is gone.
+    """
     return sum(
         frame.name >= frame_name(int(segment.name))
         for segment in folder.iterdir()
         if segment.name.isdecimal()
-        for frame in segment.glob("*.png")
+        for frame in segment.iterdir()
+        if frame.suffix == ".png"
     )
 
 
@@ -63,15 +71,10 @@ def tidy_films(out: Path, is_done: Callable[[str], bool]) -> None:
 
 def _notes(out: Path) -> list[tuple[Path, FilmNote]]:
     """Returns the folders of frames, each with what is noted there."""
-    found = []
-    for path in (out / FRAMES).glob(f"*/{FILM_NOTE}"):
-        with suppress(OSError, ValidationError):
-            found.append((path.parent, FilmNote.model_validate_json(path.read_bytes())))
+    found: list[tuple[Path, FilmNote]] = []
+    with suppress(FileNotFoundError):
+        for folder in (out / FRAMES).iterdir():
+            with suppress(OSError, ValidationError):
+                text = (folder / FILM_NOTE).read_bytes()
+                found.append((folder, FilmNote.model_validate_json(text)))
     return found
-
-
-def _written(folder: Path) -> int:
-    try:
-        return (folder / FILM_NOTE).stat().st_mtime_ns
-    except OSError:
-        return 0

@@ -94,3 +94,10 @@ def test_what_an_unfinished_film_leaves_is_counted_and_cleaned(nst: Nst, inputs:
     assert "film.json" in listed
     left = {path for path in out.rglob("*") if path.is_file()}
     assert left == {out / "pan" / "paint.mp4", out / "pan" / "paint.yaml"}
+
+
+def test_one_film_leaves_no_state_behind(nst: Nst, inputs: Path):
+    made = inputs / "one" / "film.mp4"
+    run = nst("video", inputs / "clips" / "pan.mp4", inputs / "paint.png", "-o", made, *FAST[:-1])
+    assert run.returncode == 0, run.stderr
+    assert {path.name for path in made.parent.iterdir()} == {"film", "film.mp4"}

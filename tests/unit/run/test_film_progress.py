@@ -1,11 +1,13 @@
 """Films in progress, from the folders of their frames."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from nst_lightning.layout import FLOWS, FRAMES, STATE
+from nst_lightning.run import film_progress
 from nst_lightning.run.film_progress import films_in_progress, frames_made, tidy_films, write_note
 
 
@@ -33,6 +35,20 @@ def test_the_film_that_was_begun_last_counts(tmp_path: Path):
     os.utime(old / "film.json", (1, 1))
     begin(tmp_path, "c", "c/t.mp4", 20)
     assert films_in_progress(tmp_path) == {"c/s.mp4": (2, 20), "c/t.mp4": (0, 20)}
+
+
+def test_a_film_that_is_finished_meanwhile_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    gone = begin(tmp_path, "a", "c/s.mp4", 20, s000000=range(3))
+    begin(tmp_path, "b", "c/t.mp4", 20, s000000=range(3))
+
+    def finish_first(folder: Path) -> int:
+        shutil.rmtree(gone, ignore_errors=True)
+        return frames_made(folder)
+
+    monkeypatch.setattr(film_progress, "frames_made", finish_first)
+    assert films_in_progress(tmp_path) == {"c/t.mp4": (3, 20)}
 
 
 def test_a_note_that_cannot_be_read_is_none(tmp_path: Path):
