@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from statistics import fmean
 
 from torch import Tensor
@@ -71,10 +72,12 @@ def _as_images(
     """
     found: list[Values] = []
     for number in still_frames(result.frames):
-        (image,) = _images(result, result.shape, number, number + 1)
-        originals = _images(clip, result.shape, number, number + 1) if clip else iter(())
-        content = next(map(references.content_of, originals), None)
-        image = image.to(references.device)
+        image = _still(result, result.shape, number).to(references.device)
+        content = None
+        if clip is not None:
+            read = partial(_still, clip, result.shape, number)
+            original = references.attempt(subject.content, read)
+            content = None if original is None else references.content_of(original)
         found += measure([subject], image, [content], references, lpips)
     return {
         name: fmean(one[name] for one in found)
@@ -109,3 +112,9 @@ def _steadiness(result: Clip, film: Film, segment: int) -> Values:
 def _images(clip: Clip, shape: Shape, start: int, stop: int) -> Iterator[Tensor]:
     """Yields frames of a clip at a size, (1, 3, H, W) in [0, 1]."""
     return (to_tensor(levels, shape) for levels in read_frames(clip, start, stop))
+
+
+def _still(clip: Clip, shape: Shape, number: int) -> Tensor:
+    """Returns one frame of a clip at a size, (1, 3, H, W) in [0, 1]."""
+    (image,) = _images(clip, shape, number, number + 1)
+    return image
