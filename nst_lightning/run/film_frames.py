@@ -45,7 +45,7 @@ from nst_lightning.video.temporal_target import (
     reference_frames,
     temporal_target,
 )
-from nst_lightning.video.warping import warp
+from nst_lightning.video.warping import inside, warp
 
 FACTS = "nst-lightning frame"
 """The keyword of the text in a frame's file that says how it was made."""
@@ -219,8 +219,10 @@ class FrameMaker:
     def _held(
         self, job: Job, number: int, frame: Tensor, begin: int, seen: Mapping[int, Seen]
     ) -> Held:
-        """Returns what earlier frames say of one, and where it starts: at that, where it is
-        revealed at the photograph, and elsewhere at the frame before, along the motion."""
+        """Returns what earlier frames say of one, and where it starts: at that; at the photograph
+        where something has moved away, of which a ghost would stay; and elsewhere at the frame
+        before, along the motion, with its border continued where something enters.
+        """
 
         def reference(k: int) -> Reference:
             one = seen[k]
@@ -235,7 +237,7 @@ class FrameMaker:
         temporal = temporal_target(frame, first, closest, map(reference, others))
         before = warp(closest.result, closest.backward).clamp(0, 1)
         start = torch.where(temporal.weight > 0, temporal.image, before)
-        start = torch.lerp(start, frame, temporal.revealed)
+        start = torch.lerp(start, frame, temporal.revealed * inside(closest.backward))
         return Held(start, temporal, seen[number - 1].curvature)
 
     def _flow(self, job: Job, number: int, other: int, one: Tensor, two: Tensor) -> Tensor:
