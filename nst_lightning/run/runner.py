@@ -203,18 +203,17 @@ def work_here(
 
 def films_here(worker: FilmWorker, tasks: Sequence[Task], finish: Callable[[Record], None]) -> None:
     """Does the tasks of films in this process, and what follows on them; what is left of a film
-    that has failed is left out."""
-    failed: set[str] = set()
+    that has failed, or that another run has made, is left out."""
+    over: set[str] = set()
 
     def finished(record: Record) -> None:
-        if record.status == "failed":
-            failed.add(record.output)
+        over.add(record.output)
         finish(record)
 
     waiting = deque(tasks)
     while waiting:
         task = waiting.popleft()
-        if task.jobs[0].pair.file in failed:
+        if task.jobs[0].pair.file in over:
             continue
         worker.run(task, finished)
         waiting.extendleft(following(task, worker.options.out))
