@@ -106,7 +106,9 @@ def look_through(path: Path, settings: BatchSettings, out: Path) -> Film:
     film = Film(clip, tuple(finder.cuts))
     if path.is_file() and (out / STATE).is_dir():
         with suppress(OSError):
-            write_text(scan, _FILM.dump_json(film).decode())
+            # Without its path, which need not be text that JSON can hold.
+            anywhere = replace(film, clip=replace(clip, path=Path()))
+            write_text(scan, _FILM.dump_json(anywhere).decode())
     return film
 
 
