@@ -250,7 +250,7 @@ def stylize_video(
         style: the painting.
         out: the file that gets the film, whose suffix, .mp4, .mov, .mkv or .webm, says its format.
         preset: as for `stylize`, like the others.
-        progress: see there; the steps are those of all frames.
+        progress: see there; the steps are those of all frames that are not there yet.
         settings: those of `stylize` that go with films, and `frame_steps`, `segment`, `codec`,
             `film_quality`, `frame_rate`, `keep_frames` and `preview_every`.
 
@@ -275,7 +275,7 @@ def stylize_video(
     usual = {"container": kind, "devices": 1}
     asked = read_settings(preset, settings, "pil", usual, apply=(*APPLY, *OF_FILMS))
     with on_its_own(choose_device(asked.accelerator)), interruptible():
-        make_film(Path(clip), Path(style), file, asked, progress)
+        make_film(Path(clip), Path(style), file, asked, progress or (lambda *step: None))
     return file
 
 

@@ -202,6 +202,11 @@ def frame_name(number: int) -> str:
     return f"{number:06d}.png"
 
 
+def is_frame(name: str) -> bool:
+    """Whether a file has the name of a frame of a film."""
+    return re.fullmatch(r"\d{6}\.png", name) is not None
+
+
 def settings_beside(result: Path) -> Path:
     """Returns the file beside a result that holds its settings."""
     return result.with_suffix(".yaml")

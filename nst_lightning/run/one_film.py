@@ -15,12 +15,13 @@ from nst_lightning.store.output import check_file, check_folder
 
 
 class StepCounter(Silent):
-    """A display that tells a function of each step: its number among those of all frames, how many
-    there are, and the losses."""
+    """A display that tells a function of each step: its number among those of all segments that are
+    not made yet, how many there are, and the losses. What the function raises is kept."""
 
     def __init__(self, report: Callable[[int, int, Losses], object]) -> None:
         self.report = report
         self.all = self.before = self.steps = 0
+        self.raised: Exception | None = None
 
     def start(self, pairs: int, skipped: int, work: int) -> None:
         self.all = work
@@ -31,7 +32,11 @@ class StepCounter(Silent):
         self.before, self.steps = self.before + self.steps, steps
 
     def step(self, step: int, pairs: int, losses: Losses, worker: int = 0) -> None:
-        self.report(self.before + step, self.all, losses)
+        try:
+            self.report(self.before + step, self.all, losses)
+        except Exception as error:
+            self.raised = error
+            raise
 
 
 def make_film(
@@ -39,7 +44,7 @@ def make_film(
     style: Path,
     file: Path,
     settings: BatchSettings,
-    report: Callable[[int, int, Losses], object] | None,
+    report: Callable[[int, int, Losses], object],
 ) -> None:
     """Makes a film in a style, unless it was made before.
 
@@ -52,6 +57,7 @@ def make_film(
 
     Raises:
         UserError: an input cannot be read, something is in the way, or the film cannot be made.
+        Exception: what `report` raises; the frames that are finished stay.
     """
     content = only(clip, read_clips(clip, settings, file.parent))
     pair = Pair(content, only(style, read_sources(style, settings, file.parent)), file.name)
@@ -59,8 +65,10 @@ def make_film(
         raise UserError(pair.problem)
     check_file(file, pair)
     check_folder(file.parent, [])
-    display = StepCounter(report) if report else Silent()
+    display = StepCounter(report)
     summary = run([Case(settings, [pair])], file.parent, display, StopFlag(), ledger=None)
+    if display.raised:
+        raise display.raised
     for record in summary.failed:
         raise UserError(record.reason)
 

@@ -16,7 +16,6 @@ from nst_lightning.run.checkpoints import Checkpoints
 from nst_lightning.run.cost import plan_flops
 from nst_lightning.run.devices import batch_size, choose_device, choose_devices
 from nst_lightning.run.display import Display
-from nst_lightning.run.film_plan import steps_of
 from nst_lightning.run.film_tasks import film_tasks, following
 from nst_lightning.run.film_worker import FilmWorker
 from nst_lightning.run.liveness import remove_dead
@@ -116,9 +115,7 @@ def run(
         display.finished(record)
 
     pairs = sum(len(case.todo) + len(case.broken) for case in prepared)
-    steps = sum(
-        steps_of(job.pair.content, case.settings.asked) for case in prepared for job in case.todo
-    )
+    steps = sum(steps_left(case, out, share) for case in prepared)
     largest = max((case.largest_image() for case in prepared), default=0)
     options = RunOptions(out, ledger is not None, largest <= LARGEST_KEPT)
     display.start(pairs, summary.skipped, steps)
@@ -150,6 +147,13 @@ def run(
         summary.seconds = time.monotonic() - started
         display.stop()
     return summary
+
+
+def steps_left(case: PreparedCase, out: Path, share: tuple[int, int]) -> int:
+    """Returns the steps of what is to be made of a case; of films, of the segments that are not."""
+    if case.of_films:
+        return round(sum(task.cost for task in film_tasks(case.todo, case.settings, out, share)))
+    return case.settings.asked.total_steps * len(case.todo)
 
 
 def works_together(prepared: Sequence[PreparedCase], kind: str) -> bool:

@@ -7,11 +7,13 @@ from nst_lightning.errors import UserError
 from nst_lightning.files import files_and_links
 from nst_lightning.layout import (
     BLENDS,
+    KEPT_FRAMES,
     MANIFEST,
     OF_THE_FOLDER,
     STATE,
     is_copy,
     is_extra,
+    is_frame,
     is_report,
     own_folder,
     settings_beside,
@@ -45,10 +47,13 @@ def owned_files(out: Path) -> list[Path]:
             own_folders.add(own_folder(result))
             folders.update(folder for folder in result.parents if out in folder.parents)
 
+    kept_frames = {folder / KEPT_FRAMES for folder in own_folders}
+
     def is_owned(file: Path) -> bool:
         return (
             file in results
             or (file.parent in own_folders and is_extra(file.name))
+            or (file.parent in kept_frames and is_frame(file.name))
             or (file.parent in folders and is_report(file.name))
             or is_copy(file.relative_to(out))
             or (file.parent == out / BLENDS and is_swatch(file))
