@@ -204,7 +204,7 @@ def frame_name(number: int) -> str:
 
 def is_frame(name: str) -> bool:
     """Whether a file has the name of a frame of a film."""
-    return re.fullmatch(r"\d{6}\.png", name) is not None
+    return re.fullmatch(r"\d{6,}\.png", name) is not None
 
 
 def settings_beside(result: Path) -> Path:
