@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,7 @@ def test_a_film_keeps_its_times_and_its_sound(nst: Nst, style: Path, tmp_path: P
     assert sound_packets(made) == sound_packets(clip)
     stills = {path.name for path in made.with_suffix("").iterdir()}
     assert stills == {"stills.png", "stills-before.png"}
+    assert not (tmp_path / ".nst").exists()
     assert "was made before" in nst(*words).stdout
     other = nst(*words, "--frame-steps", 2)
     assert other.returncode == 2
@@ -258,6 +260,8 @@ def test_the_call_makes_the_film_of_the_command(nst: Nst, clips: Path, style: Pa
         stylize_video(clips / "cut.mp4", style, made, progress=stop_at_nine, **settings)
     assert seen == [(step, 16) for step in range(1, 10)]
     assert not made.exists()
+    leftover = made.with_name(f".made.mkv.{socket.gethostname()}-999999999-1234.nst-tmp")
+    leftover.touch()  # as a killed process leaves it
     seen.clear()
     found = stylize_video(
         clips / "cut.mp4", style, made,
@@ -266,6 +270,7 @@ def test_the_call_makes_the_film_of_the_command(nst: Nst, clips: Path, style: Pa
     assert found == made
     assert seen == [(step, 8) for step in range(1, 9)]  # the second shot, of 4 + 2 + 2 steps
     assert packets(made) == packets(command)
+    assert sorted(path.name for path in made.parent.iterdir()) == ["made", "made.mkv"]
     seen.clear()
     date = made.stat().st_mtime_ns
     assert stylize_video(clips / "cut.mp4", style, str(made), **settings) == made
