@@ -190,9 +190,9 @@ def stylize_mesh(
         out: the file that gets the mesh, if any, with the suffix of the model.
         preset: as for `stylize`, like the others.
         progress: see there.
-        settings: those of `stylize` that go with meshes, and `views`, `texture_size`, and
-            `view_size`, another name for `size`; by default `size` is 192, and there are 120 steps
-            at two scales.
+        settings: those of `stylize` that go with meshes, and `views`, `view_sets`,
+            `texture_size`, and `view_size`, another name for `size`; by default `size` is 192, and
+            there are 120 steps at two scales, each with three sets of views.
 
     Raises:
         UserError: as `stylize`; a mesh that cannot be used, settings that do not go with meshes, or

@@ -19,8 +19,9 @@ from nst_lightning.settings import BatchSettings
 if TYPE_CHECKING:
     from nst_lightning.mesh.mesh_file import MeshFile
 
-USUAL_MESH = {"size": 192, "steps": 120, "scales": 2}
-"""Settings that are not said where meshes are painted: there are many views, each of them small."""
+USUAL_MESH = {"size": 192, "steps": 120, "scales": 2, "view_sets": 3}
+"""Settings that are not said where meshes are painted: there are many views, each of them small,
+and others from time to time."""
 
 State = tuple[str, int, int]
 

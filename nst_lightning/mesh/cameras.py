@@ -127,52 +127,65 @@ def four_sides(surface: Surface) -> list[Camera]:
 
 
 def choose_cameras(
-    surface: Surface, atlas: Atlas, view_size: int, count: int = 12, most: int | None = None
-) -> list[Camera]:
-    """Chooses views that together show as much of a texture as can be seen, as squarely.
+    surface: Surface,
+    atlas: Atlas,
+    view_size: int,
+    count: int = 12,
+    most: int | None = None,
+    sets: int = 1,
+) -> list[list[Camera]]:
+    """Chooses sets of views, each of which shows as much of a texture as can be seen, as squarely.
 
-    The first views are fixed. Each further one is that which adds most, where a texel counts a half
-    for being seen at all and a half for being seen squarely. Views and textures are smaller for the
-    choice, in one proportion, so that a texel which a view would miss is missed here as well.
+    The first views of the first set are fixed. Each further one is that which adds most to its set,
+    where a texel counts a half for being seen at all and a half for being seen squarely; no two
+    sets have one in common. Views and textures are smaller for the choice, in one proportion, so
+    that a texel which a view would miss is missed here as well.
 
     Args:
         surface: the mesh.
         atlas: how its textures lie in the image of the texels.
         view_size: the height and width of each view, in pixels.
-        count: of the views, at least 1.
-        most: more views than `count` are added up to this number, until `ENOUGH` of the texels
-            that any candidate sees are seen; by default twice as many.
+        count: of the views of a set, at least 1.
+        most: more views than `count` are added to a set up to this number, until `ENOUGH` of the
+            texels that any candidate sees are seen; by default twice as many.
+        sets: their number, at least 1.
 
     Returns:
-        The cameras in the order in which they were chosen; the same on every call.
+        The cameras of each set in the order in which they were chosen; the same on every call.
 
     Raises:
         UserError: nothing of the mesh can be seen.
     """
     rough = rough_atlas(surface, atlas, view_size)
-    looks = [look(surface, rough, camera) for camera in candidates(surface, count)]
-    best = torch.zeros(rough.count, dtype=torch.float64, device=surface.corners.device)
+    looks = [look(surface, rough, camera) for camera in candidates(surface, count, sets)]
     visible = len(torch.unique(torch.cat([each.texels for each in looks])))
     if not visible:
         raise UserError("nothing of the mesh can be seen: its faces have no area.")
 
-    def gain(each: Look) -> float:
-        return float((each.worth - best[each.texels]).clamp(min=0).sum())
-
     limit = 2 * count if most is None else most
-    chosen: list[Camera] = []
-    while len(chosen) < count or (len(chosen) < limit and int((best > 0).sum()) < ENOUGH * visible):
-        fixed = len(chosen) < len(ALWAYS)
-        taken = looks.pop(0 if fixed else max(range(len(looks)), key=lambda i: gain(looks[i])))
-        best[taken.texels] = torch.maximum(best[taken.texels], taken.worth)
-        chosen.append(taken.camera)
-    return chosen
+
+    def choose(fixed: int) -> list[Camera]:
+        best = torch.zeros(rough.count, dtype=torch.float64, device=surface.corners.device)
+
+        def gain(i: int) -> float:
+            return float((looks[i].worth - best[looks[i].texels]).clamp(min=0).sum())
+
+        chosen: list[Camera] = []
+        while len(chosen) < count or (
+            len(chosen) < limit and int((best > 0).sum()) < ENOUGH * visible
+        ):
+            taken = looks.pop(0 if len(chosen) < fixed else max(range(len(looks)), key=gain))
+            best[taken.texels] = torch.maximum(best[taken.texels], taken.worth)
+            chosen.append(taken.camera)
+        return chosen
+
+    return [choose(0 if k else len(ALWAYS)) for k in range(sets)]
 
 
-def candidates(surface: Surface, count: int) -> list[Camera]:
-    """Returns the cameras of which `count` or more are chosen, those of `ALWAYS` first."""
+def candidates(surface: Surface, count: int, sets: int = 1) -> list[Camera]:
+    """Returns the cameras of which sets of `count` or more are chosen, those of `ALWAYS` first."""
     sphere = bounding_sphere(surface)
-    directions = [*ALWAYS, *fibonacci_directions(max(CANDIDATES, 4 * count))]
+    directions = [*ALWAYS, *fibonacci_directions(max(CANDIDATES, 2 * (sets + 1) * count))]
     return [camera_from(direction, sphere) for direction in directions]
 
 

@@ -14,6 +14,7 @@ from nst_lightning.mesh.atlas import Atlas
 from nst_lightning.mesh.cameras import bounding_sphere
 from nst_lightning.mesh.rasterizer import pairs
 from nst_lightning.mesh.surface import Surface
+from nst_lightning.mesh.texels import FAINT
 
 GROWN = 16
 """Texels by which islands grow: smaller levels of a texture mix what lies around them."""
@@ -28,6 +29,10 @@ everything seen is found in a seventh of the time, and by 1 or 2 % further away 
 TURN = 0.5
 """How far apart two places are whose normals differ by 1, in radii of the mesh, so that one side of
 a thin wall is not filled from the other."""
+
+BESIDE = 0.5
+"""A texel beside the faces that makes up less than this share of what texels do on average is
+filled too: the loss hardly moves it, and it would draw a line of its old colour along the seam."""
 
 PERIODS = 3
 """A face that repeats its texture is laid out so many times at most, around its middle."""
@@ -44,10 +49,12 @@ class Layout:
         there is none, the nearest whose interpolation takes it; −1 where none does.
     weights: (H, W, 3) float64, of that face's corners, at the point of it next to the texel's
         middle; they sum to 1, and are 0 where there is no face.
+    inside: (H, W) bool, where a face holds a texel's middle.
     """
 
     face: Tensor
     weights: Tensor
+    inside: Tensor
 
 
 def lay_out(surface: Surface, atlas: Atlas) -> Layout:
@@ -78,11 +85,13 @@ def lay_out(surface: Surface, atlas: Atlas) -> Layout:
         weights[texel[own]] = corner_weights[taken[own]]
         start += len(index)
     size = atlas.height, atlas.width
-    return Layout(face.view(size), weights.view(*size, 3))
+    return Layout(face.view(size), weights.view(*size, 3), (distance == 0).view(size))
 
 
-def fill_unseen(texels: Tensor, seen: Tensor, surface: Surface, atlas: Atlas) -> Tensor:
+def fill_unseen(texels: Tensor, pixels: Tensor, surface: Surface, atlas: Atlas) -> Tensor:
     """Gives the texels of a surface that no view sees the colours of those around them in space.
+
+    So it does those at its seams that views hardly see, see `BESIDE`.
 
     Such a texel is the mean of `NEAREST` seen ones near it, each counting by the inverse square of
     its distance, to which a difference between the normals adds. Then the islands grow by `GROWN`
@@ -90,19 +99,19 @@ def fill_unseen(texels: Tensor, seen: Tensor, surface: Surface, atlas: Atlas) ->
 
     Args:
         texels: (B, 3, H, W) of the atlas.
-        seen: (1, 1, H, W) bool.
+        pixels: (1, 1, H, W), how many pixels of the views each texel makes up.
         surface: the mesh.
         atlas: how its textures lie in the image of the texels.
 
     Returns:
-        Texels of the same shape; those that are seen are as they were.
+        Texels of the same shape; the others that are seen are as they were.
 
     Raises:
         UserError: scipy is not installed.
     """
     layout = lay_out(surface, atlas)
     shown = layout.face >= 0
-    known = seen[0, 0].to(shown.device)
+    known = _known(pixels[0, 0].to(shown.device), layout)
     filled = texels.clone()
     if bool((known & shown).any()) and bool((~known & shown).any()):
         _fill(filled, known, shown, layout, surface)
@@ -193,6 +202,12 @@ def _near(surface: Surface, atlas: Atlas) -> Iterator[tuple[Tensor, Tensor, Tens
         for index, row, column in pairs(boxes):
             texel = atlas.index(material[index], row, column)
             yield index + first, texel, torch.stack([column, row], dim=1).to(corners) + 0.5
+
+
+def _known(pixels: Tensor, layout: Layout) -> Tensor:
+    """Returns which texels have colours of their own, (H, W) bool, by the pixels they make up."""
+    seen = pixels > FAINT
+    return seen & (layout.inside | (pixels > BESIDE * pixels[seen].mean()))
 
 
 def _fill(filled: Tensor, known: Tensor, shown: Tensor, layout: Layout, surface: Surface) -> None:

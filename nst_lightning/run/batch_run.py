@@ -15,7 +15,7 @@ from nst_lightning.callbacks.saved_state import BatchProgress, SavedState
 from nst_lightning.imaging.levels import to_levels
 from nst_lightning.run.mesh_views import ViewedMesh
 from nst_lightning.run.outcome import Stylised
-from nst_lightning.settings import BatchSettings, Scale, finite
+from nst_lightning.settings import BatchSettings, Pass, finite
 from nst_lightning.store.job import Job
 from nst_lightning.transfer.keep_colours import content_colours
 from nst_lightning.transfer.module import StyleTransfer
@@ -60,9 +60,10 @@ class BatchRun:
         """Returns the steps of the finished scales."""
         return self._progress.offset
 
-    def remaining_scales(self) -> list[Scale]:
-        """Returns the scales that are not finished."""
-        return self.settings.scales[self._progress.scale :]
+    def remaining_passes(self) -> list[Pass]:
+        """Returns the scales that are not finished, of a mesh each set of views on its own."""
+        sets = 1 if self.jobs[0].pair.content.model is None else self.settings.view_sets
+        return self.settings.passes(sets)[self._progress.scale :]
 
     def recorders(self) -> list[L.Callback]:
         """Returns the callbacks that record what the settings ask for, the same for every scale."""
@@ -75,27 +76,27 @@ class BatchRun:
         for loggers in self.loggers:
             loggers.close()
 
-    def finish_scale(self, model: StyleTransfer, scale: Scale) -> bool:
-        """Takes note of a scale that is over.
+    def finish_pass(self, model: StyleTransfer, finished: Pass) -> bool:
+        """Takes note of a pass that is over.
 
         Returns:
-            Whether the batch can go on to the next scale.
+            Whether the batch can go on to the next one.
 
         Raises:
-            RuntimeError: some of several images diverged before the last scale; each pair is to be
+            RuntimeError: some of several images diverged before the last one; each pair is to be
                 made alone.
         """
         progress = self._progress
         stopped = model.stopped_at.cpu()
-        progress.steps += torch.where(stopped > 0, stopped, scale.steps)
+        progress.steps += torch.where(stopped > 0, stopped, finished.steps)
         if model.float32_from and progress.float32_from is None:
             progress.float32_from = progress.offset + model.float32_from
         progress.scale += 1
         if (model.failed_at > 0).any():
-            if len(self.jobs) > 1 and self.remaining_scales():
+            if len(self.jobs) > 1 and self.remaining_passes():
                 raise RuntimeError("one of several images diverged: each is to go on alone")
             return False
-        progress.offset += scale.steps
+        progress.offset += finished.steps
         return True
 
     @torch.no_grad()

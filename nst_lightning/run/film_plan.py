@@ -8,8 +8,10 @@ from math import ceil
 from nst_lightning.grid.sources import Film, Source, shape_at
 from nst_lightning.settings import BatchSettings
 
-FADED = 8
-"""Frames over which one segment is faded into the next."""
+FADED = 48
+"""Frames over which one segment is faded into the next. Their strokes differ by some 50 levels
+(root mean square, in a pan); over 8 frames, the step of that from one to the next was ten times
+(mean square) what frames differ by elsewhere."""
 
 WARM_UP = 4
 """Frames before those, which a segment makes and throws away: by then it has settled."""

@@ -17,12 +17,11 @@ from nst_lightning.imaging.reading import LoadedImage
 from nst_lightning.imaging.resize import resize
 from nst_lightning.losses.style import style_kind
 from nst_lightning.losses.style_kind import StyleKind
-from nst_lightning.mesh.rasterizer import Camera
 from nst_lightning.run.copying import to_device
-from nst_lightning.run.mesh_views import ViewedMesh, view_mesh
+from nst_lightning.run.mesh_views import ViewedMesh, ViewSets, view_mesh
 from nst_lightning.run.placement import Placement, Room, place
 from nst_lightning.run.tensor_cache import TensorCache
-from nst_lightning.settings import BatchSettings, Scale
+from nst_lightning.settings import BatchSettings, Pass, Scale
 from nst_lightning.settings.sizes import ShorterSide, fit
 from nst_lightning.store.fingerprint import INITS, pair_seed
 from nst_lightning.store.job import Job
@@ -74,28 +73,28 @@ class Inputs:
         self.dtype = dtype
         self.images = images or ImageReader(settings.max_pixels)
         self.cache = TensorCache(CACHE_BYTES)
-        self.cameras: dict[Path, Sequence[Camera]] = {}
-        """Of the views of each mesh."""
+        self.view_sets: dict[Path, ViewSets] = {}
+        """Of each mesh."""
         self.ahead: dict[tuple[Path, Shape], Future[LoadedImage]] = {}
 
-    def content(self, job: Job, scale: Scale) -> LoadedImage:
+    def content(self, job: Job, scale: Pass) -> LoadedImage:
         """Returns the photograph at one of the scales; of a mesh, its texels."""
         return self._content_and_features(job, scale)[0]
 
-    def viewed(self, job: Job, scale: Scale) -> ViewedMesh | None:
+    def viewed(self, job: Job, scale: Pass) -> ViewedMesh | None:
         """Returns the mesh of a job at one of the scales; None where it has none."""
         path, model = job.pair.content.path, job.pair.content.model
         if model is None:
             return None
 
         def make() -> ViewedMesh:
-            viewed = view_mesh(path, self.settings, scale, self.cameras.get(path))
-            self.cameras[path] = viewed.cameras
+            viewed = view_mesh(path, self.settings, scale, self.view_sets.get(path))
+            self.view_sets[path] = viewed.view_sets
             return viewed
 
-        return self.cache.get(("mesh", path, scale.size), make)
+        return self.cache.get(("mesh", path, scale.size, scale.view_set), make)
 
-    def brought_to(self, image: Tensor, job: Job, before: Scale, scale: Scale) -> Tensor:
+    def brought_to(self, image: Tensor, job: Job, before: Pass, scale: Pass) -> Tensor:
         """Returns images (B, 3, H, W) of the scale before as a start at this one."""
         now = self.viewed(job, scale)
         if now is None:
@@ -104,13 +103,13 @@ class Inputs:
         then = cast(ViewedMesh, self.viewed(job, before))
         return then.brought_to(now, image, self.settings.resampling)
 
-    def targets(self, jobs: Sequence[Job], scale: Scale) -> Targets:
+    def targets(self, jobs: Sequence[Job], scale: Pass) -> Targets:
         """Returns what the losses of a batch compare its images with."""
         height, width = self._content_size(jobs[0], scale)
         kind = style_kind(self.settings, height * width)
         return stack_targets([self._targets(job, scale, kind) for job in jobs], kind)
 
-    def start(self, job: Job, scale: Scale) -> Tensor:
+    def start(self, job: Job, scale: Pass) -> Tensor:
         """Returns where an image starts at one of the scales, (1, 3, H, W) in [0, 1]."""
         content = self.content(job, scale).rgb
         if self.settings.init not in INITS:
@@ -144,9 +143,7 @@ class Inputs:
             if not any((side, *key) in self.cache for side in ("content", "style")):
                 self.ahead[key] = reader.submit(self._decode, *key)
 
-    def _content_and_features(
-        self, job: Job, scale: Scale
-    ) -> tuple[LoadedImage, dict[str, Tensor]]:
+    def _content_and_features(self, job: Job, scale: Pass) -> tuple[LoadedImage, dict[str, Tensor]]:
         """Returns the photograph at one of the scales, and its features."""
 
         def make() -> tuple[LoadedImage, dict[str, Tensor]]:
@@ -161,9 +158,10 @@ class Inputs:
             return loaded, content_targets(self._network(), image, self.settings, self._walk(image))
 
         key = ("content", job.pair.content.path, self._content_size(job, scale))
-        return self.cache.get(key, make)
+        views = () if job.pair.content.model is None else (scale.view_set,)
+        return self.cache.get((*key, *views), make)
 
-    def _targets(self, job: Job, scale: Scale, kind: StyleKind) -> Targets:
+    def _targets(self, job: Job, scale: Pass, kind: StyleKind) -> Targets:
         """Returns what the losses of one pair compare its image with."""
         loaded, features = self._content_and_features(job, scale)
         path = job.pair.content.mask
@@ -181,7 +179,7 @@ class Inputs:
         return targets if viewed is None else with_guide(targets, viewed.rendering.coverage)
 
     def _describe(
-        self, job: Job, part: StylePart, scale: Scale, size: float, kind: StyleKind, region: str
+        self, job: Job, part: StylePart, scale: Pass, size: float, kind: StyleKind, region: str
     ) -> StyleDescription:
         """Returns what the style loss keeps of a style at one size, or of one of its regions."""
 
@@ -200,7 +198,8 @@ class Inputs:
             )
 
         # A style in the colours of its content is another style for each.
-        of = () if self.settings.preserve_color == "none" else (job.pair.content.path,)
+        content = job.pair.content.path, scale.view_set
+        of = () if self.settings.preserve_color == "none" else content
         shape = self._style_size(job, part, scale, size)
         which = (part.mask, region) if region else ()
         return self.cache.get(("style", part.path, shape, *which, *of), make)
@@ -214,7 +213,7 @@ class Inputs:
 
         return self.cache.get(("mask", path, height, width), make)
 
-    def _style_image(self, job: Job, part: StylePart, scale: Scale, size: float) -> Tensor:
+    def _style_image(self, job: Job, part: StylePart, scale: Pass, size: float) -> Tensor:
         style = self._read(part.path, self._style_size(job, part, scale, size)).rgb
         if self.settings.preserve_color == "none":
             return style

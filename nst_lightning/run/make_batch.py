@@ -16,7 +16,7 @@ from nst_lightning.run.devices import check_range
 from nst_lightning.run.inputs import Inputs
 from nst_lightning.run.outcome import Stylised
 from nst_lightning.run.trainer import fit
-from nst_lightning.settings import BatchSettings, Scale
+from nst_lightning.settings import BatchSettings, Pass
 from nst_lightning.store.job import Job
 from nst_lightning.transfer.module import StyleTransfer, build_network
 from nst_lightning.vgg.weights import Weights
@@ -78,8 +78,8 @@ def make_batch(
         SIGTERMException: the process got that signal and Lightning noticed first.
     """
     model: StyleTransfer | None = None
-    before: Scale | None = None
-    for scale in batch.remaining_scales():
+    before: Pass | None = None
+    for scale in batch.remaining_passes():
         model = None  # whose memory the next one may need
         if image is not None and before is not None:
             image = inputs.brought_to(image, batch.jobs[0], before, scale)
@@ -89,7 +89,7 @@ def make_batch(
         state, image, before = None, model.optimised(), scale
         found = model.inverse_curvature()
         curvature = found if inputs.settings.later_first_step == "curvature" else None
-        if not batch.finish_scale(model, scale):
+        if not batch.finish_pass(model, scale):
             break
     assert model is not None
     assert before is not None
@@ -102,7 +102,7 @@ def make_batch(
 def make_model(
     inputs: Inputs,
     jobs: Sequence[Job],
-    scale: Scale,
+    scale: Pass,
     image: Tensor | None,
     curvature: Tensor | None = None,
     temporal: Temporal | None = None,

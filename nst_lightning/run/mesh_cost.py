@@ -55,4 +55,5 @@ def _estimated(source: Source, settings_json: str) -> MeshCost:
     cameras = turntable(mesh.surface, settings.views)
     atlas = whole.scaled(min(1.0, RESOLVED / density(mesh.surface, whole, cameras, size)))
     taken = render_bytes(mesh.surface, atlas, cameras, size)
-    return MeshCost(taken, TIMES * (time.perf_counter() - begun))
+    sets = (settings.view_sets + 1) / 2  # of which one has half as many directions to choose from
+    return MeshCost(taken, sets * TIMES * (time.perf_counter() - begun))

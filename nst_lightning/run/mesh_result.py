@@ -40,8 +40,8 @@ def write_mesh_result(
 ) -> Record:
     """Writes a mesh with new textures, with images of it beside.
 
-    What stood there goes first and the main file comes last, so that where it stands, all of its
-    files are there, and the record in the image of its sides is its own.
+    When all is drawn, what stood there goes first and the main file comes last, so that where it
+    stands, all of its files are there, and the record in the image of its sides is its own.
 
     Args:
         path: of the main file.
@@ -61,15 +61,16 @@ def write_mesh_result(
     files = encode_mesh(viewed.mesh, viewed.textures(filled, settings.resampling), path)
     *beside, main = files
     record = record.with_facts(beside=beside, bytes=len(files[main]))
-    path.unlink(missing_ok=True)
-    folder = own_folder(path)
     cameras = four_sides(viewed.mesh.surface)
     before, after = draw_views(viewed, cameras, SIDE, [viewed.texels, filled])
+    frames = [] if settings.turntable == "none" else draw_turn(viewed, filled)
+    path.unlink(missing_ok=True)
+    folder = own_folder(path)
     write_image(folder / SIDES_BEFORE, before, None, Metadata(profile=srgb_profile()))
     metadata = Metadata({RECORD_KEY: record.text()}, profile=srgb_profile())
     write_image(folder / SIDES, after, None, metadata)
-    if settings.turntable != "none":
-        write_turntable(folder / turntable_name(settings.turntable), viewed, filled)
+    if frames:  # which go on where they end
+        write_film(folder / turntable_name(settings.turntable), frames, hold=0)
     for name, data in files.items():
         write_bytes(path.with_name(name), data)
     return record
@@ -83,11 +84,10 @@ def draw_views(
     return [rendering.see(texels)[0].clamp(0, 1) for texels in textures]
 
 
-def write_turntable(path: Path, viewed: ViewedMesh, texels: Tensor) -> None:
-    """Writes a film of a turn around a mesh with texels (1, 3, h, w), which begins anew where it
-    ends."""
+def draw_turn(viewed: ViewedMesh, texels: Tensor) -> list[Image.Image]:
+    """Returns the frames of a turn around a mesh with texels (1, 3, h, w)."""
     frames = []
     for camera in turntable(viewed.mesh.surface, FRAMES):
         (view,) = draw_views(viewed, [camera], FRAME_SIDE, [texels])
         frames.append(Image.fromarray(to_levels(view).permute(1, 2, 0).numpy()))
-    write_film(path, frames, hold=0)
+    return frames

@@ -6,7 +6,7 @@ Imports no torch, so that bad usage fails before anything slow.
 
 from nst_lightning.settings.batch import BatchSettings, build
 from nst_lightning.settings.knob import Knob, knob_of
-from nst_lightning.settings.sizes import SMALLEST_START, Scale, parse_scales
+from nst_lightning.settings.sizes import SMALLEST_START, Pass, Scale, parse_scales
 from nst_lightning.settings.text import dump_yaml, finite, merge, read_yaml
 from nst_lightning.settings.transfer import TransferSettings
 
@@ -14,6 +14,7 @@ __all__ = [
     "SMALLEST_START",
     "BatchSettings",
     "Knob",
+    "Pass",
     "Scale",
     "TransferSettings",
     "build",

@@ -29,7 +29,7 @@ from nst_lightning.settings.knob import (
     parse_number,
     parse_numbers,
 )
-from nst_lightning.settings.sizes import GRID
+from nst_lightning.settings.sizes import GRID, Pass
 from nst_lightning.settings.transfer import TransferSettings
 
 BEYOND_FLOAT16 = (
@@ -79,6 +79,10 @@ class BatchSettings(TransferSettings):
     views: Annotated[int, Field(ge=1, le=256), Knob("pixels", MESHES, 24)] = 24
     """Views from which a mesh is painted, chosen so that they show as much of it as can be seen."""
 
+    view_sets: Annotated[int, Field(ge=1, le=16), Knob("pixels", MESHES, 1)] = 1
+    """Sets of so many views, each of other ones, that share the steps of each scale one after the
+    other, so that a mesh is painted for any view and not for a few."""
+
     texture_size: Annotated[
         Annotated[int, Field(ge=16, le=16384)] | None,
         BeforeValidator(parse_none),
@@ -90,10 +94,11 @@ class BatchSettings(TransferSettings):
     turntable: Annotated[Literal["none", FilmFormat], Knob("running", MESHES)] = "none"
     """Film of a turn around the mesh, beside each result."""
 
-    frame_steps: Annotated[int, Field(ge=1, le=100_000), Knob("pixels", FILMS, 20)] = 20
-    """Steps for each frame of a film but the first of a shot, which gets those of an image."""
+    frame_steps: Annotated[int, Field(ge=1, le=100_000), Knob("pixels", FILMS, 50)] = 50
+    """Steps for each frame of a film, at most, but for the first of a shot, which gets those of an
+    image; a frame is done where its loss hardly falls any more."""
 
-    segment: Annotated[int, Field(ge=0), Knob("pixels", FILMS, 120)] = 120
+    segment: Annotated[int, Field(ge=0), Knob("pixels", FILMS, 240)] = 240
     """Frames after which a longer shot is cut into parts, for several workers, which are faded into
     one another (0: never)."""
 
@@ -232,6 +237,17 @@ class BatchSettings(TransferSettings):
                 f"{' or '.join(CLIP_CODECS[self.container])}."
             )
         return self
+
+    def passes(self, sets: int) -> list[Pass]:
+        """Returns the scales with their steps shared out to so many sets of views, as far as they
+        go, of which the first comes last."""
+        made = []
+        for scale in self.scales:
+            parts = min(sets, scale.steps)
+            for k in reversed(range(parts)):
+                steps = scale.steps * (k + 1) // parts - scale.steps * k // parts
+                made.append(Pass(**{**scale.model_dump(), "steps": steps}, view_set=k))
+        return made
 
     @model_validator(mode="after")
     def _fits_float16(self) -> "BatchSettings":

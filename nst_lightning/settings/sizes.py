@@ -165,6 +165,13 @@ class Scale(Model):
         return target if isinstance(target, int) else max(target)
 
 
+class Pass(Scale):
+    """The steps of a scale that are made with one of the sets of views of a mesh."""
+
+    view_set: int = 0
+    """Which of them."""
+
+
 def parse_scales(value: Any) -> Any:
     """Reads `256:150,512:60` as [{size: 256, steps: 150}, {size: 512, steps: 60}]."""
     if not isinstance(value, str):

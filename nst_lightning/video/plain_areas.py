@@ -19,6 +19,11 @@ OUTER = 8
 """The outer parts are an eighth of the frame at each side."""
 LEAST_SHARE = 0.1
 """Of the outer parts, what must have texture; less may belong to somebody before a plain wall."""
+STILL = 0.25
+"""Pixels; what moves less stands still."""
+STILL_SHARE = 0.2
+"""Of the textured outer parts, what must stand still for the camera to do so: large things that
+pass before it may be most of what has texture."""
 POINTS = 64
 """Points to which a motion is fitted, along the shorter side."""
 ROUNDS = 10
@@ -56,7 +61,8 @@ def camera_motion(flow: np.ndarray, weight: np.ndarray) -> np.ndarray:
         weight: of its pixels, (H, W) in [0, 1].
 
     Returns:
-        The fitted flow (H, W, 2), float32; zeros if too little of the outer parts has weight.
+        The fitted flow (H, W, 2), float32; zeros if too little of the outer parts has weight, or
+        enough of them stands still.
     """
     height, width = weight.shape
     step = max(min(height, width) // POINTS, 1)
@@ -64,7 +70,8 @@ def camera_motion(flow: np.ndarray, weight: np.ndarray) -> np.ndarray:
     outer[::step, ::step] = True
     outer[height // OUTER : -(height // OUTER), width // OUTER : -(width // OUTER)] = False
     counted = outer & (weight > 0.5)
-    if counted.sum() < LEAST_SHARE * outer.sum():
+    still = (flow[counted] ** 2).sum(axis=1) < STILL**2
+    if counted.sum() < LEAST_SHARE * outer.sum() or still.mean() > STILL_SHARE:
         return np.zeros_like(flow)
     y, x = np.mgrid[:height, :width].astype(np.float32) / max(height, width) - 0.5
     motion = _fit(np.stack([x[counted], y[counted]]), flow[counted].T).astype(np.float32)

@@ -40,7 +40,7 @@ from nst_lightning.run.devices import resolve
 from nst_lightning.run.inputs import Inputs
 from nst_lightning.run.make_batch import make_batch, make_inputs
 from nst_lightning.run.mesh_views import ViewedMesh
-from nst_lightning.settings import build
+from nst_lightning.settings import BatchSettings, Pass, build
 from nst_lightning.store.job import Job
 from nst_lightning.store.ledger import Ledger
 from nst_lightning.store.records import Record
@@ -59,14 +59,18 @@ def held_out(viewed: ViewedMesh, count: int) -> list[Camera]:
     for x, y, z in fibonacci_directions(count):
         place = x * math.cos(turn) + z * math.sin(turn), y, z * math.cos(turn) - x * math.sin(turn)
         cameras.append(camera_from(place, sphere))
-    return [one for one in cameras if one not in viewed.cameras]
+    return [one for one in cameras if all(one not in each for each in viewed.view_sets)]
+
+
+def last_pass(settings: BatchSettings) -> Pass:
+    return settings.passes(settings.view_sets)[-1]
 
 
 def style_loss(
     inputs: Inputs, job: Job, viewed: ViewedMesh, texels: Tensor, cameras: Sequence[Camera]
 ) -> float:
     """Returns the style loss of views of texels (1, 3, h, w) that are filled."""
-    settings, scale = inputs.settings, inputs.settings.scales[-1]
+    settings, scale = inputs.settings, last_pass(inputs.settings)
     rendering = render_map(viewed.mesh.surface, viewed.atlas, cameras, scale.longest)
     targets = with_guide(inputs.targets([job], scale), rendering.coverage)
     targets = replace(targets, content={})  # whose shape is that of other views
@@ -84,7 +88,7 @@ def left(inputs: Inputs, job: Job) -> int:
     noisy = Inputs(inputs.network, settings, CPU, torch.float32)
     (made,) = make_batch(noisy, BatchRun([job], settings, None), list)
     assert made.viewed is not None
-    start = noisy.start(job, settings.scales[-1]).clamp(0, 1)
+    start = noisy.start(job, last_pass(settings)).clamp(0, 1)
     filled = made.viewed.filled(made.image[None])
     on_surface = lay_out(made.viewed.mesh.surface, made.viewed.atlas).face >= 0
     free = ((start > 0) & (start < 1)).any(dim=1)[0]  # at the bounds, the best may be to stay
@@ -140,7 +144,7 @@ def measure(out: Path, record: Record) -> None:
     style = read_source(out / record.style, "style", ImageReader(settings.max_pixels))
     job = Job(Pair(content, style, record.output), record.content_sha256, record.style_sha256, "")
     inputs = make_inputs(settings, load_weights(*settings.network_weights), CPU)
-    scale = settings.scales[-1]
+    scale = last_pass(settings)
     viewed = cast(ViewedMesh, inputs.viewed(job, scale))
     result = read_mesh(out / record.output)
     size = max(max(place.window.shape) for place in viewed.atlas.places)

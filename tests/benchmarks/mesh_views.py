@@ -44,7 +44,7 @@ def main() -> None:
     texels = torch.rand(1, 3, atlas.height, atlas.width)
     print(f"{len(surface.corners)} faces, {torch.get_num_threads()} threads")
     with timed("choose_cameras"):
-        cameras = choose_cameras(surface, atlas, given.size, given.views, given.views)
+        (cameras,) = choose_cameras(surface, atlas, given.size, given.views, given.views)
     with timed(f"rasterize at {given.size}"):
         rasterize(surface.corners, cameras[1], given.size, given.size)
     with timed("render_bytes"):
@@ -58,7 +58,7 @@ def main() -> None:
         rendering.gradient_to_texels(seen)
     share = float(rendering.seen.double().mean())
     with timed(f"fill_unseen, {share:.2%} of the texture seen"):
-        fill_unseen(texels, rendering.seen, surface, atlas)
+        fill_unseen(texels, rendering.texel_pixels, surface, atlas)
     with timed("touched_share"):
         print(f"{touched_share(surface, atlas, given.size, cameras):.2%} of what can be seen")
 

@@ -97,7 +97,7 @@ def test_a_turntable_makes_one_turn():
 @pytest.mark.parametrize("shape", SHAPES)
 def test_twelve_views_touch_what_can_be_seen(shape: str):
     surface = SHAPES[shape](32, 16)
-    cameras = choose_cameras(surface, ATLAS, 256)
+    (cameras,) = choose_cameras(surface, ATLAS, 256)
     assert len(cameras) == len(set(cameras)) == 12
     assert touched_share(surface, ATLAS, 256, cameras) >= 0.98
 
@@ -106,7 +106,7 @@ def test_twelve_views_touch_what_can_be_seen(shape: str):
 def test_what_is_touched_is_what_the_rendering_takes():
     surface, size = SHAPES["torus"](32, 16), 32
     atlas = arrange([(64, 64)], [("repeat", "repeat")])
-    cameras = choose_cameras(surface, atlas, size, 3, 3)
+    (cameras,) = choose_cameras(surface, atlas, size, 3, 3)
     everywhere = [camera_from(each, bounding_sphere(surface)) for each in fibonacci_directions(60)]
     points = oversampling_for(surface, atlas, four_sides(surface), size)
     touched, visible = (
@@ -123,9 +123,9 @@ def test_the_first_views_are_fixed_and_more_are_added_where_they_show_more():
     surface = vase(32, 16)
     sphere = bounding_sphere(surface)
     fixed = [camera_from(each, sphere) for each in chosen_cameras.ALWAYS]
-    assert choose_cameras(surface, ATLAS, 256, 1, 1) == fixed[:1]
-    few = choose_cameras(surface, ATLAS, 256, 2, 9)
-    assert few == choose_cameras(surface, ATLAS, 256, 2, 9)
+    assert choose_cameras(surface, ATLAS, 256, 1, 1) == [fixed[:1]]
+    (few,) = choose_cameras(surface, ATLAS, 256, 2, 9)
+    assert [few] == choose_cameras(surface, ATLAS, 256, 2, 9)
     assert few[:2] == fixed
     assert 2 < len(few) <= 9
     shares = [touched_share(surface, ATLAS, 256, few[:i]) for i in (2, len(few) - 1, len(few))]
@@ -133,11 +133,21 @@ def test_the_first_views_are_fixed_and_more_are_added_where_they_show_more():
 
 
 @pytest.mark.usefixtures("_small")
+@pytest.mark.parametrize("shape", SHAPES)
+def test_each_set_of_views_shows_what_can_be_seen_from_places_of_its_own(shape: str):
+    surface = SHAPES[shape](32, 16)
+    sets = choose_cameras(surface, ATLAS, 256, 12, 12, sets=3)
+    assert [len(views) for views in sets] == [12, 12, 12]
+    assert len({camera for views in sets for camera in views}) == 36
+    assert all(touched_share(surface, ATLAS, 256, views) >= 0.98 for views in sets)
+
+
+@pytest.mark.usefixtures("_small")
 def test_a_hidden_mesh_does_not_count():
     inside = moved(sphere(16, 8), 0.3, torch.zeros(3))
     both = together(sphere(32, 16), Surface(inside.corners, inside.uv, inside.material + 1))
     atlas = arrange([(512, 512)] * 2, [("repeat", "repeat")] * 2)
-    cameras = choose_cameras(both, atlas, 256)
+    (cameras,) = choose_cameras(both, atlas, 256)
     assert len(cameras) == 12
     assert touched_share(both, atlas, 256, cameras) >= 0.98
 
@@ -145,7 +155,7 @@ def test_a_hidden_mesh_does_not_count():
 @pytest.mark.usefixtures("_small")
 def test_a_texel_is_rather_seen_squarely():
     wall = plane()
-    cameras = choose_cameras(wall, ATLAS, 256, 3, 3)
+    (cameras,) = choose_cameras(wall, ATLAS, 256, 3, 3)
     straight = abs(cameras[2].position[2]) / math.dist(cameras[2].position, (0, 0, 0))
     assert straight > 0.95
 

@@ -159,7 +159,7 @@ def test_texels_that_no_view_sees_get_the_colours_around_them():
     wanted = (0.5 + 0.4 * place).permute(2, 0, 1)[None].float()
     seen = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0)) > 0.5
     seen[..., 20:30, 10:25] = False
-    filled = fill_unseen(torch.where(seen, wanted, torch.tensor(9.0)), seen, surface, atlas)
+    filled = fill_unseen(torch.where(seen, wanted, torch.tensor(9.0)), seen.float(), surface, atlas)
     keep = seen.expand_as(wanted)
     assert torch.equal(filled[keep], wanted[keep])
     assert float((filled - wanted).abs().max()) < 0.4 * 0.6  # half the hole's width in space
@@ -172,7 +172,7 @@ def test_the_mean_is_weighted_by_the_inverse_square_of_the_distance():
     seen = torch.zeros(1, 1, 4, 4, dtype=torch.bool)
     seen[..., 0, 0] = seen[..., 0, 3] = True
     texels[..., 0, 3] = 1.0
-    filled = fill_unseen(texels, seen, surface, atlas)
+    filled = fill_unseen(texels, seen.float(), surface, atlas)
     assert float(filled[0, 0, 0, 1]) == pytest.approx((1 / 4) / (1 + 1 / 4))
     assert float(filled[0, 1, 2, 0]) == pytest.approx((1 / 13) / (1 / 4 + 1 / 13))
 
@@ -187,13 +187,39 @@ def test_one_side_of_a_wall_is_not_filled_from_the_other():
     seen = torch.ones(1, 1, 40, 40, dtype=torch.bool)
     seen[..., 27:35, 27:35] = False  # a hole on the back, before which the front is near
     texels[..., 27:35, 27:35] = 0.5
-    assert (fill_unseen(texels, seen, surface, atlas)[..., 27:35, 27:35] < 0.1).all()
+    filled = fill_unseen(texels, seen.float(), surface, atlas)
+    assert (filled[..., 27:35, 27:35] < 0.1).all()
+
+
+@pytest.mark.parametrize(("pixels", "filled"), [(0.3, True), (0.9, False)])
+def test_texels_beside_a_seam_are_filled_where_views_hardly_see_them(pixels: float, filled: bool):
+    surface, atlas = in_islands(plane(), 0.45, 0.0), one_texture(20)
+    layout = lay_out(surface, atlas)
+    beside = ~layout.inside & (layout.face >= 0)
+    assert layout.inside[:9, :9].all()
+    assert beside[9, :9].all()
+    texels = torch.where(layout.inside, 0.25, 0.75).expand(1, 3, 20, 20)
+    share = torch.where(beside, pixels, layout.inside.float())[None, None]
+    found = fill_unseen(texels, share, surface, atlas)
+    assert (found[..., layout.inside] == 0.25).all()
+    torch.testing.assert_close(found[..., 9, :9], torch.full((1, 3, 9), 0.25 if filled else 0.75))
+
+
+def test_a_palette_of_points_keeps_its_colours():
+    surface = plane()
+    surface = Surface(surface.corners, torch.full_like(surface.uv, 0.3), surface.material)
+    atlas = one_texture(8)
+    texels = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    pixels = torch.zeros(1, 1, 8, 8)
+    pixels[..., 1:3, 1:3] = 50.0
+    filled = fill_unseen(texels, pixels, surface, atlas)
+    assert torch.equal(filled[..., 1:3, 1:3], texels[..., 1:3, 1:3])
 
 
 def test_where_no_view_sees_anything_nothing_is_filled():
     texels = torch.rand(1, 3, 8, 8)
     none = torch.zeros(1, 1, 8, 8, dtype=torch.bool)
-    assert torch.equal(fill_unseen(texels, none, plane(), one_texture(8)), texels)
+    assert torch.equal(fill_unseen(texels, none.float(), plane(), one_texture(8)), texels)
 
 
 def test_islands_grow_inside_their_texture_and_never_over_another():

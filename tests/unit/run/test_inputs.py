@@ -14,7 +14,7 @@ from nst_lightning.imaging.reading import LoadedImage, read_image
 from nst_lightning.imaging.resize import resize
 from nst_lightning.imaging.writing import write_image
 from nst_lightning.run.inputs import Inputs
-from nst_lightning.settings import Scale, build
+from nst_lightning.settings import Pass, build
 from nst_lightning.store.job import Job
 
 SIDE = 12
@@ -23,7 +23,7 @@ SIDE = 12
 class OnlyStart(Inputs):
     """Its contents are gray, so that no network is needed."""
 
-    def content(self, job: Job, scale: Scale) -> LoadedImage:
+    def content(self, job: Job, scale: Pass) -> LoadedImage:
         return LoadedImage(torch.full((1, 3, 8, 8), 0.5), None)
 
 
@@ -33,7 +33,7 @@ def start(tmp_path: Path, **settings: Any) -> torch.Tensor:
     (pair,) = Grid([Source(Path("c.png"), "c", (8, 8))], [Source(Path("s.png"), "s", (8, 8))])
     chosen = build({"init": str(tmp_path / "start.png"), **settings})
     inputs = OnlyStart(None, chosen, torch.device("cpu"), torch.float32)  # type: ignore[arg-type]
-    return inputs.start(Job(pair, "c", "s", "f"), Scale(size=8))
+    return inputs.start(Job(pair, "c", "s", "f"), Pass(size=8))
 
 
 def test_a_start_of_more_pixels_than_the_limit_is_refused(tmp_path: Path):

@@ -52,6 +52,21 @@ def test_from_coarse_to_fine():
     assert build({"content_weight": 2}).at(Scale(content_weight=1.5)).content_weight == 3
 
 
+@pytest.mark.parametrize(
+    ("sets", "expected"),
+    [
+        (1, [(32, 7, 0, 2.0), (64, 2, 0, 1.0)]),
+        (2, [(32, 4, 1, 2.0), (32, 3, 0, 2.0), (64, 1, 1, 1.0), (64, 1, 0, 1.0)]),
+        (3, [(32, 3, 2, 2.0), (32, 2, 1, 2.0), (32, 2, 0, 2.0), (64, 1, 1, 1.0), (64, 1, 0, 1.0)]),
+    ],
+)
+def test_sets_of_views_share_the_steps_of_a_scale(
+    sets: int, expected: list[tuple[int, int, int, float]]
+):
+    found = build({"scales": "32:7:2,64:2"}).passes(sets)
+    assert [(one.size, one.steps, one.view_set, one.content_weight) for one in found] == expected
+
+
 def test_none_can_be_typed():
     assert build({"longest_step": "none"}).longest_step is None
     assert build({"longest_step": "0.5"}).longest_step == 0.5
