@@ -245,7 +245,8 @@ def attempt(
         others = sorted(below)
         victim = rng.choice(others) if len(others) > 1 and rng.random() < 0.2 else process.pid
         finished = pixels(out, format)
-        os.kill(victim, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # a worker has just ended
+            os.kill(victim, signal.SIGKILL)
         figures["kills"] += 1
         if victim != process.pid:  # a worker: the others make up for it
             figures["kills of a worker"] += 1
