@@ -51,7 +51,7 @@ def test_a_film_keeps_its_times_and_its_sound(nst: Nst, style: Path, tmp_path: P
     times, base = [0, 40, 80, 200, 230], Fraction(1, 1000)
     clip = make_film(tmp_path / "clip.mp4", pan(5), times=times, time_base=base, sound="aac")
     made = tmp_path / "made.mp4"
-    words = ("video", clip, style, "-o", made, "--size", 64, "--steps", 3, "--frame-steps", 1)
+    words = ("video", clip, style, "-o", made, "--size", 48, "--steps", 2, "--frame-steps", 1)
     first = nst(*words)
     assert first.returncode == 0, first.stderr
     assert "is made" in first.stdout
@@ -141,7 +141,7 @@ def test_everything_a_folder_of_films_leaves_behind(
 def test_an_interrupted_film_goes_on(
     nst: Nst, clips: Path, style: Path, tmp_path: Path, number: int, code: int
 ):
-    words = ("video", clips, style, *FAST, "--steps", 60, "--frame-steps", 60, "--segment", 0)
+    words = ("video", clips, style, *FAST, "--steps", 30, "--frame-steps", 30)
     assert nst(*words, "-o", tmp_path / "whole").returncode == 0
     out = tmp_path / "out"
     process = forked.start([str(word) for word in (*words, "-o", out)], ENVIRONMENT, tmp_path)
