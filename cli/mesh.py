@@ -17,7 +17,7 @@ from nst_lightning.settings import BatchSettings, build, merge
 from .flags import BlendStyles, Flags
 from .grid import Shard, make_grid
 from .options import settings_options
-from .run import check_file, make_one
+from .run import make_one
 from .sides import check_names
 
 Models = Annotated[Path, typer.Argument(help="Folder of meshes, or one: GLB, glTF, OBJ, PLY.")]
@@ -102,6 +102,8 @@ def make_one_mesh(
     Raises:
         UserError: they are not one each, or the file would replace an input.
     """
+    from nst_lightning.store.output import check_file
+
     for path, kind in ((model, "mesh"), (style, "style")):
         if path.is_dir():
             raise UserError(

@@ -99,6 +99,8 @@ def run(
     ] = None,
 ) -> None:
     """Stylise one image into one file, whose suffix is its format where --format is not given."""
+    from nst_lightning.store.output import check_file
+
     settings = build(given if out is None else {**format_of(out), **given})
     image = read_inputs(
         content, style, blend or [], region or [], content_mask, style_mask, mask_dir, settings
@@ -110,24 +112,6 @@ def run(
     check_file(file, image)
     check_suffix(file, settings)
     make_one(replace(image, file=file.name), settings, file, flags)
-
-
-def check_file(file: Path, pair: Pair) -> None:
-    """Sees that a file can be the result of a pair.
-
-    Raises:
-        UserError: it is an input, a folder, or its folder of snapshots would be another's.
-    """
-    parts = pair.style.parts
-    inputs = [pair.content.path, *(part.path for part in parts), pair.content.mask]
-    for path in (*inputs, *(part.mask for part in parts)):
-        if path and file.exists() and path.samefile(file):
-            raise UserError(f"{file}: is an input; name another file with --out.")
-    if file.is_dir():
-        inside = file / f"x{file.suffix or '.png'}"
-        raise UserError(f"{file}: is a folder; name a file with --out, such as {inside}.")
-    if not file.stem.strip("."):  # its folder of snapshots would be this one, or the one above
-        raise UserError(f"{file}: has only dots for a name; name another file with --out.")
 
 
 def make_one(pair: Pair, settings: BatchSettings, file: Path, flags: Flags) -> None:

@@ -19,7 +19,7 @@ from nst_lightning.settings import BatchSettings, build
 from .flags import Flags, StyleFlags
 from .grid import Shard, make_grid
 from .options import settings_options
-from .run import check_file, make_one
+from .run import make_one
 from .sides import check_names
 
 Clips = Annotated[
@@ -93,6 +93,8 @@ def make_one_film(
     Raises:
         UserError: they are not one each, or the file would replace an input.
     """
+    from nst_lightning.store.output import check_file
+
     if beside.blend_styles is not None:
         raise UserError("--blend-styles makes several films: name an output folder with --out.")
     rows, columns = read_film_sides(clip, style, settings, file.parent, beside)

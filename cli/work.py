@@ -171,6 +171,7 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
     problems: dict[str, None] = {}
     outputs: list[str] = []
     flops = memory = host = beside = 0.0
+    frames = 0
     tiles: set[int] = set()
     reader = cache(ImageReader)
     for case in cases:
@@ -191,6 +192,7 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
                 outputs.append(pair.file)
                 left[pair.content] = pair
                 own += costs[pair.content]
+                frames += pair.content.film.clip.frames if pair.content.film else 0
                 if not as_json:
                     typer.echo(f"{pair.content.path} × {pair.style.path} → {out / pair.file}")
         if left:
@@ -213,6 +215,7 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
             "unreadable": unreadable,
             "problems": list(problems),
             "scales": [scale.model_dump() for scale in cases[0].settings.scales],
+            "frames": frames,
             "tflop": round(flops / 1e12, 2),
             "seconds": round(seconds, 1),
             "gib": round(memory / 2**30, 2),
@@ -228,10 +231,14 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
     each = ", ".join(f"{size_in_words(scale)} for {scale.steps} steps" for scale in scales[0])
     if any(other != scales[0] for other in scales):
         each = f"{sum(case.settings.total_steps * len(case.pairs) for case in cases)} steps in all"
+    what = f"{count(len(outputs), 'film')} of {frames} frames" if frames else ""
+    each += (
+        f", {cases[0].settings.frame_steps} for each frame that follows another" if frames else ""
+    )
     how = f", and {host / 2**30:.1f} GiB of its host" if host else ""
     how += f", in tiles of {min(tiles)}" if tiles else ""
     typer.echo(
-        f"{count(len(outputs), 'image')} to make, {made} finished, {unreadable} unreadable; "
+        f"{what} to make, {made} finished, {unreadable} unreadable; "
         f"{each}; {flops / 1e12:.1f} TFLOP, at best about {duration(seconds)} and "
         f"{memory / 2**30:.1f} GiB on this machine{how}"
     )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     __version__: str
     from nst_lightning.api import stylize as stylize
     from nst_lightning.api import stylize_mesh as stylize_mesh
+    from nst_lightning.api import stylize_video as stylize_video
     from nst_lightning.errors import UserError as UserError
     from nst_lightning.imaging.mask import read_mask as read_mask
     from nst_lightning.imaging.reading import load_image as load_image
@@ -38,6 +39,7 @@ _EXPORTS = {
     "read_mask": "nst_lightning.imaging.mask",
     "stylize": "nst_lightning.api",
     "stylize_mesh": "nst_lightning.api",
+    "stylize_video": "nst_lightning.api",
 }
 __all__ = [
     "SplitStrategy",
@@ -51,6 +53,7 @@ __all__ = [
     "read_mask",
     "stylize",
     "stylize_mesh",
+    "stylize_video",
 ]
 
 

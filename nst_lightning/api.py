@@ -1,7 +1,7 @@
 """What the command line does, as one call."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from torch import Tensor
 from nst_lightning.callbacks.progress import Progress
 from nst_lightning.errors import UserError
 from nst_lightning.files import file_sha256, home_expanded
+from nst_lightning.formats import CLIP_CODECS
 from nst_lightning.grid.given_images import Masks, Styles, read_pair, read_styles
 from nst_lightning.grid.pairs import Pair
 from nst_lightning.imaging.in_memory import AnyImage, ImagesInMemory
@@ -46,6 +47,9 @@ APPLY = (
 )  # fmt: skip
 """The settings of running and writing that say something of one image in memory; those that decide
 pixels all do."""
+
+OF_FILMS = ("codec", "film_quality", "frame_rate", "keep_frames", "preview_every")
+"""Those that say something of one film besides."""
 
 
 @overload
@@ -227,13 +231,69 @@ def stylize_mesh(
     return painted
 
 
+def stylize_video(
+    clip: Path | str,
+    style: Path | str,
+    out: Path | str,
+    *,
+    preset: str | None = None,
+    progress: Report | None = None,
+    **settings: Any,
+) -> Path:
+    """Paints a film in a style, as `nst-batch video` does: without flicker, its sound as it was.
+
+    An interrupted film goes on when the same is called again: its frames are kept in the folder
+    `.nst` beside it until it is whole. A film that was made before is not made again.
+
+    Args:
+        clip: a film, or a folder of numbered frames.
+        style: the painting.
+        out: the file that gets the film, whose suffix, .mp4, .mov, .mkv or .webm, says its format.
+        preset: as for `stylize`, like the others.
+        progress: see there; the steps are those of all frames that are not there yet.
+        settings: those of `stylize` that go with films, and `frame_steps`, `segment`, `codec`,
+            `film_quality`, `frame_rate`, `keep_frames` and `preview_every`.
+
+    Returns:
+        The path of the film.
+
+    Raises:
+        UserError: as `stylize`; a film that cannot be read or written, settings that do not go with
+            films, packages that are missing, or another file that is in the way.
+    """
+    from nst_lightning.run.one_film import make_film
+
+    if progress is not None and not callable(progress):
+        raise UserError("progress should be a function of step, all steps and losses.")
+    file = Path(out)
+    kind = file.suffix[1:].lower()
+    if kind not in CLIP_CODECS:
+        named = ", ".join(f".{name}" for name in CLIP_CODECS)
+        raise UserError(f"{file}: is no name of a film; name one that ends in {named}.")
+    if "container" in settings:
+        raise UserError("container is what the name of the file says: leave it out.")
+    usual = {"container": kind, "devices": 1}
+    asked = read_settings(preset, settings, "pil", usual, apply=(*APPLY, *OF_FILMS))
+    with on_its_own(choose_device(asked.accelerator)), interruptible():
+        make_film(Path(clip), Path(style), file, asked, progress or (lambda *step: None))
+    return file
+
+
 def read_settings(
     preset: str | None,
     settings: Mapping[str, Any],
     output: Literal["pil", "tensor"],
     usual: Mapping[str, Any] = MappingProxyType({}),
+    apply: Collection[str] = APPLY,
 ) -> BatchSettings:
     """Returns the settings of a call, over those that are usual for it.
+
+    Args:
+        preset: its name, or None.
+        settings: that the call names.
+        output: what is returned.
+        usual: settings that are not said.
+        apply: the settings of running and writing that say something of the call.
 
     Raises:
         UserError: no such preset or setting, one that says nothing of an image in memory, or a
@@ -242,13 +302,13 @@ def read_settings(
     apart = {
         name
         for name, field in BatchSettings.model_fields.items()
-        if knob_of(field).touches != "pixels" and name not in APPLY
+        if knob_of(field).touches != "pixels" and name not in apply
     }
     for name in settings:
         if name in apart:
             raise UserError(
-                f"{name} is for `nst-batch`, which makes many images and writes files; stylize "
-                "makes one in memory: leave it out."
+                f"{name} is for `nst-batch`, which makes many images and writes files, and says "
+                "nothing of one: leave it out."
             )
     if output == "tensor" and settings.get("dither"):
         raise UserError("dither is a way to round, and a tensor is not rounded: leave it out.")

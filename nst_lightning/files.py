@@ -186,10 +186,17 @@ def remove_leftovers(folder: Path) -> None:
     for current, _, names in os.walk(folder):
         for name in names:
             if name.endswith(SUFFIX):
-                leftover = Path(current) / name
-                with suppress(OSError):
-                    if _abandoned(leftover):
-                        leftover.unlink()
+                _remove_if_abandoned(Path(current) / name)
+
+
+def remove_leftovers_of(path: Path) -> None:
+    """Removes what killed writers of one file left beside it; see `remove_leftovers`."""
+    if not path.parent.is_dir():
+        return
+    for leftover in path.parent.glob(f".*{SUFFIX}"):
+        parts = _LEFTOVER.search(leftover.name)
+        if parts and path.name.startswith(leftover.name[1 : parts.start()]):
+            _remove_if_abandoned(leftover)
 
 
 def is_alive(pid: int) -> bool:
@@ -225,6 +232,12 @@ def _temporary_name(name: str) -> str:
 def _host() -> str:
     """Returns this host's name as a part of a file name: without the dots that divide its parts."""
     return re.sub(r"[^\w-]", "_", socket.gethostname(), flags=re.ASCII)[:64]
+
+
+def _remove_if_abandoned(leftover: Path) -> None:
+    with suppress(OSError):
+        if _abandoned(leftover):
+            leftover.unlink()
 
 
 def _abandoned(leftover: Path) -> bool:

@@ -193,3 +193,10 @@ def _column(lines: list[str], column: int) -> list[str]:
 def _times(lines: list[str]) -> list[Fraction]:
     base = next(line.split(":")[1] for line in lines if line.startswith("#tb 0"))
     return [int(time) * Fraction(base.strip()) for time in _column(lines, 2)]
+
+
+def packets(path: Path) -> list[str]:
+    """Returns a line for each packet of a film, with its times and its sha256, as ffmpeg sees them:
+    what a film is, but for the record in it, which says how long it took."""
+    lines = ffmpeg("-copyts", "-i", path, "-map", "0", "-c", "copy", "-f", "framehash", "-")
+    return [line for line in lines.decode().splitlines() if not line.startswith("#")]

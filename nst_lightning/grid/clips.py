@@ -1,5 +1,6 @@
 """Films that are contents: found in folders, looked through and named."""
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -93,18 +94,21 @@ def look_through(path: Path, settings: BatchSettings, out: Path) -> Film:
     from nst_lightning.video.clip_reading import scan_clip
     from nst_lightning.video.shots import ShotFinder
 
-    state = (file_state(path), SCAN, settings.frame_rate)
+    state = (os.path.realpath(path), file_state(path), SCAN, settings.frame_rate)
     scan = out / SCANS / f"{short_hash(repr(state))}.json"
     if path.is_file():
         with suppress(OSError, ValidationError):
-            return _FILM.validate_json(scan.read_bytes())
+            film = _FILM.validate_json(scan.read_bytes())
+            return replace(film, clip=replace(film.clip, path=path))
     finder = ShotFinder()
     rate = Fraction(settings.frame_rate).limit_denominator(1001)
     clip = scan_clip(path, settings.max_pixels, lambda index, frame: finder.see(frame), rate=rate)
     film = Film(clip, tuple(finder.cuts))
     if path.is_file() and (out / STATE).is_dir():
         with suppress(OSError):
-            write_text(scan, _FILM.dump_json(film).decode())
+            # Without its path, which need not be text that JSON can hold.
+            anywhere = replace(film, clip=replace(clip, path=Path()))
+            write_text(scan, _FILM.dump_json(anywhere).decode())
     return film
 
 

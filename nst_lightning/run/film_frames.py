@@ -93,12 +93,14 @@ class Chain:
     shape: their (height, width).
     first: the settings of the first one.
     later: those of all others.
+    shown: whether they are the segment's own, whose steps are counted.
     """
 
     folder: Path
     shape: Shape
     first: BatchSettings
     later: BatchSettings
+    shown: bool = True
 
 
 class FrameMaker:
@@ -111,8 +113,9 @@ class FrameMaker:
         weights: of the network.
         device: that the frames are made on.
         out: the output folder.
-        watch: is told of every step of a frame, with the losses.
-        finished: is told of every frame that is there, and of the steps that it was to take.
+        watch: is told of every step of a frame, with the losses; of rough ones that it is step 0.
+        finished: is told of every frame of a segment that is there, and of the steps that it was
+            to take.
         check: is called after every step; what it raises ends the work.
     """
 
@@ -154,8 +157,8 @@ class FrameMaker:
         if segment.begin > segment.shot[0]:
             small = rough_shape(job.pair.content, self.settings)
             folder = frames_folder(self.out, job) / f"rough-{segment.shot[0]:06d}"
-            rough = Chain(folder, small, *self._settings_at(small, only_last=True))
-            self._follow(job, rough, segment.shot[0], segment.begin + 1, counted=False)
+            rough = Chain(folder, small, *self._settings_at(small, only_last=True), shown=False)
+            self._follow(job, rough, segment.shot[0], segment.begin + 1)
             before = cast(Tensor, read_frame(folder / frame_name(segment.begin), small))
             start = resize(before, *shape, how=self.settings.resampling)
             last = self._settings_at(shape, only_last=True)
@@ -211,8 +214,9 @@ class FrameMaker:
             result = read_frame(path, chain.shape)
             if result is None:
                 held = Held(start) if not seen else self._held(job, number, frame, begin, seen)
-                result = self._make(job, settings, number, frame, held, path)
-            self.finished(settings.total_steps if counted else 0)
+                result = self._make(job, chain, number, frame, held)
+            if chain.shown:
+                self.finished(settings.total_steps)
             seen[number] = Seen(frame, result, read_facts(path).get("curvature"))
             seen = {k: one for k, one in seen.items() if k == begin or k > number - max(BACK)}
 
@@ -249,30 +253,30 @@ class FrameMaker:
     def _make(
         self,
         job: Job,
-        settings: BatchSettings,
+        chain: Chain,
         number: int,
         frame: Tensor,
         held: Held,
-        path: Path,
     ) -> Tensor:
         """Makes one frame, writes it, and returns it as its file has it, (1, 3, H, W).
 
         Args:
             job: the pair.
-            settings: of the frame.
+            chain: that it is of.
             number: of the frame.
             frame: of the clip, (1, 3, H, W) in [0, 1].
             held: what is known of it.
-            path: of its file.
         """
         began = time.monotonic()
+        settings = chain.later if held.temporal else chain.first
+        path = chain.folder / frame_name(number)
         inputs = self._inputs(settings)
         single = frame_job(job, number, (frame.shape[-2], frame.shape[-1]))
         self.images.images = {single.pair.content.path: LoadedImage(frame, None)}
         batch = BatchRun([single], settings, None)
 
         def report(step: int, losses: Losses) -> None:
-            self.watch(step, losses)
+            self.watch(step if chain.shown else 0, losses)
             self.check()
 
         def callbacks() -> list[L.Callback]:

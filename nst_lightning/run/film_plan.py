@@ -81,13 +81,6 @@ def work_of(segment: Segment, settings: BatchSettings) -> int:
     return settings.total_steps + (segment.frames - 1) * settings.frame_steps
 
 
-def steps_of(content: Source, settings: BatchSettings) -> int:
-    """Returns the steps that a pair with a content takes."""
-    if content.film is None or content.shape is None:
-        return settings.total_steps
-    return sum(work_of(segment, settings) for segment in segments_of(content, settings))
-
-
 def mixing(film_segments: Sequence[Segment], number: int) -> list[tuple[Segment, float]]:
     """Returns which segments a frame is shown from, each with its share."""
     at = next(k for k, segment in enumerate(film_segments) if number < segment.stop)

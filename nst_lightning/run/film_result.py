@@ -37,6 +37,7 @@ from nst_lightning.run.film_plan import Segment, mixing, segments_of, still_fram
 from nst_lightning.run.task import CaseSettings, RunOptions
 from nst_lightning.settings import dump_yaml
 from nst_lightning.store.job import Job
+from nst_lightning.store.output import record_in_image
 from nst_lightning.store.records import Record
 from nst_lightning.video.clip_reading import read_frames
 from nst_lightning.video.clip_writing import write_clip
@@ -102,6 +103,7 @@ def frames_of(out: Path, job: Job, case: CaseSettings) -> Iterator["np.ndarray[A
             path = segment_folder(out, job, segment) / frame_name(number)
             frame = read_frame(path, shape)
             if frame is None:
+                path.unlink(missing_ok=True)  # so that it is made again
                 raise UserError(f"{path}: is gone or damaged; run the same command again.")
             mixed = share * frame if mixed is None else mixed + share * frame
         yield levels_of(cast(Tensor, mixed), film.clip.bits)
@@ -116,8 +118,8 @@ def levels_of(frame: Tensor, bits: int) -> "np.ndarray[Any, Any]":
 def write_film_result(
     job: Job, case: CaseSettings, options: RunOptions, record: Record
 ) -> tuple[Record, list[str]]:
-    """Writes the film of a pair whose frames are all there, with its record inside, and what
-    belongs to it; then removes the frames, or moves them beside it where they are kept.
+    """Writes the film of a pair whose frames are all there, with its record inside, after what
+    belongs to it: where a film is, all is. Then removes the frames.
 
     Returns:
         The record with the size of the file, and sentences on what could not be kept of the clip.
@@ -134,6 +136,9 @@ def write_film_result(
     write_stills(folder, out, job, case)
     if options.write_settings:
         write_text(settings_beside(path), dump_yaml(case.asked))
+    if settings.keep_frames:
+        keep_frames(folder / KEPT_FRAMES, out, job, case)
+    (folder / PREVIEW).unlink(missing_ok=True)
     notes = write_clip(
         path,
         frames_of(out, job, case),
@@ -143,11 +148,24 @@ def write_film_result(
         bits=film.clip.bits,
         comment=record.text(),
     )
-    if settings.keep_frames:
-        keep_frames(folder / KEPT_FRAMES, out, job, case)
-    (folder / PREVIEW).unlink(missing_ok=True)
-    shutil.rmtree(frames_folder(out, job), ignore_errors=True)
+    remove_frames(out, job)
     return record.with_facts(bytes=path.stat().st_size), notes
+
+
+def remove_frames(out: Path, job: Job) -> None:
+    """Removes the frames from which the film of a pair was put together."""
+    shutil.rmtree(frames_folder(out, job), ignore_errors=True)
+
+
+def found_made(out: Path, job: Job) -> Record | None:
+    """Returns the record of the film of a pair where another run has made it meanwhile, and removes
+    the frames that were made beside it; None where there is no such film."""
+    path = out / job.pair.output
+    record = record_in_image(path) if path.is_file() else None
+    if record is None or record.fingerprint != job.fingerprint:
+        return None
+    remove_frames(out, job)
+    return record.with_facts(bytes=path.stat().st_size)
 
 
 def write_stills(folder: Path, out: Path, job: Job, case: CaseSettings) -> None:

@@ -12,7 +12,12 @@ from nst_lightning.run.display import Display, Losses
 from nst_lightning.run.film_frames import FrameMaker, frames_folder
 from nst_lightning.run.film_plan import Segment, work_of
 from nst_lightning.run.film_progress import write_note
-from nst_lightning.run.film_result import film_facts, write_film_result, write_preview
+from nst_lightning.run.film_result import (
+    film_facts,
+    found_made,
+    write_film_result,
+    write_preview,
+)
 from nst_lightning.run.outcome import explain
 from nst_lightning.run.result_writer import device_name
 from nst_lightning.run.task import CaseSettings, RunOptions, Task
@@ -55,14 +60,26 @@ class FilmWorker:
     def run(self, task: Task, finished: Callable[[Record], None]) -> None:
         """Does a task, and hands on the record of a film that is put together or has failed.
 
+        Several runs may make the same film. The first one that puts it together removes its frames,
+        and what the others do then fails: they find it made.
+
         Raises:
             OutputError: the output folder can no longer be written.
             Interrupted: the stop flag was raised; the frames that are finished are on disk.
         """
         (job,) = task.jobs
-        if task.segment is None:
-            finished(self.put_together(job))
-        elif record := self.make(job, task.segment):
+        out, segment = self.options.out, task.segment
+        record = found_made(out, job)
+        if record is None:
+            try:
+                record = self.make(job, segment) if segment else self.put_together(job)
+            except OutputError:
+                record = found_made(out, job)
+                if record is None:
+                    raise
+        if record is None or record.status == "failed":
+            record = found_made(out, job) or record
+        if record:
             finished(record)
 
     def make(self, job: Job, segment: Segment) -> Record | None:
@@ -116,8 +133,8 @@ class FilmWorker:
             record, notes = write_film_result(job, self.case, self.options, record)
         except OSError as error:
             raise OutputError.at(self.options.out / job.pair.output, error) from None
-        except UserError as error:
-            return self._record(job, "failed", reason=str(error))
+        except Exception as error:
+            return self._record(job, "failed", reason=explain(error))
         for note in notes:
             self.display.note(note)
         return record

@@ -82,6 +82,8 @@ class Pool:
         self.context = get_context("spawn")
         self.workers: list[WorkerProcess] = []
         self.waiting: deque[Task] = deque()
+        self.over: set[str] = set()
+        """The outputs that have a record."""
 
     def run(self, tasks: Iterable[Task]) -> None:
         """Makes the images of all tasks, which may come in any order.
@@ -146,9 +148,7 @@ class Pool:
                 self.display.part(share, worker.index)
             case PairFinished(record):
                 worker.unfinished.pop(record.output, None)
-                if record.status == "failed":
-                    self._drop(record.output)
-                self.finish(record)
+                self._finish(record)
             case Note(text):
                 self.display.note(text)
             case OutputBroken(error):
@@ -158,13 +158,18 @@ class Pool:
                     self.waiting.extendleft(self.following(worker.task))
                 self._assign_task(worker)
 
-    def _drop(self, output: str) -> None:
-        """Takes the other parts of a film that has failed out of the queue."""
+    def _finish(self, record: Record) -> None:
+        """Hands on a pair's record, the first where the parts of a film have several, and takes
+        what is left of a film out of the queue."""
+        if record.output in self.over:
+            return
+        self.over.add(record.output)
         self.waiting = deque(
             task
             for task in self.waiting
-            if not (task.is_film and task.jobs[0].pair.output.as_posix() == output)
+            if not (task.is_film and task.jobs[0].pair.output.as_posix() == record.output)
         )
+        self.finish(record)
 
     def _replace_dead(self, worker: WorkerProcess) -> None:
         """Puts the unfinished jobs of a worker that died back into the queue, or gives them up, and
@@ -185,8 +190,7 @@ class Pool:
             reason = f"its worker died twice ({how}), as when memory runs out; try a smaller --size"
             out, asked = self.options.out, task.settings.asked
             for job in jobs:
-                self._drop(job.pair.output.as_posix())
-                self.finish(make_record(job, out, asked, status="failed", reason=reason))
+                self._finish(make_record(job, out, asked, status="failed", reason=reason))
         if self.waiting:
             self.workers.append(self._start_worker(worker.index))
             self._assign_task(self.workers[-1])
@@ -218,7 +222,7 @@ class Pool:
             while worker.connection.poll():
                 match worker.connection.recv():
                     case PairFinished(record):
-                        self.finish(record)
+                        self._finish(record)
                     case Note(text):
                         self.display.note(text)
 

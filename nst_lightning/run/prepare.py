@@ -15,6 +15,7 @@ from nst_lightning.grid.sources import Source, shape_at, shapes
 from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.machine_memory import machine_bytes
 from nst_lightning.run.devices import check_range, choose_device, resolve
+from nst_lightning.run.film_result import remove_frames
 from nst_lightning.run.logger_files import check_logger
 from nst_lightning.run.mesh_cost import NO_MESH, mesh_cost
 from nst_lightning.run.placement import Room, fits, place
@@ -90,6 +91,8 @@ def prepare_cases(
                 broken.append((job, problem))
             elif finished.has(job, resolved, overwrite=overwrite):
                 done += 1
+                if job.pair.content.film:  # of a run that was killed before it could do so
+                    remove_frames(finished.out, job)
             elif problem := beyond_memory(job.pair.content, resolved, room):
                 broken.append((job, problem))
             else:

@@ -1,9 +1,11 @@
 """Runs cases on this machine: skips what is done, makes the rest, reports each pair."""
 
 import itertools
+import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -11,12 +13,13 @@ from pathlib import Path
 import torch
 
 from nst_lightning.errors import output_errors
+from nst_lightning.files import remove_leftovers_of
 from nst_lightning.grid.pairs import Case, batches
+from nst_lightning.layout import FLOWS, FRAMES, MANIFEST, SCANS, STATE
 from nst_lightning.run.checkpoints import Checkpoints
 from nst_lightning.run.cost import plan_flops
 from nst_lightning.run.devices import batch_size, choose_device, choose_devices
 from nst_lightning.run.display import Display
-from nst_lightning.run.film_plan import steps_of
 from nst_lightning.run.film_progress import tidy_films
 from nst_lightning.run.film_tasks import film_tasks, following
 from nst_lightning.run.film_worker import FilmWorker
@@ -105,6 +108,9 @@ def run(
         outdated = finished.outdated(job for case in prepared for job in case.todo)
         with output_errors(ledger.path):
             ledger.withdraw(outdated)
+    else:
+        for job in itertools.chain(*(case.todo for case in prepared)):
+            remove_leftovers_of(out / job.pair.output)
     checkpoints = Checkpoints(out)
     checkpoints.remove_done(finished.is_done)
     summary = Summary(skipped=sum(case.done for case in prepared))
@@ -117,9 +123,7 @@ def run(
         display.finished(record)
 
     pairs = sum(len(case.todo) + len(case.broken) for case in prepared)
-    steps = sum(
-        steps_of(job.pair.content, case.settings.asked) for case in prepared for job in case.todo
-    )
+    steps = sum(steps_left(case, out, share) for case in prepared)
     largest = max((case.largest_image() for case in prepared), default=0)
     options = RunOptions(out, ledger is not None, largest <= LARGEST_KEPT)
     display.start(pairs, summary.skipped, steps)
@@ -152,7 +156,16 @@ def run(
     finally:
         summary.seconds = time.monotonic() - started
         display.stop()
+    if not (ledger or summary.failed):
+        close_one(out)
     return summary
+
+
+def steps_left(case: PreparedCase, out: Path, share: tuple[int, int]) -> int:
+    """Returns the steps of what is to be made of a case; of films, of the segments that are not."""
+    if case.of_films:
+        return round(sum(task.cost for task in film_tasks(case.todo, case.settings, out, share)))
+    return case.settings.asked.total_steps * len(case.todo)
 
 
 def works_together(prepared: Sequence[PreparedCase], kind: str) -> bool:
@@ -206,18 +219,17 @@ def work_here(
 
 def films_here(worker: FilmWorker, tasks: Sequence[Task], finish: Callable[[Record], None]) -> None:
     """Does the tasks of films in this process, and what follows on them; what is left of a film
-    that has failed is left out."""
-    failed: set[str] = set()
+    that has failed, or that another run has made, is left out."""
+    over: set[str] = set()
 
     def finished(record: Record) -> None:
-        if record.status == "failed":
-            failed.add(record.output)
+        over.add(record.output)
         finish(record)
 
     waiting = deque(tasks)
     while waiting:
         task = waiting.popleft()
-        if task.jobs[0].pair.file in failed:
+        if task.jobs[0].pair.file in over:
             continue
         worker.run(task, finished)
         waiting.extendleft(following(task, worker.options.out))
@@ -251,6 +263,18 @@ def batches_of(case: PreparedCase, checkpoints: Checkpoints) -> list[list[Job]]:
         del by_pair[job.pair]
     most = partial(batch_size, resolved, choose_device(asked.accelerator))
     return [*begun, *([by_pair[pair] for pair in batch] for batch in batches(by_pair, asked, most))]
+
+
+def close_one(out: Path) -> None:
+    """Removes what was kept while a film of its own was made, but for that of other films; in an
+    output folder all of it stays, for other styles."""
+    if (out / MANIFEST).exists():
+        return
+    for folder in (FLOWS, SCANS):
+        shutil.rmtree(out / folder, ignore_errors=True)
+    for folder in (FRAMES, STATE):
+        with suppress(OSError):  # others are at work, or it was never there
+            (out / folder).rmdir()
 
 
 def close(out: Path, ledger: Ledger) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from nst_lightning.errors import UserError
 from nst_lightning.files import check_inside, printable, write_text
+from nst_lightning.grid.pairs import Pair
 from nst_lightning.grid.sources import Source
 from nst_lightning.imaging.metadata import read_metadata
 from nst_lightning.layout import SETTINGS, WRITTEN_BY_RUNS, image_of, is_film, is_mesh, own_folder
@@ -70,6 +71,24 @@ def check_links(out: Path, written: Iterable[Path | str]) -> None:
                 f"{error.filename}: is a link that leads out of {out}, where nothing is written; "
                 "remove it, or name another folder with --out."
             ) from None
+
+
+def check_file(file: Path, pair: Pair) -> None:
+    """Sees that a file can be the result of a pair.
+
+    Raises:
+        UserError: it is an input, a folder, or its folder of snapshots would be another's.
+    """
+    parts = pair.style.parts
+    inputs = [pair.content.path, *(part.path for part in parts), pair.content.mask]
+    for path in (*inputs, *(part.mask for part in parts)):
+        if path and file.exists() and path.samefile(file):
+            raise UserError(f"{file}: is an input; name another file with --out.")
+    if file.is_dir():
+        inside = file / f"x{file.suffix or '.png'}"
+        raise UserError(f"{file}: is a folder; name a file with --out, such as {inside}.")
+    if not file.stem.strip("."):  # its folder of snapshots would be this one, or the one above
+        raise UserError(f"{file}: has only dots for a name; name another file with --out.")
 
 
 def record_in_image(path: Path) -> Record | None:

@@ -1,5 +1,6 @@
 """Frames → film files, with the times and the sound of the clip that they were made of."""
 
+import errno
 import heapq
 import math
 import os
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
+from nst_lightning.errors import UserError
 from nst_lightning.files import atomic_file
 from nst_lightning.formats import ClipCodec
 from nst_lightning.video.clip import Clip
@@ -75,7 +77,8 @@ def write_clip(
         Sentences about what of the clip's file could not be kept.
 
     Raises:
-        UserError: see `check_codec`; or the clip's file cannot be read.
+        UserError: see `check_codec`; or the clip's file cannot be read, or no film can have its
+            times or its sound.
         ValueError: there are fewer or more frames than the clip has, or of several sizes.
         OSError: it cannot be written; what was there before is still there.
     """
@@ -86,7 +89,7 @@ def write_clip(
     check_codec(path, codec, (first.shape[0], first.shape[1]), bits)
     with atomic_file(path) as file, ExitStack() as stack:
         source = stack.enter_context(opened_clip(clip.path)) if clip.audio else None
-        film = stack.enter_context(_created(path, file.name, clip.time_base))
+        film = stack.enter_context(_created(path, file.name, clip))
         film.metadata["comment"] = comment
         stream = _video_stream(film, clip, codec, first, quality, bits)
         tracks, notes = add_tracks(film, path, clip, source)
@@ -104,15 +107,16 @@ def write_clip(
 
 
 @contextmanager
-def _created(path: Path, name: str, time_base: Fraction) -> Iterator["OutputContainer"]:
+def _created(path: Path, name: str, clip: Clip) -> Iterator["OutputContainer"]:
     """Opens a film to be written, under a name that it has until it is whole.
 
     Args:
         path: that it gets then.
         name: of the file until then.
-        time_base: of the clip.
+        clip: that it is made of.
 
     Raises:
+        UserError: no film can have the clip's times or sound.
         OSError: it cannot be written; PyAV has other errors too.
     """
     import av
@@ -121,11 +125,16 @@ def _created(path: Path, name: str, time_base: Fraction) -> Iterator["OutputCont
     options = {**_OPTIONS, **_MOVFLAGS.get(format, {})}
     if format in _MOVFLAGS:
         # In these ticks it is told when each track begins, and they would be milliseconds.
-        options["movie_timescale"] = str(math.lcm(1000, time_base.denominator))
+        options["movie_timescale"] = str(math.lcm(1000, clip.time_base.denominator))
     try:
         with av.open(name, "w", format=format, container_options=options) as film:
             yield film
     except av.error.FFmpegError as error:
+        if error.errno not in errno.errorcode or error.errno == errno.EINVAL:
+            raise UserError(
+                f"{clip.path}: its times or its sound are damaged, so that {path} cannot have them "
+                f"({error.strerror}); get a whole copy of it, or convert it first."
+            ) from error
         raise OSError(error.errno, f"PyAV: {error.strerror}", str(path)) from error
 
 

@@ -41,16 +41,14 @@ class FlowCache:
 
         Returns:
             (1, 2, H, W), float32 on the CPU.
-
-        Raises:
-            OSError: it cannot be written.
         """
         path = self.folder / f"{_digest(key.encode()).hex()}{SUFFIX}"
         flow = _read(path)
         if flow is None:
             flow = make().cpu().to(torch.float16)
-            write_bytes(path, _packed(flow))
-            self._remove_oldest()
+            with suppress(OSError):  # it is made again, then
+                write_bytes(path, _packed(flow))
+                self._remove_oldest()
         return flow.float()
 
     def _remove_oldest(self) -> None:

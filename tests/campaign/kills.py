@@ -21,7 +21,8 @@ import numpy as np
 from PIL import Image
 
 from nst_lightning.files import SUFFIX, is_alive
-from nst_lightning.layout import CHECKPOINTS, LOGGER_TABLE, MANIFEST, TASKS, sheet_name
+from nst_lightning.layout import CHECKPOINTS, FRAMES, LOGGER_TABLE, MANIFEST, TASKS, sheet_name
+from tests.clips import make_film, packets, pan
 from tests.integration import forked
 from tests.integration.conftest import ENVIRONMENT
 
@@ -32,9 +33,15 @@ EVERYTHING = (
     "--save-every", 5, "--curves", "--animate", "gif", "--logger", "csv",
     "--checkpoint-every", 0.05,
 )  # fmt: skip
+OF_FILMS = (
+    "--size", 32, "--steps", 8, "--frame-steps", 4, "--precision", "32-true", "--weights", "random",
+    "--content-layers", "relu1_1", "--style-layers", "relu2_1", "--keep-frames",
+    "--preview-every", 0.05,
+)  # fmt: skip
 RESULTS = ("a/x", "a/y", "b/x", "b/y")
-FORMATS = {"png": ("png", 8), "tiff": ("tif", 16), "mesh": ("obj", 8)}
+FORMATS = {"png": ("png", 8), "tiff": ("tif", 16), "mesh": ("obj", 8), "film": ("mp4", 8)}
 """Of the results: the suffix and the bits a channel; those of meshes are of their textures."""
+NOT_FILMS = ("png", "tiff", "mesh")
 
 PYRAMID = """mtllib NAME.mtl
 v -1 0 -1
@@ -52,6 +59,9 @@ f 3/1 5/3 4/2
 f 4/1 5/3 1/2
 """
 
+COMMANDS = {"mesh": ("mesh", "models"), "film": ("video", "clips")}
+"""That are not grids of images: their names, and their contents."""
+
 END_SECONDS = 2.0
 """The time in which everything must have ended after a kill."""
 
@@ -60,7 +70,7 @@ PHASES = ("starting", "between", "anywhere", "finishing", "reporting")
 
 @cache
 def inputs() -> Path:
-    """Returns a folder of two contents and two styles."""
+    """Returns a folder of two contents of each kind and two styles."""
     folder = Path(tempfile.mkdtemp(prefix="nst-campaign-kills-"))
     for turn, name in enumerate(("contents/a", "contents/b", "styles/x", "styles/y")):
         path = folder / f"{name}.png"
@@ -73,17 +83,21 @@ def inputs() -> Path:
         shutil.copy(folder / "contents" / f"{name}.png", model.with_suffix(".png"))
         model.with_suffix(".mtl").write_text(f"newmtl m\nmap_Kd {name}.png\n")
         model.write_text(PYRAMID.replace("NAME", name))
+    (folder / "clips").mkdir()
+    dark, bright = (pan(4, 32, step=1, seed=seed) for seed in (0, 9))
+    two_shots = [*(frame // 3 for frame in dark), *(255 - frame // 3 for frame in bright)]
+    make_film(folder / "clips" / "a.mp4", two_shots, sound="aac")
+    make_film(folder / "clips" / "b.mp4", pan(4, 32, seed=4))
     return folder
 
 
 def words(out: Path, workers: int, format: str) -> Sequence[object]:
-    rows = "models" if format == "mesh" else "contents"
-    command = "mesh" if format == "mesh" else "grid"
-    given = (command, inputs() / rows, inputs() / "styles", "-o", out, *EVERYTHING)
-    depth = FORMATS[format][1]
-    if format == "mesh":
-        return (*given, "--devices", workers, "--views", 2)
-    return (*given, "--devices", workers, "--format", format, "--bit-depth", depth)
+    command, rows = COMMANDS.get(format, ("grid", "contents"))
+    more: Sequence[object] = {"film": OF_FILMS, "mesh": (*EVERYTHING, "--views", 2)}.get(
+        format, (*EVERYTHING, "--format", format, "--bit-depth", FORMATS[format][1])
+    )
+    given = (command, inputs() / rows, inputs() / "styles", "-o", out)
+    return (*given, *more, "--devices", workers)
 
 
 def results(format: str) -> list[str]:
@@ -100,10 +114,15 @@ def undisturbed(format: str) -> dict[str, bytes]:
 
 
 def pixels(out: Path, format: str) -> dict[str, bytes]:
-    """Returns the pixels of the results that are there, of meshes with their main files."""
+    """Returns the pixels of the results that are there, of meshes with their main files, of films
+    the packets."""
     found = {}
     for name in results(format):
         path, before = out / name, b""
+        if format == "film":
+            if path.exists():
+                found[name] = "\n".join(packets(path)).encode()
+            continue
         with suppress(FileNotFoundError):
             if format == "mesh":
                 before, path = path.read_bytes(), path.with_name(f"{path.stem}-0.png")
@@ -197,6 +216,8 @@ def torn(out: Path) -> list[str]:
                 with Image.open(path) as image:
                     image.seek(getattr(image, "n_frames", 1) - 1)
                     image.load()
+            elif path.suffix == ".mp4":
+                packets(path)
             elif path.suffix == ".json":
                 json.loads(path.read_bytes())
         except FileNotFoundError:
@@ -206,9 +227,11 @@ def torn(out: Path) -> list[str]:
     return broken
 
 
-def attempt(rng: random.Random, folder: Path, figures: Figures) -> list[str]:
+def attempt(
+    rng: random.Random, folder: Path, figures: Figures, formats: Sequence[str] = NOT_FILMS
+) -> list[str]:
     """Kills a run up to eight times, lets it end, and compares."""
-    workers, format = rng.choice((1, 2)), rng.choice(tuple(FORMATS))
+    workers, format = rng.choice((1, 2)), rng.choice(formats)
     calm, out = undisturbed(format), folder / "out"
     broken: list[str] = []
     for number in range(rng.randint(2, 8)):
@@ -222,7 +245,8 @@ def attempt(rng: random.Random, folder: Path, figures: Figures) -> list[str]:
         others = sorted(below)
         victim = rng.choice(others) if len(others) > 1 and rng.random() < 0.2 else process.pid
         finished = pixels(out, format)
-        os.kill(victim, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # a worker has just ended
+            os.kill(victim, signal.SIGKILL)
         figures["kills"] += 1
         if victim != process.pid:  # a worker: the others make up for it
             figures["kills of a worker"] += 1
@@ -241,7 +265,8 @@ def attempt(rng: random.Random, folder: Path, figures: Figures) -> list[str]:
         broken.append("the images are not those of an undisturbed run")
     if lines(out) != len(RESULTS) or not (out / sheet_name(1)).exists():
         broken.append(f"{lines(out)} lines, sheet {(out / sheet_name(1)).exists()}")
-    leftovers = [*out.rglob(f"*{SUFFIX}"), *(out / CHECKPOINTS).glob("*"), *(out / TASKS).glob("*")]
+    states = (CHECKPOINTS, FRAMES, TASKS)
+    leftovers = [*out.rglob(f"*{SUFFIX}"), *(one for at in states for one in (out / at).glob("*"))]
     if leftovers:
         broken.append(f"left: {', '.join(map(str, leftovers))}")
     return broken

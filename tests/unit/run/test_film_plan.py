@@ -15,9 +15,10 @@ from nst_lightning.run.film_plan import (
     mixing,
     rough_shape,
     segments,
+    segments_of,
     shots,
-    steps_of,
     still_frames,
+    work_of,
 )
 from nst_lightning.settings import build
 from nst_lightning.video.clip import Clip
@@ -71,7 +72,8 @@ def test_nothing_is_faded_across_a_cut():
 def test_work_is_that_of_first_and_later_frames():
     content = Source(Path("a.mp4"), "a", (90, 160), film=film(30, 10))
     settings = build({"scales": "160:50", "frame_steps": 4})
-    assert steps_of(content, settings) == 2 * 50 + 28 * 4
+    parts = segments_of(content, settings)
+    assert sum(work_of(one, settings) for one in parts) == 2 * 50 + 28 * 4
     one = step_flops(settings, 90, 160)
     assert content_flops(content, settings) == pytest.approx((2 * 50 + 28 * 4) * one)
 

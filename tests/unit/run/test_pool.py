@@ -157,3 +157,11 @@ def test_a_workers_environment_is_set_before_it_imports_torch(
     found = sorted(display.notes, key=lambda note: names.index(note["CUDA_VISIBLE_DEVICES"]))
     assert found == [two | {"CUDA_VISIBLE_DEVICES": name} for name in names]
     assert os.environ["CUDA_VISIBLE_DEVICES"] == ",".join(names)
+
+
+def test_a_film_has_one_record_whichever_of_its_parts_tells_first(tmp_path: Path):
+    found: list[Record] = []
+    workers = pool.Pool([], RunOptions(tmp_path), Silent(), StopFlag(), found.append)
+    workers._finish(Record(output="a/b.mp4", status="failed"))
+    workers._finish(Record(output="a/b.mp4", status="done"))
+    assert [one.status for one in found] == ["failed"]
