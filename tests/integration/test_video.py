@@ -98,7 +98,7 @@ def test_everything_a_folder_of_films_leaves_behind(
         assert folder.with_suffix(".yaml").is_file()
     assert image_times(out / "numbered/noise.mp4") == [Fraction(k, 25) for k in range(3)]
     assert (out / "grid.png").is_file()
-    assert not list((out / FRAMES).iterdir())
+    assert not (out / FRAMES).exists()
     known = records(out)
     assert {name for name, line in known.items() if line["status"] == "done"} == results
     assert {line.get("frames") for line in known.values()} == {6, 3, None}
@@ -157,7 +157,7 @@ def test_an_interrupted_film_goes_on(
     shutil.copytree(frames, tmp_path / "frames")
     assert nst(*words, "-o", out).returncode == 0
     assert films(out) == films(tmp_path / "whole")
-    assert not list((out / FRAMES).iterdir())
+    assert not (out / FRAMES).exists()
 
 
 def test_workers_and_shares_make_the_same_film(nst: Nst, clips: Path, style: Path, tmp_path: Path):
@@ -225,7 +225,7 @@ def test_a_damaged_frame_is_made_again(nst: Nst, clips: Path, style: Path, tmp_p
     assert nst(*words, "-o", tmp_path / "whole").returncode == 0
     out = tmp_path / "out"
     assert nst(*words, "-o", out, "--shard", "1/2").returncode == 0
-    (first,) = out.glob(f"{FRAMES}/*/*")
+    (first,) = out.glob(f"{FRAMES}/*/0*")
     frame = first / "000001.png"
     frame.write_bytes(frame.read_bytes()[:100])
     second = nst(*words, "-o", out, "--shard", "2/2")
