@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
-from importlib.util import find_spec
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from nst_lightning.errors import UserError
+from nst_lightning.extras import need_extra
 from nst_lightning.files import file_state, write_text
 from nst_lightning.formats import CLIP_SUFFIXES
 from nst_lightning.grid.sources import Film, Source, find_images, output_names
@@ -153,11 +153,7 @@ def check_for_films(settings: BatchSettings) -> None:
     Raises:
         UserError: they do not, or are not.
     """
-    if find_spec("av") is None or find_spec("cv2") is None:
-        raise UserError(
-            "films need packages that are not installed: "
-            "install them with pip install 'nst-lightning[video]'."
-        )
+    need_extra("video", "films", "av", "cv2")
     for name, wanted, why in (
         ("split", False, "a frame is made on one device"),
         ("finish", "none", "a film has the size of its frames"),
