@@ -15,7 +15,7 @@ from .flags import Accelerator, Json, Network, Quiet, Weights, WeightsInput
 if TYPE_CHECKING:
     import torch
 
-    from nst_lightning.evaluation.measuring import Compare
+    from nst_lightning.evaluation.image_values import Compare
     from nst_lightning.evaluation.subject import Subject
 
 SHOWN = 20
@@ -63,7 +63,9 @@ def evaluate(
 
     chosen = find_subjects(read_records(out), out)
     if not chosen:
-        raise UserError(f"{out}: none of its images is finished, and meshes are not measured.")
+        raise UserError(
+            f"{out}: none of its images or films is finished, and meshes are not measured."
+        )
     device = choose_device(accelerator)
     extractor = FeatureExtractor(network, weights, device, weights_input)
     perceptual, warnings = load_lpips(device) if lpips else (None, [])

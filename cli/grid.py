@@ -10,7 +10,7 @@ import typer
 
 from nst_lightning.grid.pairs import Case, Grid, Pair, listed_pairs, parse_shard
 from nst_lightning.grid.sources import Source
-from nst_lightning.layout import HISTORY, SIDES_BEFORE, STILLS_BEFORE, curves_name, image_of
+from nst_lightning.layout import HISTORY, curves_name, image_before, image_of
 from nst_lightning.settings import BatchSettings
 
 from .flags import Flags, Out, StyleFlags
@@ -164,8 +164,8 @@ def draw_sheet(
     shown: dict[str, Path] = {}
     """An image of each mesh and film, as it was."""
     for one in pairs:
-        name = SIDES_BEFORE if one.content.model else STILLS_BEFORE if one.content.film else ""
-        if name and (before := out / one.extras / name).is_file():
+        before = image_before(out / one.output)
+        if before is not None and before.is_file():
             shown[one.content.name] = before
     known = Ledger(out).pick(lambda record: (record.status, record.max_pixels))
 

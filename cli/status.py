@@ -49,13 +49,24 @@ def in_a_line(found: "Status") -> str:
 
 
 def lines(found: "Status", most: int | None) -> list[str]:
-    """Returns a line for each pair of each group, at most so many, the jobs and the counts."""
+    """Returns a line for each pair of each group, at most so many, the jobs and the counts.
+
+    Unless all are asked for, of those that are done none is listed, and of those that wait films
+    that were begun.
+    """
+    begun = {
+        file: f"{file}: {found.frames[file][0]} of {found.frames[file][1]} frames are made"
+        for file in found.waiting
+        if file in found.frames
+    }
     groups = {
         "running": [f"{file}: {said}" for file, said in found.running.items()],
         "failed": [f"{file}: {reason}" for file, reason in found.failed.items()],
+        "waiting": list(begun.values()),
     }
     if most is None:
-        groups = {"done": found.done, **groups, "waiting": found.waiting}
+        waiting = [begun.get(file, file) for file in found.waiting]
+        groups = {"done": found.done, **groups, "waiting": waiting}
     said = []
     for name, pairs in groups.items():
         said += [f"{name}: {pair}" for pair in pairs[:most]]

@@ -34,7 +34,8 @@ CHECKPOINTS = STATE / "checkpoints"
 CHECKPOINT_PAIRS = "pairs.json"
 CHECKPOINT_STATE = "state.ckpt"
 FRAMES = STATE / "frames"
-"""The frames of films in progress, a folder for each fingerprint."""
+"""The frames of films in progress, a folder for each fingerprint, with this file in it."""
+FILM_NOTE = "film.json"
 FLOWS = STATE / "flows"
 """How things move between the frames of films, as far as it is remembered."""
 SCANS = STATE / "scans"
@@ -197,9 +198,21 @@ def image_of(result: Path) -> Path:
     return own_folder(result) / STILLS if is_film(result) else result
 
 
+def image_before(result: Path) -> Path | None:
+    """Returns the image that shows what a mesh or a film was made from; None for an image."""
+    if is_mesh(result):
+        return own_folder(result) / SIDES_BEFORE
+    return own_folder(result) / STILLS_BEFORE if is_film(result) else None
+
+
 def frame_name(number: int) -> str:
     """Returns the name of a frame of a film, from 0."""
     return f"{number:06d}.png"
+
+
+def is_kept_frame(path: Path) -> bool:
+    """Whether a file has the name, and stands in the folder, of a frame that was kept."""
+    return path.parent.name == KEPT_FRAMES and _KEPT_FRAME.fullmatch(path.name) is not None
 
 
 def settings_beside(result: Path) -> Path:
@@ -233,6 +246,9 @@ _EXTRA = re.compile(
     + "|"
     + _any_of(*map(film_name, get_args(FilmFormat)), *map(turntable_name, get_args(FilmFormat)))
 )
+
+
+_KEPT_FRAME = re.compile(r"\d{6,}\.png")
 
 
 def is_report(name: str) -> bool:

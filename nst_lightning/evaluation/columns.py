@@ -59,8 +59,42 @@ SUMMARY = {
     "identity_psnr": Column(
         "identity, dB", "PSNR against the one image that is both content and style"
     ),
+    "e_warp": Column(
+        "warp error",
+        "Films: mean square difference between a frame and the one before moved along the motion "
+        "of the content, where that is reliable: 0 does not flicker",
+        listed=False,
+    ),
+    "e_warp_input": Column(
+        "warp error, content", "Films: the same of the content itself", listed=False
+    ),
+    "e_warp_ratio": Column(
+        "flicker", "Films: warp error by the content's own: 1 flickers as the content does"
+    ),
+    "join_ratio": Column(
+        "joins",
+        "Films: warp error where segments fade into one another, by that elsewhere: 1 shows none",
+    ),
+    "revealed_change": Column(
+        "revealed",
+        "Films: change from the content in areas that come into view, by that elsewhere: 1 is as "
+        "much stylised",
+    ),
+    "luma_drift": Column(
+        "drift",
+        "Films: levels by which a shot grows brighter (or darker, below 0) from its first frame to "
+        "its last, beyond the content: 0 keeps",
+    ),
+    "first_rms": Column(
+        "ghosts",
+        "Films: levels, RMS, by which a frame differs from its shot's first where the content "
+        "stands still, the largest of all frames: 0 is the same",
+    ),
 }
-"""The columns that sum a result up."""
+"""The columns that sum a result up. Those of images are, of a film, means over four frames."""
+
+FILM_METRICS = tuple(list(SUMMARY)[list(SUMMARY).index("e_warp") :])
+"""The columns that only films have."""
 
 
 def layer_columns(name: str) -> dict[str, str]:

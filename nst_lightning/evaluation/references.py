@@ -102,12 +102,12 @@ class References:
     def read_shape(self, subject: Subject) -> Shape | None:
         """Returns (height, width) of a result; None where it cannot be read."""
         path, most = subject.path, subject.max_pixels
-        return self._attempt(path, lambda: image_size(path, max_pixels=most))
+        return self.attempt(path, lambda: image_size(path, max_pixels=most))
 
     def read_result(self, subject: Subject) -> Tensor | None:
         """Returns a result, (1, 3, H, W) on the CPU; None where it cannot be read."""
         path, most = subject.path, subject.max_pixels
-        return self._attempt(path, lambda: load_image(path, max_pixels=most))
+        return self.attempt(path, lambda: load_image(path, max_pixels=most))
 
     def content(self, subject: Subject, shape: Shape) -> ContentReference | None:
         """Returns the content at the size of the result, resized as it was for it; None where it
@@ -116,11 +116,15 @@ class References:
 
         def make() -> ContentReference:
             image = load_image(path, max_pixels=subject.max_pixels)
-            image = resize(image, *shape, how=how).to(self.device)
-            features = None if self.is_small(image) else self.extractor.extract(image)
-            return ContentReference(image, features)
+            return self.content_of(resize(image, *shape, how=how))
 
-        return self._attempt(path, lambda: self.cache.get(("content", path, shape, how), make))
+        return self.attempt(path, lambda: self.cache.get(("content", path, shape, how), make))
+
+    def content_of(self, image: Tensor) -> ContentReference:
+        """Returns an image (1, 3, H, W) as a content."""
+        image = image.to(self.device)
+        features = None if self.is_small(image) else self.extractor.extract(image)
+        return ContentReference(image, features)
 
     def style(self, subject: Subject, longest: int) -> StyleReference | None:
         """Returns the style, its longest side that of the result, as the transfer has it by
@@ -161,9 +165,9 @@ class References:
                 return None
             return style_statistics(self.extractor, image.to(self.device))
 
-        return self._attempt(path, lambda: self.cache.get(("part", path, longest, how), make))
+        return self.attempt(path, lambda: self.cache.get(("part", path, longest, how), make))
 
-    def _attempt(self, path: Path, read: Callable[[], T]) -> T | None:
+    def attempt(self, path: Path, read: Callable[[], T]) -> T | None:
         """Returns what is read from a file; None where it cannot be, which is noted once."""
         if path in self.unreadable:
             return None

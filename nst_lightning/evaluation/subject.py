@@ -3,18 +3,31 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from nst_lightning.errors import UserError
 from nst_lightning.evaluation.columns import METRICS_VERSION
 from nst_lightning.files import file_state
 from nst_lightning.grid.labels import short_labels
-from nst_lightning.layout import is_mesh
+from nst_lightning.layout import is_film, is_mesh
+from nst_lightning.settings import BatchSettings, build
 from nst_lightning.settings.transfer import Resampling
 from nst_lightning.store.records import Record
 
 Part = tuple[Path, float]
 """An image, and its share of the style."""
+
+
+@dataclass(frozen=True)
+class FilmFacts:
+    """What else is to be known of a film."""
+
+    settings: BatchSettings
+    """How it was cut into segments, and its clip is read."""
+    out: Path
+    """The output folder, which keeps what is known of clips."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +52,12 @@ class Subject:
     max_pixels: int
     resampling: Resampling
     """How content and style are brought to its size, which is how they were for it."""
+    film: FilmFacts | None = None
+    """None of an image."""
 
 
 def find_subjects(records: Sequence[Record], out: Path) -> list[Subject]:
-    """Returns the finished images among records, in their order; meshes are none."""
+    """Returns the finished images and films among records, in their order; meshes are none."""
     done = [one for one in records if one.has_result and not is_mesh(Path(one.output))]
     contents = short_labels(list(dict.fromkeys(record.content for record in done)))
     styles = short_labels(list(dict.fromkeys(record.style for record in done)))
@@ -60,6 +75,7 @@ def find_subjects(records: Sequence[Record], out: Path) -> list[Subject]:
             identity=is_identity(record),
             max_pixels=record.max_pixels,
             resampling=record.resampling,
+            film=film_facts(record, out) if is_film(Path(record.output)) else None,
         )
         for record in done
     ]
@@ -71,13 +87,24 @@ def hash_inputs(record: Record, out: Path) -> str:
 
     A file is its name, size and time of change, so that none need be read.
     """
-    parts = [(out / record.output, 1.0), (out / record.content, 1.0), *style_parts(record, out)]
-    files = [[*file_state(path), share] for path, share in parts]
+    content = out / record.content
+    paths = sorted(content.iterdir()) if content.is_dir() else [content]
+    parts = [(path, 1.0) for path in (out / record.output, *paths)]
+    files = [[*file_state(path), share] for path, share in [*parts, *style_parts(record, out)]]
     known: list[object] = [METRICS_VERSION, files, is_identity(record), record.max_pixels]
     # Only the other way is named: rows of when all images were resized bicubically still hold.
     if record.resampling != "bicubic":
         known.append(record.resampling)
     return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
+
+
+def film_facts(record: Record, out: Path) -> FilmFacts:
+    """Returns what is to be known of a film; the defaults where its record does not say it."""
+    known = {name: record.settings.get(name) for name in ("segment", "frame_rate")}
+    settings = {"max_pixels": record.max_pixels}
+    with suppress(UserError):
+        return FilmFacts(build(settings | {k: v for k, v in known.items() if v is not None}), out)
+    return FilmFacts(build(settings), out)
 
 
 def name_axis(key: str) -> str:

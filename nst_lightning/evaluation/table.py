@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from nst_lightning.drawing.csv_tables import write_table
-from nst_lightning.evaluation.columns import METRICS, SUMMARY
+from nst_lightning.evaluation.columns import FILM_METRICS, METRICS, SUMMARY
 from nst_lightning.evaluation.subject import Subject
 from nst_lightning.layout import EVALUATION_TABLE
 from nst_lightning.store.records import Record
@@ -89,8 +89,12 @@ def read_current(
 
 
 def measurable(subject: Subject, lpips: bool) -> set[str]:
-    """Returns the columns that are filled where every file of a result can be used."""
+    """Returns the columns that are filled where every file of a result can be used. A film may have
+    no joins, nothing revealed and nothing that stands still."""
     absent = {"lpips"} if not lpips else set()
+    absent |= set(FILM_METRICS)
+    if subject.film:
+        absent.remove("luma_drift")
     if not subject.identity:
         absent.add("identity_psnr")
     return set(METRICS) - absent

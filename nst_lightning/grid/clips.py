@@ -153,7 +153,7 @@ def check_for_films(settings: BatchSettings) -> None:
     Raises:
         UserError: they do not, or are not.
     """
-    need_extra("video", "films", "av", "cv2")
+    check_packages()
     for name, wanted, why in (
         ("split", False, "a frame is made on one device"),
         ("finish", "none", "a film has the size of its frames"),
@@ -171,3 +171,12 @@ def check_for_films(settings: BatchSettings) -> None:
         value = getattr(settings, name)
         if value != wanted:
             raise UserError(f"{name} {value} does not go with films, for {why}: leave it out.")
+
+
+def check_packages() -> None:
+    """Sees that the packages for films are installed.
+
+    Raises:
+        UserError: they are not.
+    """
+    need_extra("video", "films", "av", "cv2")

@@ -36,7 +36,7 @@ function show(value) {
   return String(Number(value.toPrecision(4)));
 }
 
-const stem = (result) => result.href.replace(/\.[a-z]+$/, "");
+const stem = (result) => result.href.replace(/\.[a-z0-9]+$/, "");
 const thumbnail = (result) => `gallery/results/${result.href.replace(/\.png$/, "")}.jpg`;
 /* Browsers show no TIFF, and would hold all pixels of a large image. */
 const viewable = (result) =>
@@ -437,7 +437,7 @@ function fillBox() {
 
 function mainPart(result) {
   const part = make("div");
-  if (result.state === "done") part.append(...stage(result));
+  if (result.state === "done") part.append(...(result.film ? films(result) : stage(result)));
   else part.append(make("p", { className: "note" }, make("b", {}, result.state + ": "), result.reason));
   return part;
 }
@@ -453,7 +453,7 @@ function filmPart(result) {
   for (const file of result.files.filter((name) => /^(progress|turntable)\./.test(name))) {
     const src = `${stem(result)}/${file}`;
     part.append(extra(file.startsWith("t") ? "Turntable" : "Film", file.endsWith(".mp4")
-      ? make("video", { src, controls: true, loop: true, muted: true, playsInline: true, preload: "metadata" })
+      ? player(src)
       : image(src, null, file.startsWith("t") ? "a turn around the mesh" : "the course of the optimisation")));
   }
   const shots = result.files.filter((name) => name.startsWith("step-"));
@@ -471,6 +471,32 @@ function filmPart(result) {
 
 function extra(title, element) {
   return make("section", { className: "extra" }, make("h3", {}, title), element);
+}
+
+function player(src) {
+  return make("video", { src, controls: true, loop: true, muted: true, playsInline: true, preload: "metadata" });
+}
+
+/* A film and its clip side by side, which play together; what the browser cannot play is shown by stills. */
+function films(result) {
+  const content = axes[inputs[0]].images[result.at[inputs[0]]];
+  const film = player(result.href), clip = content.film && content.href ? player(content.href) : null;
+  const shown = (video, still, text) => {
+    const stills = still ? image(still, null, text) : make("div", { className: "blank" }, `not found: ${content.path}`);
+    const figure = make("figure", {}, video ?? stills, make("figcaption", {}, text));
+    video?.addEventListener("error", () => video.replaceWith(stills));
+    return figure;
+  };
+  if (clip) {
+    const follow = () => { if (Math.abs(clip.currentTime - film.currentTime) > 0.1) clip.currentTime = film.currentTime; };
+    film.addEventListener("play", () => { follow(); clip.play().catch(() => {}); });
+    film.addEventListener("pause", () => { clip.pause(); follow(); });
+    film.addEventListener("seeked", follow);
+  }
+  const both = make("div", { className: "pair" },
+    shown(film, result.shown, fullName(result)),
+    shown(clip, content.view ? `gallery/views/${content.copy}` : null, label(inputs[0], result)));
+  return [both];
 }
 
 function stage(result) {
@@ -573,7 +599,7 @@ function source(axis, result) {
 
 function links(result) {
   const files = [];
-  if (result.state === "done") files.push([result.href, result.shown === result.href ? "image" : "mesh"]);
+  if (result.state === "done") files.push([result.href, result.film ? "film" : result.shown === result.href ? "image" : "mesh"]);
   if (result.files.includes("history.csv")) files.push([`${stem(result)}/history.csv`, "history.csv"]);
   if (result.yaml) files.push([`${stem(result)}.yaml`, "settings (YAML)"]);
   return make("ul", { className: "links" },

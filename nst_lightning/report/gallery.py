@@ -12,7 +12,13 @@ from nst_lightning.drawing.thumbnails import Size, small_copy
 from nst_lightning.errors import UserError
 from nst_lightning.evaluation.table import read_evaluation
 from nst_lightning.files import check_inside, exists, write_text
-from nst_lightning.formats import MESH_SUFFIXES, RESULT_FORMATS, result_format, result_suffixes
+from nst_lightning.formats import (
+    CLIP_SUFFIXES,
+    MESH_SUFFIXES,
+    RESULT_FORMATS,
+    result_format,
+    result_suffixes,
+)
 from nst_lightning.layout import (
     GALLERY_LARGE,
     GALLERY_RESULTS,
@@ -20,11 +26,9 @@ from nst_lightning.layout import (
     GALLERY_VIEWS,
     MANIFEST,
     PAGE,
-    SIDES_BEFORE,
     WRITTEN_BY_REPORTS,
+    image_before,
     image_of,
-    is_mesh,
-    own_folder,
 )
 from nst_lightning.report.gallery_data import InputCopies, gallery_data
 from nst_lightning.report.page import render
@@ -97,7 +101,7 @@ def read_records(out: Path) -> list[Record]:
 def is_inside(output: str) -> bool:
     """Returns whether a recorded result lies in the folder, as all that nst-batch wrote do."""
     path = PurePosixPath(output)
-    known = path.suffix in result_suffixes() or path.suffix in MESH_SUFFIXES
+    known = path.suffix in {*result_suffixes(), *MESH_SUFFIXES, *CLIP_SUFFIXES}
     return not path.is_absolute() and ".." not in path.parts and known
 
 
@@ -111,8 +115,8 @@ def make_copies(
         for path, record in paths.items()
     }
     for record in records:
-        shown = own_folder(out / record.output) / SIDES_BEFORE
-        if is_mesh(Path(record.content)) and shown.is_file():
+        shown = image_before(out / record.output)
+        if shown is not None and shown.is_file():
             key = ("source", record.content)
             tasks[key] = partial(copy_input, out, record.content, record.max_pixels, shown)
     for record in records:

@@ -11,7 +11,7 @@ from typing import Any
 from nst_lightning.drawing.thumbnails import Size
 from nst_lightning.evaluation.columns import GRAM, STYLE_LAYERS, SUMMARY, WASSERSTEIN, layer_columns
 from nst_lightning.grid.labels import as_text, short_labels
-from nst_lightning.layout import image_of, is_extra, own_folder, settings_beside
+from nst_lightning.layout import image_of, is_extra, is_film, own_folder, settings_beside
 from nst_lightning.report.page import make_link
 from nst_lightning.report.zoom import has_zoom_page
 from nst_lightning.store.records import Record
@@ -174,6 +174,7 @@ def describe_input(path: str, source: InputCopies) -> dict[str, Any]:
     return {
         "path": path,
         "href": make_link(path) if source.original else None,
+        "film": is_film(Path(path)),
         "copy": source.name,
         "thumb": source.thumbnail,
         "view": source.view,
@@ -189,15 +190,16 @@ def describe_result(
     if not record.has_result:
         state, reason = "failed", record.reason or "no reason was recorded"
     elif not there:
-        state, reason = "missing", "the image is no longer in the folder"
+        state, reason = "missing", "its file is no longer in the folder"
     elif thumbnail is None:
-        state, reason = "missing", "the image cannot be read"
+        state, reason = "missing", "its file cannot be read"
     else:
         state, reason = "done", ""
     width, height = record.resolved.width, record.resolved.height
     return {
         "href": make_link(record.output),
         "shown": make_link(image_of(Path(record.output)).as_posix()),
+        "film": is_film(result),
         "state": state,
         "reason": reason,
         "thumb": thumbnail if state == "done" else None,

@@ -8,7 +8,7 @@ from nst_lightning.drawing.thumbnails import is_current
 from nst_lightning.drawing.tiles import TILE, levels, write_tiles
 from nst_lightning.errors import UserError
 from nst_lightning.files import check_inside, file_state, files_and_links, write_text
-from nst_lightning.layout import PAGE, ZOOM_WHOLE, is_copy, zoom_folder
+from nst_lightning.layout import PAGE, ZOOM_WHOLE, is_copy, is_film, zoom_folder
 from nst_lightning.report.page import make_link, render
 from nst_lightning.store.records import Record
 
@@ -20,7 +20,9 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 def is_zoomed(record: Record) -> bool:
-    """Returns whether a result is shown from tiles."""
+    """Returns whether a result is shown from tiles; a film is played."""
+    if is_film(Path(record.output)):
+        return False
     return max(record.resolved.width or 0, record.resolved.height or 0) > ZOOM_FROM
 
 

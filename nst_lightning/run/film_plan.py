@@ -100,6 +100,21 @@ def mixing(film_segments: Sequence[Segment], number: int) -> list[tuple[Segment,
     return [(segment, 1.0)]
 
 
+def fading(film_segments: Sequence[Segment]) -> set[int]:
+    """Returns the frames that are mixed otherwise than the one before them, in the same shot."""
+    return {
+        number
+        for segment in film_segments
+        if segment.start > segment.shot[0]
+        for number in range(max(segment.shot[0] + 1, segment.start - FADED), segment.start + 1)
+    }
+
+
+def still_frames(frames: int) -> list[int]:
+    """Returns which four frames of a film show it, from 0."""
+    return [frames * (2 * k + 1) // 8 for k in range(4)]
+
+
 def rough_shape(content: Source, settings: BatchSettings) -> tuple[int, int]:
     """Returns the (height, width) of the rough frames of a shot of several segments: a quarter of
     the result's, but not below 64 pixels."""

@@ -33,7 +33,7 @@ from nst_lightning.run.film_frames import (
     segment_folder,
     to_tensor,
 )
-from nst_lightning.run.film_plan import Segment, mixing, segments_of
+from nst_lightning.run.film_plan import Segment, mixing, segments_of, still_frames
 from nst_lightning.run.task import CaseSettings, RunOptions
 from nst_lightning.settings import dump_yaml
 from nst_lightning.store.job import Job
@@ -155,9 +155,8 @@ def write_stills(folder: Path, out: Path, job: Job, case: CaseSettings) -> None:
     film = cast(Film, job.pair.content.film)
     shape = shape_at(job.pair.content, case.resolved.scales[-1], case.resolved)
     every = segments_of(job.pair.content, case.resolved)
-    numbers = [film.clip.frames * (2 * k + 1) // 8 for k in range(4)]
     after, before = [], []
-    for number in numbers:
+    for number in still_frames(film.clip.frames):
         segment = max(mixing(every, number), key=lambda one: one[1])[0]
         frame = read_frame(segment_folder(out, job, segment) / frame_name(number), shape)
         (levels,) = read_frames(film.clip, number, number + 1)

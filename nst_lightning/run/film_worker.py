@@ -3,13 +3,15 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from nst_lightning.errors import OutputError, UserError
+from nst_lightning.grid.sources import Film
 from nst_lightning.run.devices import choose_device
 from nst_lightning.run.display import Display, Losses
-from nst_lightning.run.film_frames import FrameMaker
+from nst_lightning.run.film_frames import FrameMaker, frames_folder
 from nst_lightning.run.film_plan import Segment, work_of
+from nst_lightning.run.film_progress import write_note
 from nst_lightning.run.film_result import film_facts, write_film_result, write_preview
 from nst_lightning.run.outcome import explain
 from nst_lightning.run.result_writer import device_name
@@ -83,10 +85,12 @@ class FilmWorker:
             self._preview(job, segment)
 
         self.frames.finished = finished
+        out, film = self.options.out, cast(Film, job.pair.content.film)
         try:
+            write_note(frames_folder(out, job), job.pair.file, film.clip.frames)
             self.frames.make(job, segment)
         except OSError as error:
-            raise OutputError.at(self.options.out / job.pair.output, error) from None
+            raise OutputError.at(out / job.pair.output, error) from None
         except Exception as error:
             return self._record(job, "failed", reason=explain(error))
         return None

@@ -8,6 +8,7 @@ from typing import Any
 
 from nst_lightning.errors import UserError
 from nst_lightning.layout import MANIFEST
+from nst_lightning.run.film_progress import films_in_progress
 from nst_lightning.run.job_array import submitted
 from nst_lightning.run.liveness import ACTIVE, alive_among, ask_slurm
 from nst_lightning.store.expected import read_expected
@@ -25,6 +26,8 @@ class Status:
     running: dict[str, str] = field(default_factory=dict)
     """With how far it is and where."""
     waiting: list[str] = field(default_factory=list)
+    frames: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Of films that were begun, how many frames are made, and of how many."""
     seconds_left: float | None = None
     """None where nothing is done yet, or nothing runs."""
     jobs: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -55,11 +58,14 @@ def read_status(out: Path) -> Status:
     alive = alive_among(heartbeats, states)
     seconds, made, left = 0.0, 0, 0.0
     running = {name: (one, batch) for one in alive for batch in one.batches for name in batch.pairs}
+    films = films_in_progress(out)
     for file in expected:
         status, reason, took = known.get(file, ("waiting", "", 0.0))
+        if film := films.get(file):
+            found.frames[file] = film
         if at_work := running.get(file.rpartition(".")[0]):
-            found.running[file] = _progress(*at_work)
-            left += 1 - at_work[1].step / at_work[1].steps
+            found.running[file] = _progress(*at_work, film)
+            left += 1 - _share(at_work[1], film)
         elif status == "done":
             found.done.append(file)
             seconds, made = seconds + took, made + 1
@@ -67,7 +73,7 @@ def read_status(out: Path) -> Status:
             found.failed[file] = reason
         else:
             found.waiting.append(file)
-            left += 1
+            left += 1 - _share(None, film)
     workers = sum(len(one.batches) for one in alive)
     if made and workers:
         found.seconds_left = left * seconds / made / workers
@@ -77,9 +83,18 @@ def read_status(out: Path) -> Status:
     return found
 
 
-def _progress(process: Heartbeat, batch: BatchState) -> str:
-    """Returns how far a batch is, and where."""
+def _progress(process: Heartbeat, batch: BatchState, film: tuple[int, int] | None) -> str:
+    """Returns how far a batch, or a film of which it makes a part, is, and where."""
+    if film is not None:
+        return f"{film[0]} of {film[1]} frames, {process.where}"
     return f"step {batch.step}/{batch.steps}, {process.where}"
+
+
+def _share(batch: BatchState | None, film: tuple[int, int] | None) -> float:
+    """Returns how much of a pair is made, from 0 to 1."""
+    if film is not None:
+        return film[0] / film[1]
+    return batch.step / batch.steps if batch else 0.0
 
 
 def is_active(status: Status) -> bool:

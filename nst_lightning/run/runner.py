@@ -17,6 +17,7 @@ from nst_lightning.run.cost import plan_flops
 from nst_lightning.run.devices import batch_size, choose_device, choose_devices
 from nst_lightning.run.display import Display
 from nst_lightning.run.film_plan import steps_of
+from nst_lightning.run.film_progress import tidy_films
 from nst_lightning.run.film_tasks import film_tasks, following
 from nst_lightning.run.film_worker import FilmWorker
 from nst_lightning.run.liveness import remove_dead
@@ -143,6 +144,8 @@ def run(
             pool = Pool(each, options, display, stop, finish, partial(following, out=out))
             pool.run(tasks_of(prepared, checkpoints, out, share))
         stop.check()
+        if ledger is None:
+            tidy_films(out, summary.done.__contains__)
     except Interrupted as interrupted:
         interrupted.finished = summary.skipped + len(summary.done)
         raise
@@ -251,9 +254,10 @@ def batches_of(case: PreparedCase, checkpoints: Checkpoints) -> list[list[Job]]:
 
 
 def close(out: Path, ledger: Ledger) -> None:
-    """Tidies up when all is made: one line per pair in the manifest, no heartbeats of the dead,
-    no states of images that are done."""
+    """Tidies up when all is made: one line per pair in the manifest, no heartbeats of the dead, no
+    states of images and no frames of films that are done."""
     ledger.compact()
     done = ledger.pick(lambda record: record.status == "done")
     Checkpoints(out).remove_done(lambda pair: done.get(pair[0], False))  # with whatever settings
+    tidy_films(out, lambda output: done.get(output, False))
     remove_dead(out)

@@ -94,8 +94,9 @@ class BatchSettings(TransferSettings):
     turntable: Annotated[Literal["none", FilmFormat], Knob("running", MESHES)] = "none"
     """Film of a turn around the mesh, beside each result."""
 
-    frame_steps: Annotated[int, Field(ge=1, le=100_000), Knob("pixels", FILMS, 20)] = 20
-    """Steps for each frame of a film but the first of a shot, which gets those of an image."""
+    frame_steps: Annotated[int, Field(ge=1, le=100_000), Knob("pixels", FILMS, 50)] = 50
+    """Steps for each frame of a film, at most, but for the first of a shot, which gets those of an
+    image; a frame is done where its loss hardly falls any more."""
 
     segment: Annotated[int, Field(ge=0), Knob("pixels", FILMS, 240)] = 240
     """Frames after which a longer shot is cut into parts, for several workers, which are faded into

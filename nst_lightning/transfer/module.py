@@ -54,6 +54,9 @@ def build_network(settings: TransferSettings, weights: Weights | None = None) ->
 WINDOW = 20
 """Steps between two looks at how the losses get on: the only ones that wait for the device."""
 
+FRAME_WINDOW = 10
+"""Of a frame of a film that others came before, which starts near its end."""
+
 STALLED = 1e-3
 """In low precision, a smaller relative gain per window is taken for a stall."""
 
@@ -463,7 +466,7 @@ class StyleTransfer(L.LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
         """Looks every `WINDOW` steps at how the losses get on."""
-        if batch_idx == 0 or batch_idx % WINDOW:
+        if batch_idx == 0 or batch_idx % (WINDOW if self.temporal is None else FRAME_WINDOW):
             return None
         total = self.losses["total"]
         gain = (cast(Tensor, self.earlier) - total) / total.abs()

@@ -54,8 +54,8 @@ def matching(frame: Tensor, warped: Tensor) -> Tensor:
         (1, 1, H, W) in {0, 1}, float32: 1 for those that match.
     """
     luma, other = _luma(frame), _luma(warped)
-    variance = _boxed(luma.square()) - _boxed(luma).square()
-    missed = _boxed((luma - other).square())
+    variance = boxed(luma.square()) - boxed(luma).square()
+    missed = boxed((luma - other).square())
     return (missed <= MATCH_SHARE * variance + MATCH_NOISE**2).float()
 
 
@@ -65,7 +65,7 @@ def _luma(image: Tensor) -> Tensor:
     return (image * weights).sum(dim=1, keepdim=True)
 
 
-def _boxed(values: Tensor) -> Tensor:
+def boxed(values: Tensor) -> Tensor:
     """Returns the means over the boxes around all pixels, less of them at the border."""
     for box in ((1, MATCH_BOX), (MATCH_BOX, 1)):
         margin = (box[0] // 2, box[1] // 2)

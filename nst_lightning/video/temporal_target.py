@@ -1,6 +1,5 @@
 """What a frame's result should look like where earlier frames show the same: their results."""
 
-import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -8,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nst_lightning.video.reliability import matching, reliable
+from nst_lightning.video.reliability import boxed, matching, reliable
 from nst_lightning.video.warping import inside, warp
 
 BACK = (1, 2, 4, 8, 16)
@@ -17,6 +16,9 @@ Dosovitskiy & Brox 2016, section 4.3, look up to 40 back."""
 
 STILL = 0.5
 """Pixels; what has moved by less since the first frame of the shot stands still."""
+
+SAME = 8 / 255
+"""Results that differ by less, root mean square in a box, have the same strokes."""
 
 THINNEST = 5
 """Pixels across that an area inside a frame needs to count as revealed: boundaries of motion are
@@ -69,7 +71,8 @@ def temporal_target(
     """Puts together the results of earlier frames, moved to where this frame shows the same.
 
     What has not moved since the first frame of the shot is that of the first frame, so that what
-    stands still does not drift. All else is that of the closest result in which it can be found
+    stands still does not drift; but not where a camera comes back and strokes have become others,
+    which would jump. All else is that of the closest result in which it can be found
     (Ruder, Dosovitskiy & Brox 2016, section 4.3): each warp blurs strokes a little, the steps that
     follow make them sharp again, and the next frame takes them as they are. Taken from further
     back, they would be made sharp anew in every frame, each time in another way: in a pan of 2.3
@@ -84,17 +87,19 @@ def temporal_target(
         closest: the frame before.
         others: the closest first; they are asked for as long as there are areas to be found.
     """
+    near, before = reliable(closest.backward, closest.forward), _moved(closest)
+    anchor = _moved(first)
     still = (first.backward.square().sum(dim=1, keepdim=True) < STILL**2).float()
-    image, found = frame.clone(), still * _shown(frame, first)
-    image = torch.where(found > 0, _moved(first), image)
-    missing = 1 - found
-    for reference in itertools.chain([closest], others):
-        shown = reliable(reference.backward, reference.forward)
-        found = missing * (shown if reference is closest else _shown(frame, reference))
+    same = (boxed((anchor - before).square().mean(dim=1, keepdim=True)) < SAME**2).float()
+    anchored = still * torch.maximum(same, 1 - near) * _shown(frame, first)
+    image = torch.where(near > 0, before, frame)
+    image = torch.where(anchored > 0, anchor, image)
+    missing = (1 - near) * (1 - anchored)
+    rest = iter(others)
+    while bool(areas(missing, THINNEST).any()) and (reference := next(rest, None)) is not None:
+        found = missing * _shown(frame, reference)
         image = torch.where(found > 0, _moved(reference), image)
         missing = missing - found
-        if not bool(areas(missing, THINNEST).any()):
-            break
     return Temporal(image, 1 - missing, revealed_areas(missing, closest.backward))
 
 

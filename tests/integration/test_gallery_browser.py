@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from nst_lightning.report.gallery import write_gallery
+from tests.clips import make_film, pan
 from tests.results_folder import change, flat, make_grid, record, write_manifest
 
 from .chromium import Chromium
@@ -413,3 +414,35 @@ def test_results_of_every_format_are_seen(browser: Chromium, tmp_path: Path, suf
     assert seen.endswith(
         f"/out/{'gallery/large/' * (suffix == 'tif')}{result}" + ".jpg" * (suffix == "tif")
     )
+
+
+def test_a_film_is_played_beside_its_clip(browser: Chromium, tmp_path: Path) -> None:
+    """One clip that browsers play, one that they do not, and one that is a folder of frames."""
+    (tmp_path / "numbered").mkdir()
+    make_film(tmp_path / "clip.mp4", pan(10))
+    make_film(tmp_path / "other.mkv", pan(10), codec="ffv1", samples="bgr0", options={})
+    flat(tmp_path / "s.png", (0, 0, 200))
+    records, out = [], tmp_path / "out"
+    for content in ("clip.mp4", "numbered", "other.mkv"):
+        output = f"{content.split('.')[0]}/s.mp4"
+        records.append(record(output, f"../{content}", "../s.png", frames=10))
+        flat(out / output.replace(".mp4", "/stills.png"), (200, 0, 0), (128, 96))
+        flat(out / output.replace(".mp4", "/stills-before.png"), (0, 200, 0), (128, 96))
+        make_film(out / output, pan(10, seed=3))
+    write_manifest(out, records)
+    browser.open(write_gallery(out)[0])
+    assert browser.run("document.querySelectorAll('.cell img').length") == 3
+    browser.click(".cell")
+    played = "[...document.querySelectorAll('.pair video')].map((one) => one.src.split('/').at(-1))"
+    assert browser.run(played) == ["s.mp4", "clip.mp4"]
+    browser.run("document.querySelector('.pair video').play()")
+    moving = "[...document.querySelectorAll('.pair video')].every((one) => one.currentTime > 0.05)"
+    browser.wait(moving)
+    browser.run("document.querySelector('.pair video').pause()")
+    browser.wait("[...document.querySelectorAll('.pair video')].every((one) => one.paused)")
+    still = "document.querySelectorAll('.pair figure')[1].querySelector('img')?.naturalWidth"
+    browser.click("#next")
+    browser.wait(f"{played}.length === 1 && {still} === 128")
+    browser.click("#next")
+    browser.wait(f"{played}.length === 1 && {still} === 128")
+    assert browser.run(played) == ["s.mp4"]

@@ -15,7 +15,10 @@ from nst_lightning.layout import (
     curves_name,
     figure_name,
     film_name,
+    image_before,
+    image_of,
     is_extra,
+    is_kept_frame,
     is_report,
     safe_name,
     sheet_name,
@@ -110,3 +113,31 @@ def test_the_file_that_run_writes_by_default_is_no_hidden_one(
     (output,) = json.loads(planned.stdout)["outputs"]
     assert output.startswith("s-")
     assert output.endswith(".png")
+
+
+def test_films_and_meshes_are_shown_by_images_beside_them() -> None:
+    film, mesh, image = (Path(f"a/b.c.{suffix}") for suffix in ("mp4", "glb", "png"))
+    assert (image_of(film), image_before(film)) == (
+        Path("a/b.c/stills.png"),
+        Path("a/b.c/stills-before.png"),
+    )
+    assert (image_of(mesh), image_before(mesh)) == (
+        Path("a/b.c/sides.png"),
+        Path("a/b.c/sides-before.png"),
+    )
+    assert (image_of(image), image_before(image)) == (image, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("frames/000001.png", True),
+        ("frames/1000000.png", True),
+        ("frames/1.png", False),
+        ("frames/000001.jpg", False),
+        ("frame/000001.png", False),
+        ("frames/more/000001.png", False),
+    ],
+)
+def test_kept_frames_are_told_by_their_names(name: str, kept: bool) -> None:
+    assert is_kept_frame(Path("a/b", name)) == kept

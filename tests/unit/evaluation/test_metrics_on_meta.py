@@ -17,7 +17,8 @@ from nst_lightning.evaluation.content_metrics import (
     total_variation,
 )
 from nst_lightning.evaluation.feature_extractor import FeatureExtractor
-from nst_lightning.evaluation.measuring import against_content, against_style, evaluate
+from nst_lightning.evaluation.image_values import against_content, against_style
+from nst_lightning.evaluation.measuring import evaluate
 from nst_lightning.evaluation.references import ContentReference, blend_styles, style_statistics
 from nst_lightning.evaluation.style_metrics import (
     colour_histogram,

@@ -418,3 +418,48 @@ def test_no_torch_is_imported(tmp_path: Path) -> None:
     run = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert len(read_manifest(out)) == 1
+
+
+def test_a_film_is_shown_by_its_stills(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (tmp_path / "numbered").mkdir()
+    (tmp_path / "clip.mov").write_bytes(b"a film")
+    flat(tmp_path / "s.png", (0, 0, 200))
+    records = []
+    for content in ("clip.mov", "numbered"):
+        output = f"{content.split('.')[0]}/s.mp4"
+        records.append(record(output, f"../{content}", "../s.png", frames=9))
+        flat(out / output.replace(".mp4", "/stills.png"), (200, 0, 0), (128, 96))
+        flat(out / output.replace(".mp4", "/stills-before.png"), (0, 200, 0), (128, 96))
+        (out / output).write_bytes(b"a film")
+    write_manifest(out, records)
+    page, counts = write_gallery(out)
+    assert counts == {"done": 2, "failed": 0, "missing": 0}
+    data = data_of(page)
+    clip, numbered = data["axes"][0]["images"]
+    assert (clip["href"], clip["film"], clip["view"]) == ("../clip.mov", True, [128, 96])
+    assert (numbered["href"], numbered["film"], numbered["view"]) == (
+        "../numbered",
+        False,
+        [128, 96],
+    )
+    first = data["results"][0]
+    assert (first["href"], first["shown"], first["film"]) == (
+        "clip/s.mp4",
+        "clip/s/stills.png",
+        True,
+    )
+    with Image.open(out / "gallery" / "results" / "clip" / "s.mp4.jpg") as thumbnail:
+        assert thumbnail.getpixel((5, 5))[0] > 190
+    with Image.open(out / "gallery" / "views" / clip["copy"]) as view:
+        assert view.getpixel((5, 5))[1] > 190
+
+
+def test_a_large_film_has_no_page_of_tiles(tmp_path: Path) -> None:
+    flat(tmp_path / "out" / "c" / "s" / "stills.png", (200, 0, 0))
+    (tmp_path / "out" / "c" / "s.mp4").write_bytes(b"a film")
+    large = {"width": 7680, "height": 4320}
+    write_manifest(tmp_path / "out", [record("c/s.mp4", "../c.mov", "../s.png", resolved=large)])
+    page, counts = write_gallery(tmp_path / "out")
+    assert counts["done"] == 1
+    assert not data_of(page)["results"][0]["zoom"]

@@ -11,11 +11,13 @@ from nst_lightning.run.cost import content_flops, step_flops
 from nst_lightning.run.film_plan import (
     FADED,
     WARM_UP,
+    fading,
     mixing,
     rough_shape,
     segments,
     shots,
     steps_of,
+    still_frames,
 )
 from nst_lightning.settings import build
 from nst_lightning.video.clip import Clip
@@ -79,3 +81,16 @@ def test_rough_frames_are_a_quarter_but_not_too_small():
     assert rough_shape(content, build({"size": 1280})) == (180, 320)
     assert rough_shape(content, build({"size": 256})) == (64, 114)
     assert rough_shape(content, build({"size": 64})) == (36, 64)
+
+
+@pytest.mark.parametrize("known", [film(300, 130), film(53), film(250, 5, 30), film(9)])
+def test_fading_frames_are_those_whose_mix_differs_from_the_last(known: Film):
+    found = segments(known, 1)
+    mixes = [[(s.start, share) for s, share in mixing(found, k)] for k in range(known.clip.frames)]
+    changed = {k for k in range(1, len(mixes)) if mixes[k] != mixes[k - 1]}
+    assert fading(found) == changed - set(known.cuts)
+
+
+def test_stills_are_spread_over_a_film():
+    assert still_frames(8) == [1, 3, 5, 7]
+    assert still_frames(1) == [0, 0, 0, 0]

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from nst_lightning.cli.status import lines
 from nst_lightning.errors import UserError
 from nst_lightning.grid.pairs import Case, Grid, Pair
 from nst_lightning.grid.sources import Source
-from nst_lightning.layout import EXPECTED, EXPECTED_BEFORE, SUBMITTED, TASKS
+from nst_lightning.layout import EXPECTED, EXPECTED_BEFORE, FRAMES, SUBMITTED, TASKS
 from nst_lightning.run import liveness
 from nst_lightning.run.display import Silent
+from nst_lightning.run.film_progress import write_note
 from nst_lightning.run.folder_status import read_status
 from nst_lightning.run.heartbeat_display import HeartbeatDisplay
 from nst_lightning.run.job_array import submitted
@@ -171,3 +173,25 @@ def test_a_damaged_heartbeat_counts_as_absent(out: Path, damage: dict[str, objec
 def test_a_damaged_list_of_jobs_names_those_that_can_be_jobs(out: Path):
     (out / SUBMITTED).write_bytes(b"12\n1\0\n\xff\n--all\n13_4\n")
     assert submitted(out) == ["12", "13_4"]
+
+
+def test_films_are_counted_in_frames(tmp_path: Path):
+    grid = Grid(sources("a", "b"), sources("x", "y"), "mp4")
+    write_expected(tmp_path, [Case(build({}), grid)])
+    Ledger(tmp_path).append(Record(output="a/x.mp4", status="done", seconds=40.0))
+    for name, made in (("a/y", 30), ("b/x", 10)):
+        folder = tmp_path / FRAMES / name.replace("/", "-")
+        (folder / "000000").mkdir(parents=True)
+        for number in range(made):
+            (folder / "000000" / f"{number:06d}.png").touch()
+        write_note(folder, f"{name}.mp4", 40)
+    display = HeartbeatDisplay(tmp_path, Place(), Silent())
+    display.batch(["a/y"], 100, {})
+    found = read_status(tmp_path)
+    assert found.frames == {"a/y.mp4": (30, 40), "b/x.mp4": (10, 40)}
+    assert found.running["a/y.mp4"].startswith("30 of 40 frames, process on ")
+    assert found.seconds_left == pytest.approx(40 * (10 / 40 + 30 / 40 + 1))
+    assert "waiting: b/x.mp4: 10 of 40 frames are made" in lines(found, 20)
+    assert not any("b/y" in line for line in lines(found, 20))
+    assert "waiting: b/y.mp4" in lines(found, None)
+    display.remove()

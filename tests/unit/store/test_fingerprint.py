@@ -223,7 +223,7 @@ NEUTRAL: dict[str, Any] = {
     "view_sets": 1,
     "texture_size": None,
     "temporal_weight": 1000.0,
-    "frame_steps": 20,
+    "frame_steps": 50,
     "segment": 240,
     "container": "mp4",
     "codec": "auto",

@@ -70,16 +70,31 @@ def test_the_closest_counts_through_a_flash_and_others_do_not():
 def test_what_stands_still_is_that_of_the_first_frame():
     frame = Camera(*SIZE).frame(texture())
     still, moved = torch.zeros(1, 2, *SIZE), torch.full((1, 2, *SIZE), 0.6)
-    old, new = (Reference(frame, plain(value), still, still) for value in (0.2, 0.8))
+    old, new = (Reference(frame, plain(value), still, still) for value in (0.2, 0.22))
     assert (temporal_target(frame, old, new, [old]).image == 0.2).all()
     away = Reference(frame, plain(0.2), moved, -moved)
-    assert (temporal_target(frame, away, new, [away]).image == 0.8).all()
+    assert (temporal_target(frame, away, new, [away]).image == 0.22).all()
+
+
+def test_a_camera_that_comes_back_does_not_jump_to_other_strokes():
+    frame = Camera(*SIZE).frame(texture())
+    still = torch.zeros(1, 2, *SIZE)
+    old, new = (Reference(frame, plain(value), still, still) for value in (0.2, 0.8))
+    assert (temporal_target(frame, old, new, [old]).image == 0.8).all()
+
+
+def test_what_was_hidden_comes_back_as_it_was():
+    frame = Camera(*SIZE).frame(texture())
+    still, away = torch.zeros(1, 2, *SIZE), torch.full((1, 2, *SIZE), 50.0)
+    old = Reference(frame, plain(0.2), still, still)
+    hidden = Reference(frame, plain(0.8), away, away)
+    assert (temporal_target(frame, old, hidden, []).image == 0.2).all()
 
 
 def test_others_are_asked_for_where_areas_are_missing_alone():
     frame = Camera(*SIZE).frame(texture())
     still, away = torch.zeros(1, 2, *SIZE), torch.full((1, 2, *SIZE), 50.0)
-    known, lost = Reference(frame, frame, still, still), Reference(frame, frame, away, -away)
+    known, lost = Reference(frame, frame, still, still), Reference(frame, frame, away, away)
 
     def others(asked: list[int]) -> Iterator[Reference]:
         for number in range(3):
