@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
-from importlib.util import find_spec
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from nst_lightning.errors import UserError
+from nst_lightning.extras import need_extra
 from nst_lightning.files import file_state, write_text
 from nst_lightning.formats import CLIP_SUFFIXES
 from nst_lightning.grid.sources import Film, Source, find_images, output_names
@@ -183,8 +183,4 @@ def check_packages() -> None:
     Raises:
         UserError: they are not.
     """
-    if find_spec("av") is None or find_spec("cv2") is None:
-        raise UserError(
-            "films need packages that are not installed: "
-            "install them with pip install 'nst-lightning[video]'."
-        )
+    need_extra("video", "films", "av", "cv2")

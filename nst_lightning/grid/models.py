@@ -1,10 +1,10 @@
 """Meshes that are contents: found in folders, read and named."""
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nst_lightning.errors import UserError
+from nst_lightning.extras import need_extra
 from nst_lightning.files import file_state
 from nst_lightning.formats import MESH_SUFFIXES
 from nst_lightning.grid.sources import (
@@ -91,11 +91,7 @@ def check_for_meshes(settings: BatchSettings) -> None:
     Raises:
         UserError: they do not, or are not.
     """
-    if find_spec("scipy") is None:
-        raise UserError(
-            "meshes need packages that are not installed: "
-            "install them with pip install 'nst-lightning[mesh]'."
-        )
+    need_extra("mesh", "meshes", "scipy")
     for scale in settings.scales:
         if not isinstance(scale.size, int):
             raise UserError(

@@ -4,10 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nst_lightning.mesh.growing import grow
 from nst_lightning.mesh.placed_faces import Array
-
-GROWN = 16
-"""Pixels by which what is painted is grown beyond the borders of faces, for viewers' mipmaps."""
 
 _AT_ONCE = 1 << 22
 """Texels that are looked at in one go, for the sake of memory."""
@@ -16,8 +14,8 @@ _AT_ONCE = 1 << 22
 def bake(uv: Array, colours: Array, size: tuple[int, int]) -> Tensor:
     """Paints faces into a texture, their colours interpolated between the corners.
 
-    A texel has the colour of the last face that its middle lies in. What lies in none is painted as
-    its neighbours are, `GROWN` pixels far, and beyond that in the mean colour.
+    A texel has the colour of the last face that its middle lies in. What lies in none has that of
+    the nearest that does, `GROWN` texels far, and beyond that the mean colour.
 
     Args:
         uv: (F, 3, 2), the corners in the texture, v downwards; what lies outside [0, 1] is cut off.
@@ -26,6 +24,9 @@ def bake(uv: Array, colours: Array, size: tuple[int, int]) -> Tensor:
 
     Returns:
         (3, h, w) float32 in [0, 1].
+
+    Raises:
+        UserError: scipy is not installed.
     """
     height, width = size
     image = np.zeros((height * width, 3), np.float32)
@@ -52,10 +53,10 @@ def bake(uv: Array, colours: Array, size: tuple[int, int]) -> Tensor:
         image[texel] = np.einsum("nk,nkc->nc", weights[inside], colours[face[inside]])
         painted[texel] = True
         start = stop
-    grown = _grow(image.reshape(height, width, 3), painted.reshape(height, width))
-    if not painted.any():  # no face reaches the middle of a texel
-        grown[:] = colours.mean(axis=(0, 1))
-    return torch.from_numpy(grown).permute(2, 0, 1).clamp(0, 1).contiguous()
+    # Where no face reaches the middle of a texel, there is the mean of the corners.
+    image[~painted] = (image[painted] if painted.any() else colours).reshape(-1, 3).mean(axis=0)
+    texels = torch.from_numpy(image.reshape(height, width, 3)).permute(2, 0, 1).clamp(0, 1)
+    return grow(texels, torch.from_numpy(painted.reshape(height, width))).contiguous()
 
 
 def _barycentric(triangles: Array, points: Array) -> Array:
@@ -70,26 +71,3 @@ def _barycentric(triangles: Array, points: Array) -> Array:
     whole = np.where(flat, 1.0, whole)
     second, third = (x * y2 - x2 * y) / whole, (x1 * y - x * y1) / whole
     return np.where(flat[:, None], -1.0, np.stack([1 - second - third, second, third], axis=1))
-
-
-def _grow(image: Array, painted: Array) -> Array:
-    mean = image[painted].mean(axis=0) if painted.any() else np.zeros(3, np.float32)
-    image, painted = image.copy(), painted.copy()
-    for _ in range(GROWN):
-        known = np.pad(painted, 1).astype(np.float32)
-        colour = np.pad(image * painted[..., None], ((1, 1), (1, 1), (0, 0)))
-        count, total = np.zeros_like(known[1:-1, 1:-1]), np.zeros_like(image)
-        for top in range(3):
-            for left in range(3):
-                rows, columns = (
-                    slice(o, o + n) for o, n in zip((top, left), painted.shape, strict=True)
-                )
-                count += known[rows, columns]
-                total += colour[rows, columns]
-        new = ~painted & (count > 0)
-        if not new.any():
-            break
-        image[new] = total[new] / count[new][:, None]
-        painted |= new
-    image[~painted] = mean
-    return image

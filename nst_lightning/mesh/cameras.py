@@ -23,7 +23,7 @@ CANDIDATES = 96
 """Directions that views are chosen from."""
 
 ENOUGH = 0.98
-"""The share of the visible texels at which no further view is added."""
+"""The share of the visible texels that a set of views is chosen to show."""
 
 MARGIN = 0.08
 """The background around a mesh, as a share of half the view."""
@@ -134,20 +134,22 @@ def choose_cameras(
     most: int | None = None,
     sets: int = 1,
 ) -> list[list[Camera]]:
-    """Chooses sets of views, each of which shows as much of a texture as can be seen, as squarely.
+    """Chooses sets of views, each of which shows what can be seen and looks from all around.
 
     The first views of the first set are fixed. Each further one is that which adds most to its set,
-    where a texel counts a half for being seen at all and a half for being seen squarely; no two
-    sets have one in common. Views and textures are smaller for the choice, in one proportion, so
-    that a texel which a view would miss is missed here as well.
+    where a texel counts a half for being seen at all and a half for being seen squarely, until
+    `ENOUGH` of the texels that any candidate sees are seen; from then on it is that which is
+    farthest from those of its set. No two sets have one in common. Views and textures are smaller
+    for the choice, in one proportion, so that a texel which a view would miss is missed here as
+    well.
 
     Args:
         surface: the mesh.
         atlas: how its textures lie in the image of the texels.
         view_size: the height and width of each view, in pixels.
         count: of the views of a set, at least 1.
-        most: more views than `count` are added to a set up to this number, until `ENOUGH` of the
-            texels that any candidate sees are seen; by default twice as many.
+        most: more views than `count` are added to a set up to this number, until it shows
+            enough; by default twice as many.
         sets: their number, at least 1.
 
     Returns:
@@ -166,18 +168,22 @@ def choose_cameras(
 
     def choose(fixed: int) -> list[Camera]:
         best = torch.zeros(rough.count, dtype=torch.float64, device=surface.corners.device)
+        chosen: list[Camera] = []
 
         def gain(i: int) -> float:
             return float((looks[i].worth - best[looks[i].texels]).clamp(min=0).sum())
 
-        chosen: list[Camera] = []
-        while len(chosen) < count or (
-            len(chosen) < limit and int((best > 0).sum()) < ENOUGH * visible
-        ):
-            taken = looks.pop(0 if len(chosen) < fixed else max(range(len(looks)), key=gain))
+        def apart(i: int) -> float:
+            return min(math.dist(looks[i].camera.position, each.position) for each in chosen)
+
+        while True:
+            enough = int((best > 0).sum()) >= ENOUGH * visible
+            if len(chosen) >= (count if enough else limit):
+                return chosen
+            key = apart if enough else gain
+            taken = looks.pop(0 if len(chosen) < fixed else max(range(len(looks)), key=key))
             best[taken.texels] = torch.maximum(best[taken.texels], taken.worth)
             chosen.append(taken.camera)
-        return chosen
 
     return [choose(0 if k else len(ALWAYS)) for k in range(sets)]
 

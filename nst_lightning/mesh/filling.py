@@ -3,21 +3,17 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from importlib import import_module
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from nst_lightning.errors import UserError
+from nst_lightning.extras import need_extra
 from nst_lightning.mesh.atlas import Atlas
 from nst_lightning.mesh.cameras import bounding_sphere
+from nst_lightning.mesh.growing import grow
 from nst_lightning.mesh.rasterizer import pairs
 from nst_lightning.mesh.surface import Surface
 from nst_lightning.mesh.texels import FAINT
-
-GROWN = 16
-"""Texels by which islands grow: smaller levels of a texture mix what lies around them."""
 
 NEAREST = 8
 """So many seen texels make up one that is not."""
@@ -94,8 +90,8 @@ def fill_unseen(texels: Tensor, pixels: Tensor, surface: Surface, atlas: Atlas) 
     So it does those at its seams that views hardly see, see `BESIDE`.
 
     Such a texel is the mean of `NEAREST` seen ones near it, each counting by the inverse square of
-    its distance, to which a difference between the normals adds. Then the islands grow by `GROWN`
-    texels, each inside its own texture and never over another.
+    its distance, to which a difference between the normals adds. Then the islands grow, each inside
+    its own texture and never over another.
 
     Args:
         texels: (B, 3, H, W) of the atlas.
@@ -109,39 +105,17 @@ def fill_unseen(texels: Tensor, pixels: Tensor, surface: Surface, atlas: Atlas) 
     Raises:
         UserError: scipy is not installed.
     """
+    need_extra("mesh", "textures", "scipy")
     layout = lay_out(surface, atlas)
     shown = layout.face >= 0
     known = _known(pixels[0, 0].to(shown.device), layout)
     filled = texels.clone()
     if bool((known & shown).any()) and bool((~known & shown).any()):
         _fill(filled, known, shown, layout, surface)
-    return grow(filled, shown | known, atlas)
-
-
-def grow(texels: Tensor, kept: Tensor, atlas: Atlas, by: int = GROWN) -> Tensor:
-    """Gives texels beside islands the colour of the nearest one that lies on an island.
-
-    Args:
-        texels: (B, 3, H, W) of the atlas.
-        kept: (H, W) bool, the islands.
-        atlas: how the textures lie in it; none grows out of its place.
-        by: how far, in texels.
-
-    Raises:
-        UserError: scipy is not installed.
-    """
-    ndimage = _scipy("ndimage")
-    grown = texels.clone()
     for place in atlas.places:
-        island = place.window.cut(kept).cpu()
-        if not bool(island.any()):
-            continue
-        far, nearest = ndimage.distance_transform_edt(~island.numpy(), return_indices=True)
-        row, column = torch.from_numpy(nearest).long().to(texels.device)
-        near = (torch.from_numpy(far) <= by).to(texels.device)
-        part = place.window.cut(grown)
-        part.copy_(torch.where(near, part[..., row, column], part))
-    return grown
+        part = place.window.cut(filled)
+        part.copy_(grow(part, place.window.cut(shown | known)))
+    return filled
 
 
 def closest(point: Tensor, triangle: Tensor) -> tuple[Tensor, Tensor]:
@@ -212,9 +186,11 @@ def _known(pixels: Tensor, layout: Layout) -> Tensor:
 
 def _fill(filled: Tensor, known: Tensor, shown: Tensor, layout: Layout, surface: Surface) -> None:
     """Writes the texels that are shown and not known, of which some others are."""
+    from scipy.spatial import cKDTree
+
     sources, targets = known & shown, ~known & shown
     places = _places(sources, layout, surface)
-    tree = _scipy("spatial").cKDTree(places.numpy())
+    tree = cKDTree(places.numpy())
     ranks = list(range(1, min(NEAREST, len(places)) + 1))
     found = tree.query(_places(targets, layout, surface).numpy(), k=ranks, eps=SLACK)
     far, nearest = map(torch.from_numpy, found)
@@ -233,18 +209,3 @@ def _places(where: Tensor, layout: Layout, surface: Surface) -> Tensor:
     place = (layout.weights[where][..., None] * corners).sum(dim=1)
     turn = TURN * bounding_sphere(surface).radius
     return torch.cat([place, turn * normal], dim=1).cpu()
-
-
-def _scipy(part: str) -> Any:
-    """Imports a part of scipy.
-
-    Raises:
-        UserError: it is not installed.
-    """
-    try:
-        return import_module(f"scipy.{part}")
-    except ImportError:
-        raise UserError(
-            "textures are filled with scipy, which is not installed: install the packages for "
-            "meshes with pip install 'nst-lightning[mesh]'."
-        ) from None

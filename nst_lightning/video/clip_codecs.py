@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nst_lightning.errors import UserError
+from nst_lightning.extras import need_extra
 from nst_lightning.formats import CLIP_CODECS, ClipCodec
 from nst_lightning.video.clip import Shape
-from nst_lightning.video.clip_opening import need_pyav
 
 THREADS = 4
 """Of each encoder: a number of its own, for some write other bytes with another number."""
@@ -119,7 +119,7 @@ def check_codec(path: Path, codec: ClipCodec, size: Shape, bits: int = 8) -> Non
         UserError: PyAV is not installed or has no encoder for the codec and bits, the format does
             not take the codec, or the codec does not take the size.
     """
-    need_pyav(path)
+    need_extra("video", f"{path}: films", "av")
     import av
 
     suffix = path.suffix[1:].lower()

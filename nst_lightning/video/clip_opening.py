@@ -4,11 +4,11 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nst_lightning.errors import UserError
+from nst_lightning.extras import need_extra
 from nst_lightning.imaging.opening import open_file
 from nst_lightning.video.whole_film import missing_bytes
 
@@ -33,18 +33,6 @@ _MAGIC = re.compile(
 """How films begin: MP4 and MOV, MKV and WebM, AVI, FLV, Ogg, Y4M, MPEG, MPEG-TS, ASF, MXF."""
 
 
-def need_pyav(path: Path) -> None:
-    """Sees that PyAV is installed, for the sake of a film of this path.
-
-    Raises:
-        UserError: it is not.
-    """
-    if find_spec("av") is None:
-        raise UserError(
-            f"{path}: films need PyAV; install it with pip install 'nst-lightning[video]'."
-        )
-
-
 @contextmanager
 def opened_clip(path: Path) -> Iterator["InputContainer"]:
     """Opens a film.
@@ -52,7 +40,7 @@ def opened_clip(path: Path) -> Iterator["InputContainer"]:
     Raises:
         UserError: PyAV is not installed, or the file is not a film that can be read.
     """
-    need_pyav(path)
+    need_extra("video", f"{path}: films", "av")
     import av
 
     with open_file(path, "a film") as file:

@@ -2,12 +2,12 @@
 
 import shutil
 from collections.abc import Sequence
-from importlib import util
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nst_lightning import extras
 from nst_lightning.errors import UserError
 from nst_lightning.formats import MESH_SUFFIXES
 from nst_lightning.grid import models
@@ -122,7 +122,6 @@ def test_settings_that_do_not_go_with_meshes(changes: dict[str, Any], said: str)
 
 
 def test_a_missing_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch):
-    found = util.find_spec
-    monkeypatch.setattr(models, "find_spec", lambda name: None if name == "scipy" else found(name))
-    with pytest.raises(UserError, match=r"pip install 'nst-lightning\[mesh\]'"):
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"meshes need scipy, .*'nst-lightning\[mesh\]'"):
         check_for_meshes(usual())

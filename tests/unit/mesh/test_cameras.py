@@ -12,6 +12,7 @@ from nst_lightning.mesh.atlas import arrange
 from nst_lightning.mesh.cameras import (
     bounding_sphere,
     camera_from,
+    candidates,
     choose_cameras,
     fibonacci_directions,
     four_sides,
@@ -154,10 +155,23 @@ def test_a_hidden_mesh_does_not_count():
 
 @pytest.mark.usefixtures("_small")
 def test_a_texel_is_rather_seen_squarely():
-    wall = plane()
-    (cameras,) = choose_cameras(wall, ATLAS, 256, 3, 3)
-    straight = abs(cameras[2].position[2]) / math.dist(cameras[2].position, (0, 0, 0))
-    assert straight > 0.95
+    _, (camera,) = choose_cameras(plane(), ATLAS, 256, 1, 1, sets=2)
+    assert abs(camera.position[2]) / math.dist(camera.position, (0, 0, 0)) > 0.95
+
+
+@pytest.mark.usefixtures("_small")
+@pytest.mark.parametrize("shape", SHAPES)
+def test_views_that_need_not_show_more_are_those_farthest_from_the_others(shape: str):
+    surface = SHAPES[shape](32, 16)
+    (cameras,) = choose_cameras(surface, ATLAS, 256, 24)
+    positions = torch.tensor([each.position for each in cameras], dtype=torch.float64)
+    left = [each for each in candidates(surface, 24) if each not in cameras]
+    others = torch.tensor([each.position for each in left], dtype=torch.float64)
+    nearest = torch.cdist(torch.cat([positions[-1:], others]), positions[:-1]).amin(dim=1)
+    assert float(nearest[0]) == pytest.approx(float(nearest.max()))
+    heights = (positions[:, 1] - bounding_sphere(surface).centre[1]).abs()
+    share = float(heights.mean()) / math.dist(positions[0], bounding_sphere(surface).centre)
+    assert share == pytest.approx(0.5, abs=0.06)  # that of the whole sphere, by Archimedes
 
 
 def test_a_mesh_without_area_is_refused():

@@ -1,18 +1,20 @@
 """Where texels lie on the surface, and what those get that no view sees."""
 
-import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from nst_lightning import extras
 from nst_lightning.errors import UserError
 from nst_lightning.mesh import filling, rasterizer
 from nst_lightning.mesh.atlas import Atlas, arrange, pack
 from nst_lightning.mesh.cameras import four_sides
-from nst_lightning.mesh.filling import GROWN, Layout, closest, fill_unseen, grow, lay_out
+from nst_lightning.mesh.filling import Layout, closest, fill_unseen, lay_out
+from nst_lightning.mesh.growing import GROWN
 from nst_lightning.mesh.surface import Surface, Texture
 from nst_lightning.mesh.texels import render_map
 from tests.unit.mesh.shapes import plane, sphere, stone, together, torus
@@ -225,24 +227,19 @@ def test_where_no_view_sees_anything_nothing_is_filled():
 def test_islands_grow_inside_their_texture_and_never_over_another():
     texels, atlas = pack([Texture(torch.zeros(3, 60, 60)), Texture(torch.ones(3, 60, 60))])
     left, right = (place.window for place in atlas.places)
-    kept = torch.zeros(atlas.height, atlas.width, dtype=torch.bool)
-    left.cut(kept)[10:20, 50:] = True
-    left.cut(kept)[30:40, 50:] = True
-    left.cut(texels)[..., 10:20, 50:] = 0.25
-    left.cut(texels)[..., 30:40, 50:] = 0.75
-    grown = grow(texels, kept, atlas)
-    assert torch.equal(grown[..., kept], texels[..., kept])
-    assert torch.equal(right.cut(grown), right.cut(texels))
-    own = left.cut(grown)[0, 0]
-    assert own[15].unique().tolist() == [0, 0.25]
-    assert int((own[15] == 0.25).sum()) == 10 + GROWN
-    assert own[24, 55] == 0.25
-    assert own[26, 55] == 0.75
-    assert int((own[:, 55] > 0).sum()) == 40 + GROWN
+    surface = plane()
+    surface = replace(surface, uv=0.7 + surface.uv / 4)  # texels 42 to 56, and those beside them
+    pixels = torch.zeros(1, 1, atlas.height, atlas.width)
+    left.cut(pixels)[..., 42:57, 42:57] = 1
+    left.cut(texels)[..., 42:57, 42:57] = 0.25
+    filled = fill_unseen(texels, pixels, surface, atlas)
+    assert torch.equal(right.cut(filled), right.cut(texels))
+    middle = left.cut(filled)[0, 0, 50]
+    assert middle.tolist() == pytest.approx([0.25 * (x >= 41 - GROWN) for x in range(60)])
 
 
 def test_without_scipy_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, "scipy.ndimage", None)
-    kept = torch.ones(4, 4, dtype=torch.bool)
-    with pytest.raises(UserError, match=r"pip install 'nst-lightning\[mesh\]'"):
-        grow(torch.zeros(1, 3, 4, 4), kept, one_texture(4))
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    texels = torch.zeros(1, 3, 4, 4)
+    with pytest.raises(UserError, match=r"textures need scipy, .*'nst-lightning\[mesh\]'"):
+        fill_unseen(texels, texels[:, :1], plane(), one_texture(4))

@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import pytest
 
+from nst_lightning import extras
 from nst_lightning.errors import UserError
 from nst_lightning.formats import MAX_PIXELS
 from nst_lightning.video import clip_opening
@@ -158,7 +159,7 @@ def test_an_unknown_codec(tmp_path: Path):
 
 
 def test_without_pyav(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(clip_opening, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
     assert "pip install 'nst-lightning[video]'" in refusal(tmp_path / "a.mp4")
 
 
