@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nst_lightning import extras
 from nst_lightning.errors import UserError
-from nst_lightning.grid import clips
 from nst_lightning.grid.clips import check_for_films, read_clips, with_frame_masks
 from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.layout import SCANS, STATE
@@ -125,8 +125,8 @@ def test_masks_are_one_for_each_frame(folder: Path, tmp_path: Path):
 @pytest.mark.parametrize("package", ["av", "cv2"])
 def test_what_is_missing_is_named(package: str, monkeypatch: pytest.MonkeyPatch):
     found = util.find_spec
-    monkeypatch.setattr(clips, "find_spec", lambda name: None if name == package else found(name))
-    with pytest.raises(UserError, match=r"pip install 'nst-lightning\[video\]'\.$"):
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == package else found(name))
+    with pytest.raises(UserError, match=rf"films need {package}, .*'nst-lightning\[video\]'"):
         check_for_films(SETTINGS)
 
 
