@@ -19,7 +19,7 @@ from nst_lightning.settings import BatchSettings
 if TYPE_CHECKING:
     from nst_lightning.mesh.mesh_file import MeshFile
 
-USUAL_MESH = {"size": 192, "steps": 120, "scales": 2, "view_sets": 3}
+USUAL_MESH = {"size": 192, "steps": 120, "scales": 2, "view_sets": 4}
 """Settings that are not said where meshes are painted: there are many views, each of them small,
 and others from time to time."""
 

@@ -54,6 +54,10 @@ SETTLED = 0.02
 """A frame that others came before is done where its loss falls by less in ten steps: those of a pan
 fell by half in 20 steps, by 5 % in the next ten and by 1 % in each ten after them."""
 
+ENTERED = 0.3
+"""How much of what enters at the border begins as the photograph, the rest as the border's painting
+continued: with 1 a pan's border was painted two thirds as much as the rest, with 0 in streaks."""
+
 FLOW_BYTES = 1 << 30
 """Of how things move, which is remembered for other styles: at 512 px a flow takes 0.6 MB."""
 
@@ -225,7 +229,7 @@ class FrameMaker:
     ) -> Held:
         """Returns what earlier frames say of one, and where it starts: at that; at the photograph
         where something has moved away, of which a ghost would stay; and elsewhere at the frame
-        before, along the motion, with its border continued where something enters.
+        before, along the motion; where something enters, some of each.
         """
 
         def reference(k: int) -> Reference:
@@ -241,7 +245,8 @@ class FrameMaker:
         temporal = temporal_target(frame, first, closest, map(reference, others))
         before = warp(closest.result, closest.backward).clamp(0, 1)
         start = torch.where(temporal.weight > 0, temporal.image, before)
-        start = torch.lerp(start, frame, temporal.revealed * inside(closest.backward))
+        entering = 1 - inside(closest.backward)
+        start = torch.lerp(start, frame, temporal.revealed * (1 - (1 - ENTERED) * entering))
         return Held(start, temporal, seen[number - 1].curvature)
 
     def _flow(self, job: Job, number: int, other: int, one: Tensor, two: Tensor) -> Tensor:
