@@ -192,7 +192,7 @@ def stylize_mesh(
         progress: see there.
         settings: those of `stylize` that go with meshes, and `views`, `view_sets`,
             `texture_size`, and `view_size`, another name for `size`; by default `size` is 192, and
-            there are 120 steps at two scales, each with three sets of views.
+            there are 120 steps at two scales, each with four sets of views.
 
     Raises:
         UserError: as `stylize`; a mesh that cannot be used, settings that do not go with meshes, or
