@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, Field, ValidationError
 
 from nst_lightning.files import file_state, write_text
-from nst_lightning.layout import FILM_NOTE, FLOWS, FRAMES, STATE, frame_name
+from nst_lightning.layout import FILM_NOTE, FLOWS, FRAMES, MANIFEST, SCANS, STATE, frame_name
 
 
 class FilmNote(BaseModel, frozen=True):
@@ -57,13 +57,16 @@ def frames_made(folder: Path) -> int:
 
 def tidy_films(out: Path, is_done: Callable[[str], bool]) -> None:
     """Removes the frames of films that are done, with whatever settings they were begun, and where
-    no film is left in progress what is remembered of motion."""
+    no film is left in progress what is remembered of motion, and beside a film of its own, which
+    has no output folder, all else."""
     notes = _notes(out)
     for folder, note in notes:
         if is_done(note.output):
             shutil.rmtree(folder, ignore_errors=True)
     if all(is_done(note.output) for _, note in notes):
         shutil.rmtree(out / FLOWS, ignore_errors=True)
+        if not (out / MANIFEST).exists():
+            shutil.rmtree(out / SCANS, ignore_errors=True)
     for folder in (out / FRAMES, out / STATE):
         with suppress(OSError):  # there are others, or none
             folder.rmdir()

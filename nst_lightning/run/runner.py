@@ -1,11 +1,9 @@
 """Runs cases on this machine: skips what is done, makes the rest, reports each pair."""
 
 import itertools
-import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +13,6 @@ import torch
 from nst_lightning.errors import output_errors
 from nst_lightning.files import remove_leftovers_of
 from nst_lightning.grid.pairs import Case, batches
-from nst_lightning.layout import FLOWS, FRAMES, MANIFEST, SCANS, STATE
 from nst_lightning.run.checkpoints import Checkpoints
 from nst_lightning.run.cost import plan_flops
 from nst_lightning.run.devices import batch_size, choose_device, choose_devices
@@ -156,8 +153,6 @@ def run(
     finally:
         summary.seconds = time.monotonic() - started
         display.stop()
-    if not (ledger or summary.failed):
-        close_one(out)
     return summary
 
 
@@ -263,18 +258,6 @@ def batches_of(case: PreparedCase, checkpoints: Checkpoints) -> list[list[Job]]:
         del by_pair[job.pair]
     most = partial(batch_size, resolved, choose_device(asked.accelerator))
     return [*begun, *([by_pair[pair] for pair in batch] for batch in batches(by_pair, asked, most))]
-
-
-def close_one(out: Path) -> None:
-    """Removes what was kept while a film of its own was made, but for that of other films; in an
-    output folder all of it stays, for other styles."""
-    if (out / MANIFEST).exists():
-        return
-    for folder in (FLOWS, SCANS):
-        shutil.rmtree(out / folder, ignore_errors=True)
-    for folder in (FRAMES, STATE):
-        with suppress(OSError):  # others are at work, or it was never there
-            (out / folder).rmdir()
 
 
 def close(out: Path, ledger: Ledger) -> None:

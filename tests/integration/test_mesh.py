@@ -18,7 +18,9 @@ from nst_lightning.mesh.mesh_formats import read_mesh
 from .conftest import EXAMPLES, Nst, pixels, put, records, start, until
 
 MESHES = EXAMPLES / "meshes"
-QUICK = ("--view-size", 48, "--views", 3, "--steps", 4, "--weights", "random")
+QUICK = (
+    "--view-size", 48, "--views", 3, "--view-sets", 1, "--steps", 4, "--weights", "random",
+)  # fmt: skip
 LAYERS = ("--style-layers", "relu1_1,relu2_1", "--content-layers", "relu2_1")
 FAST = (*QUICK, *LAYERS, "--texture-size", 64, "--accelerator", "cpu")
 
@@ -158,7 +160,7 @@ def test_an_interrupted_mesh_goes_on_bit_for_bit(
     nst: Nst, models: Path, style: Path, tmp_path: Path
 ):
     steps = ("--steps", 24, "--checkpoint-every", 0.1, "--save-at", 16)
-    words = ("mesh", models / "torus.obj", style, *FAST, *steps, "--curves")
+    words = ("mesh", models / "torus.obj", style, *FAST, "--view-sets", 2, *steps, "--curves")
     whole = nst(*words, "--out", tmp_path / "whole")
     assert whole.returncode == 0, whole.stderr
     process = start(*words, "--out", tmp_path / "cut")

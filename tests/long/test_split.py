@@ -31,7 +31,7 @@ def test_several_processes_make_the_image_of_one(
         "--precision", precision, "--tv-weight", 1, "--save-every", 10, "--curves",
         # From these on, twenty steps amplify what float32 rounds by no more than a hundred; with
         # longer ones the losses of one process whole and in tiles differ by per cents.
-        "--style-weight", 1, "--first-step", 0.005, "--longest-step", 0.005,
+        "--style-weight", 1, "--first-step", 0.002, "--longest-step", 0.002,
     )  # fmt: skip
     assert nst(*words, "-o", tmp_path / "one").returncode == 0
     for many in (2, 3):
