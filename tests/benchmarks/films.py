@@ -171,6 +171,7 @@ def compare_speeds(sizes: list[int], steps: int, frames: int) -> None:
         settings = settings_of(size, steps, [])
         out = Path("speed-of-films")
         clip = out / f"pan-{size}.mp4"
+        out.mkdir(exist_ok=True)
         make_film(clip, made_frames("pan", frames, size))
         job = film_job(clip, settings, out)
         taken: list[float] = []
