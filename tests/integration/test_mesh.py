@@ -275,7 +275,7 @@ def test_the_call_paints_as_the_command_does(nst: Nst, models: Path, style: Path
     painted = stylize_mesh(
         models / "stone.ply", style, out=tmp_path / "b.ply",
         progress=lambda step, steps, losses: seen.append(step),
-        view_size=48, views=3, steps=4, texture_size=64, weights="random",
+        view_size=48, views=3, view_sets=1, steps=4, texture_size=64, weights="random",
         style_layers="relu1_1,relu2_1", content_layers="relu2_1", accelerator="cpu",
     )  # fmt: skip
     assert seen == [1, 2, 3, 4]
