@@ -231,10 +231,10 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
     each = ", ".join(f"{size_in_words(scale)} for {scale.steps} steps" for scale in scales[0])
     if any(other != scales[0] for other in scales):
         each = f"{sum(case.settings.total_steps * len(case.pairs) for case in cases)} steps in all"
-    what = f"{count(len(outputs), 'film')} of {frames} frames" if frames else ""
-    each += (
-        f", {cases[0].settings.frame_steps} for each frame that follows another" if frames else ""
-    )
+    what = count(len(outputs), "image")
+    if frames:
+        what = f"{count(len(outputs), 'film')} of {frames} frames"
+        each += f", {cases[0].settings.frame_steps} for each frame that follows another"
     how = f", and {host / 2**30:.1f} GiB of its host" if host else ""
     how += f", in tiles of {min(tiles)}" if tiles else ""
     typer.echo(

@@ -59,6 +59,7 @@ def test_a_plan_says_what_fits_and_what_would(
     assert plan["host_gib"] == 0
     assert 0 < plan["gib"] < 2
     run = nst(*words, "--size", 90_000, "--dry-run")
+    assert "\n0 images to make, 0 finished, 1 unreadable" in run.stdout
     assert "cannot be made" in run.stdout
     assert "GiB in tiles of 256" in run.stdout
     assert "choose a smaller --size" in run.stdout
