@@ -4,8 +4,9 @@ from pathlib import Path
 
 from torch import Tensor
 
+from nst_lightning.errors import UserError
 from nst_lightning.formats import RESULT_FORMATS
-from nst_lightning.grid.sources import Source, shape_at
+from nst_lightning.grid.sources import Film, Source, shape_at
 from nst_lightning.imaging.exif import read_exif
 from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.imaging.metadata import Metadata, has_room
@@ -16,6 +17,7 @@ from nst_lightning.settings import BatchSettings
 from nst_lightning.store.output import RECORD_KEY
 from nst_lightning.store.records import Record
 from nst_lightning.transfer.detail import add_detail
+from nst_lightning.video.clip_codecs import check_codec
 
 FINISH_BYTES = 100
 """Memory for each pixel of a content that `finish` takes, the content among it: 96 as measured."""
@@ -24,9 +26,10 @@ FINISH_BYTES = 100
 def too_large(content: Source, settings: BatchSettings) -> str:
     """Returns why the result of a content cannot be a file of the format, or not be finished in
     this machine's memory; "" where it can."""
-    apart = content.model is not None or content.film is not None  # they have formats of their own
-    if content.shape is None or apart:
+    if content.shape is None or content.model is not None:  # a mesh keeps its format
         return ""
+    if content.film is not None:
+        return film_problem(content, content.film, settings)
     height, width = content.shape
     finished = settings.finish != "none"
     if not finished:
@@ -50,6 +53,17 @@ def too_large(content: Source, settings: BatchSettings) -> str:
             f"{content.path}: finishing its result at {width} x {height} pixels takes about "
             f"{needed / 2**30:.1f} GiB, and there are {here / 2**30:.1f} here; leave out --finish."
         )
+    return ""
+
+
+def film_problem(content: Source, film: Film, settings: BatchSettings) -> str:
+    """Returns why the result of a film cannot be coded as it is asked for; "" where it can."""
+    path = content.path.with_suffix(f".{settings.container}")
+    shape = shape_at(content, settings.scales[-1], settings)
+    try:
+        check_codec(path, settings.clip_codec, shape, film.clip.bits)
+    except UserError as error:
+        return str(error)
     return ""
 
 

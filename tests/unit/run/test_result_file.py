@@ -1,5 +1,6 @@
 """From an optimised image to the file that was asked for."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from nst_lightning.grid.sources import Source
+from nst_lightning.grid.sources import Film, Source
 from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.imaging.reading import read_image
 from nst_lightning.run import result_file
@@ -15,6 +16,7 @@ from nst_lightning.run.result_file import finish_image, too_large, write_result
 from nst_lightning.settings import build
 from nst_lightning.store.output import record_in_image
 from nst_lightning.store.records import Record
+from nst_lightning.video.clip import Clip
 
 RECORD = Record(output="фото/日本.jpg", fingerprint="f", settings={"size": 64})
 
@@ -112,3 +114,10 @@ def test_the_finish_is_of_the_contents_size_and_alpha(tmp_path: Path):
     for image, settings in ((whole, detail), (small, build({}))):
         same, mine = finish_image(image, alpha, tmp_path / "c.png", settings, images)
         assert (same is image, mine is alpha) == (True, True)
+
+
+def test_a_film_that_cannot_be_coded_is_told_before_its_frames_are_made():
+    clip = Clip(Path("a.mp4"), (48, 48), (0, 1), 1, Fraction(1, 25), Fraction(25))
+    content = Source(Path("a.mp4"), "a", (48, 48), film=Film(clip))
+    assert "h265 takes 66 columns or more" in too_large(content, build({"codec": "h265"}))
+    assert too_large(content, build({"codec": "h264"})) == ""
