@@ -5,5 +5,6 @@ from .harness import run
 
 
 def test_kills_of_films():
-    figures = run(attempt, count=3, seconds=600, seed=1)
+    figures = run(attempt, count=1, seconds=600, seed=5)  # whose first kill is between results
     assert figures["broken"] == 0
+    assert figures["kills"] > 0
