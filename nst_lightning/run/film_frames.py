@@ -180,8 +180,7 @@ class FrameMaker:
             only_last: whether the first is made at one scale alone.
         """
         s = self.settings
-        steps, longest = s.scales[-1].steps, max(shape)
-        whole = s.scales[-1].model_copy(update={"size": longest, "steps": steps})
+        whole = s.scales[-1].model_copy(update={"size": max(shape)})
         scales = [whole] if only_last else [*s.scales[:-1], whole]
         later = whole.model_copy(update={"steps": s.frame_steps})
         first = s.model_copy(update={"scales": scales, "upscale": False})
@@ -195,8 +194,6 @@ class FrameMaker:
         begin: int,
         stop: int,
         start: Tensor | None = None,
-        *,
-        counted: bool = True,
     ) -> None:
         """Makes the frames begin … stop − 1 that are not there, one after the other.
 
@@ -206,7 +203,6 @@ class FrameMaker:
             begin: the first frame, which is made by itself.
             stop: the one after the last.
             start: where the first one begins, (1, 3, H, W); by default as an image does.
-            counted: whether their steps count as progress.
         """
         film = cast(Film, job.pair.content.film)
         seen: dict[int, Seen] = {}
@@ -306,7 +302,7 @@ class FrameMaker:
             "seconds": round(time.monotonic() - began, 3),
             "curvature": made.curvature,
         }
-        bits = 8 if cast(Film, job.pair.content.film).clip.bits == 8 else 16
+        bits = cast(Film, job.pair.content.film).clip.image_bits
         check_inside(self.out, path.parent)
         metadata = Metadata({FACTS: json.dumps(facts)})
         write_image(path, to_levels(made.image, bits), None, metadata, bits=bits)

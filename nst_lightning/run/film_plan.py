@@ -33,11 +33,6 @@ class Segment:
     shot: tuple[int, int]
 
     @property
-    def is_shot(self) -> bool:
-        """Whether it is a whole shot."""
-        return (self.begin, self.stop) == self.shot
-
-    @property
     def frames(self) -> int:
         """How many frames are made."""
         return self.stop - self.begin

@@ -64,7 +64,6 @@ def left_to_make(out: Path, job: Job, case: CaseSettings) -> list[Segment]:
 def film_facts(out: Path, job: Job, case: CaseSettings) -> dict[str, Any]:
     """Returns what a record says of how the frames of a film were made: the means of their losses,
     and the steps and seconds of all."""
-    shape = shape_at(job.pair.content, case.resolved.scales[-1], case.resolved)
     each = [
         read_facts(segment_folder(out, job, segment) / frame_name(number))
         for segment in segments_of(job.pair.content, case.resolved)
@@ -76,7 +75,6 @@ def film_facts(out: Path, job: Job, case: CaseSettings) -> dict[str, Any]:
         "steps": sum(one.get("steps", 0) for one in each),
         "seconds": round(sum(one.get("seconds", 0.0) for one in each), 3),
         "frames": cast(Film, job.pair.content.film).clip.frames,
-        "shape": shape,
     }
 
 
@@ -106,12 +104,12 @@ def frames_of(out: Path, job: Job, case: CaseSettings) -> Iterator["np.ndarray[A
                 path.unlink(missing_ok=True)  # so that it is made again
                 raise UserError(f"{path}: is gone or damaged; run the same command again.")
             mixed = share * frame if mixed is None else mixed + share * frame
-        yield levels_of(cast(Tensor, mixed), film.clip.bits)
+        yield levels_of(cast(Tensor, mixed), film.clip.image_bits)
 
 
 def levels_of(frame: Tensor, bits: int) -> "np.ndarray[Any, Any]":
-    """Returns a frame (1, 3, H, W) in [0, 1] as (H, W, 3): uint8 for 8 bits, else uint16."""
-    levels = to_levels(frame[0], 8 if bits == 8 else 16).permute(1, 2, 0)
+    """Returns a frame (1, 3, H, W) in [0, 1] as (H, W, 3): uint8 for 8 bits, uint16 for 16."""
+    levels = to_levels(frame[0], bits).permute(1, 2, 0)
     return levels.contiguous().numpy().astype(np.uint8 if bits == 8 else np.uint16)
 
 
@@ -197,7 +195,7 @@ def _two_by_two(images: Sequence[Tensor], shape: Shape) -> Tensor:
 def keep_frames(folder: Path, out: Path, job: Job, case: CaseSettings) -> None:
     """Writes the finished frames as numbered images."""
     check_inside(out, folder)
-    bits = 8 if cast(Film, job.pair.content.film).clip.bits == 8 else 16
+    bits = cast(Film, job.pair.content.film).clip.image_bits
     write_frames_folder(folder, frames_of(out, job, case), bits=bits)
 
 

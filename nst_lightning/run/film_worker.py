@@ -3,10 +3,11 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, cast
+from typing import cast
 
 from nst_lightning.errors import OutputError, UserError
-from nst_lightning.grid.sources import Film
+from nst_lightning.grid.sources import Film, shape_at
+from nst_lightning.run.case_records import CaseRecords
 from nst_lightning.run.devices import choose_device
 from nst_lightning.run.display import Display, Losses
 from nst_lightning.run.film_frames import FrameMaker, frames_folder
@@ -19,11 +20,10 @@ from nst_lightning.run.film_result import (
     write_preview,
 )
 from nst_lightning.run.outcome import explain
-from nst_lightning.run.result_writer import device_name
 from nst_lightning.run.task import CaseSettings, RunOptions, Task
 from nst_lightning.stop import StopFlag
 from nst_lightning.store.job import Job
-from nst_lightning.store.records import Record, Resolved, Status, make_record
+from nst_lightning.store.records import Record
 from nst_lightning.vgg.weights import Weights
 
 
@@ -46,15 +46,16 @@ class FilmWorker:
         display: Display,
         stop: StopFlag,
     ) -> None:
-        self.case, self.options, self.weights = case, options, weights
+        self.case, self.options = case, options
         self.display, self.stop = display, stop
-        self.device = choose_device(case.resolved.accelerator)
+        device = choose_device(case.resolved.accelerator)
+        self.records = CaseRecords(case, options.out, weights, device)
         self.steps = 0
         """Of the frames of a segment that are there."""
         self.shown = time.monotonic()
         """When the last preview was written."""
         self.frames = FrameMaker(
-            case.resolved, weights, self.device, options.out, self._watch, check=stop.check
+            case.resolved, weights, device, options.out, self._watch, check=stop.check
         )
 
     def run(self, task: Task, finished: Callable[[Record], None]) -> None:
@@ -109,7 +110,7 @@ class FilmWorker:
         except OSError as error:
             raise OutputError.at(out / job.pair.output, error) from None
         except Exception as error:
-            return self._record(job, "failed", reason=explain(error))
+            return self.records.make(job, "failed", reason=explain(error))
         return None
 
     def put_together(self, job: Job) -> Record:
@@ -119,22 +120,15 @@ class FilmWorker:
             OutputError: the output folder can no longer be written.
         """
         try:
+            content, settings = job.pair.content, self.case.resolved
+            where = self.records.where_made(shape_at(content, settings.scales[-1], settings))
             facts = film_facts(self.options.out, job, self.case)
-            height, width = facts.pop("shape")
-            resolved = Resolved(
-                learning_rate=self.case.resolved.resolved_learning_rate,
-                accelerator=self.device.type,
-                precision=self.case.resolved.precision,
-                width=width,
-                height=height,
-            )
-            facts |= {"device": device_name(self.device), "resolved": resolved}
-            record = self._record(job, "done", **facts)
+            record = self.records.make(job, "done", **facts, **where)
             record, notes = write_film_result(job, self.case, self.options, record)
         except OSError as error:
             raise OutputError.at(self.options.out / job.pair.output, error) from None
         except Exception as error:
-            return self._record(job, "failed", reason=explain(error))
+            return self.records.make(job, "failed", reason=explain(error))
         for note in notes:
             self.display.note(note)
         return record
@@ -149,14 +143,3 @@ class FilmWorker:
             with suppress(OSError, UserError):
                 write_preview(self.options.out, job, self.case, segment)
             self.shown = time.monotonic()
-
-    def _record(self, job: Job, status: Status, **facts: Any) -> Record:
-        return make_record(
-            job,
-            self.options.out,
-            self.case.asked,
-            status=status,
-            weights_checksum=self.weights.checksum,
-            weights_input=self.weights.input,
-            **facts,
-        )

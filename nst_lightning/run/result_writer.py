@@ -17,6 +17,7 @@ from nst_lightning.imaging.levels import to_levels
 from nst_lightning.imaging.metadata import Metadata
 from nst_lightning.imaging.writing import write_image
 from nst_lightning.layout import CURVES, HISTORY, LAST_GOOD, film_name, settings_beside
+from nst_lightning.run.case_records import CaseRecords
 from nst_lightning.run.mesh_result import SIDE, write_mesh_result
 from nst_lightning.run.outcome import Failure, Outcome, Stylised, explain, explain_divergence
 from nst_lightning.run.result_file import finish_image, write_result
@@ -24,7 +25,7 @@ from nst_lightning.run.task import CaseSettings, RunOptions
 from nst_lightning.settings import dump_yaml
 from nst_lightning.store.job import Job
 from nst_lightning.store.output import RECORD_KEY
-from nst_lightning.store.records import Record, Resolved, Status, make_record
+from nst_lightning.store.records import Record
 from nst_lightning.vgg.weights import Weights
 
 
@@ -43,8 +44,7 @@ class ResultWriter:
     ) -> None:
         self.case = case
         self.options = options
-        self.weights = weights
-        self.device = device
+        self.records = CaseRecords(case, options.out, weights, device)
         self.images = ImageReader(case.resolved.max_pixels)
 
     def write(self, job: Job, outcome: Outcome) -> Record:
@@ -55,7 +55,7 @@ class ResultWriter:
             OutputError: the output folder can no longer be written.
         """
         if isinstance(outcome, Failure):
-            return self._record(job, status="failed", reason=outcome.reason)
+            return self.records.make(job, status="failed", reason=outcome.reason)
         try:
             if outcome.diverged_at:
                 return self._write_diverged(job, outcome)
@@ -63,18 +63,20 @@ class ResultWriter:
         except OSError as error:
             raise OutputError.at(self.options.out / job.pair.output, error) from None
         except Exception as error:
-            return self._record(job, status="failed", reason=explain(error))
+            return self.records.make(job, status="failed", reason=explain(error))
 
     def _write_done(self, job: Job, made: Stylised) -> Record:
         """Writes the files of a finished image, the image with its record inside last."""
         settings, content = self.case.resolved, job.pair.content.path
         path = self.options.out / job.pair.output
         if made.viewed is not None:
-            record = self._record(job, status="done", **self._facts(made, (2 * SIDE, 2 * SIDE)))
+            record = self.records.make(
+                job, status="done", **self._facts(made, (2 * SIDE, 2 * SIDE))
+            )
             self._write_beside(job, made, path)
             return write_mesh_result(path, made.image, made.viewed, settings, record)
         image, alpha = finish_image(made.image, made.alpha, content, settings, self.images)
-        record = self._record(job, status="done", **self._facts(made, image.shape[-2:]))
+        record = self.records.make(job, status="done", **self._facts(made, image.shape[-2:]))
         self._write_beside(job, made, path)
         write_result(path, image, alpha, content, settings, record)
         return record.with_facts(bytes=path.stat().st_size)
@@ -86,7 +88,7 @@ class ResultWriter:
         reason = f"{explain_divergence(made)} (the last good image is {where})"
         shown = made.shown()
         facts = self._facts(made, shown.shape[-2:])
-        record = self._record(job, status="failed", reason=reason, **facts)
+        record = self.records.make(job, status="failed", reason=reason, **facts)
         self._write_beside(job, made, path)
         write_image(path, shown, made.alpha, Metadata({RECORD_KEY: record.text()}))
         return record.with_facts(bytes=path.stat().st_size)
@@ -114,7 +116,6 @@ class ResultWriter:
 
     def _facts(self, made: Stylised, shape: Sequence[int]) -> dict[str, Any]:
         """Returns what the record says of how an image of (height, width) was made."""
-        settings = self.case.resolved
         return {
             "losses": made.losses,
             "unweighted": made.unweighted,
@@ -122,28 +123,5 @@ class ResultWriter:
             **({"float32_from": made.float32_from} if made.float32_from else {}),
             **({"resumed": list(made.resumed)} if made.resumed else {}),
             "seconds": made.seconds,
-            "device": device_name(self.device),
-            "resolved": Resolved(
-                learning_rate=settings.resolved_learning_rate,
-                accelerator=self.device.type,
-                precision=settings.precision,
-                width=shape[1],
-                height=shape[0],
-            ),
+            **self.records.where_made(shape),
         }
-
-    def _record(self, job: Job, status: Status, **facts: Any) -> Record:
-        return make_record(
-            job,
-            self.options.out,
-            self.case.asked,
-            status=status,
-            weights_checksum=self.weights.checksum,
-            weights_input=self.weights.input,
-            **facts,
-        )
-
-
-def device_name(device: torch.device) -> str:
-    """Returns `cpu` or the accelerator's own name."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -54,6 +54,11 @@ class Clip:
     """The files of the frames where the clip is a folder."""
 
     @property
+    def image_bits(self) -> int:
+        """The bits a channel of images that hold its frames: 8 or 16."""
+        return 8 if self.bits == 8 else 16
+
+    @property
     def frames(self) -> int:
         """The number of its frames."""
         return len(self.times)
