@@ -2,6 +2,7 @@
 
 python tests/benchmarks/films.py quality OUT --size 192 --frames 12
 python tests/benchmarks/films.py quality OUT --clip clip.mp4 --size 256
+python tests/benchmarks/films.py quality OUT --kinds pan --preset jcjohnson --set weights=normalized
 python tests/benchmarks/films.py speed --sizes 256,512,1024
 """
 
@@ -33,7 +34,8 @@ from nst_lightning.run.devices import choose_device, resolve
 from nst_lightning.run.film_frames import FrameMaker, frame_job, to_tensor
 from nst_lightning.run.film_plan import segments_of
 from nst_lightning.run.make_batch import make_batch, make_inputs
-from nst_lightning.settings import BatchSettings, build
+from nst_lightning.settings import BatchSettings, build, merge
+from nst_lightning.settings.presets import read_preset
 from nst_lightning.store.job import Job
 from nst_lightning.vgg.weights import load_weights
 from nst_lightning.video.clip_reading import read_frames
@@ -100,10 +102,11 @@ def made_frames(kind: str, count: int, side: int) -> list[np.ndarray]:
     return frames
 
 
-def settings_of(size: int, steps: int, more: list[str]) -> BatchSettings:
+def settings_of(size: int, steps: int, more: list[str], preset: str | None = None) -> BatchSettings:
     """Returns the settings of a film, with others as name=value."""
     given = dict(one.split("=", 1) for one in more)
-    asked = build({"size": size, "steps": steps, **given})
+    known = read_preset(preset) if preset else {}
+    asked = build(merge(known, {"size": size, "steps": steps, **given}))
     return resolve(asked, choose_device(asked.accelerator))
 
 
@@ -127,13 +130,22 @@ def alone(job: Job, settings: BatchSettings, frames: list[Tensor], out: Path) ->
         yield (to_levels(made.image) / 255)[None]
 
 
-def measure(clip: Path, settings: BatchSettings, out: Path, compared: int) -> dict[str, float]:
-    """Makes a film by the command line, and some of its frames alone; returns their numbers."""
+def measure(
+    clip: Path, settings: BatchSettings, out: Path, compared: int, words_too: list[str]
+) -> dict[str, float]:
+    """Makes a film by the command line, and some of its frames alone; returns their numbers.
+
+    Args:
+        clip: the film's.
+        settings: of both.
+        out: where the film goes.
+        compared: how many frames are made alone.
+        words_too: the options that say what of the settings is not usual, but for size and steps.
+    """
     file = out / f"{clip.stem}-film.mp4"
     words = ["video", clip, STYLE, "--out", file, "--keep-frames", "--quiet"]
     words += ["--size", settings.scales[-1].longest, "--steps", settings.total_steps]
-    words += ["--segment", settings.segment, "--frame-steps", settings.frame_steps]
-    words += ["--temporal-weight", settings.temporal_weight]
+    words += words_too
     begun = time.perf_counter()
     subprocess.run([sys.executable, "-m", "nst_lightning", *map(str, words)], check=True)
     seconds = time.perf_counter() - begun
@@ -206,19 +218,22 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--frames", type=int, default=12)
     parser.add_argument("--compared", type=int, default=4)
-    parser.add_argument("--set", nargs="*", default=[])
+    parser.add_argument("--preset")
+    parser.add_argument("--set", nargs="*", default=[], help="any setting: NAME=VALUE")
     given = parser.parse_args()
     if given.what == "speed":
         compare_speeds([int(one) for one in given.sizes.split(",")], given.steps, given.frames)
         return
-    settings = settings_of(given.size, given.steps, given.set)
+    settings = settings_of(given.size, given.steps, given.set, given.preset)
+    words_too = [word for one in given.set for word in ("--set", one)]
+    words_too += ["--preset", given.preset] if given.preset else []
     given.out.mkdir(parents=True, exist_ok=True)
     clips = [given.clip] if given.clip else []
     for kind in [] if given.clip else given.kinds.split(","):
         clips.append(given.out / f"{kind}.mp4")
         make_film(clips[-1], made_frames(kind, given.frames, given.size))
     for clip in clips:
-        found = measure(clip, settings, given.out, given.compared)
+        found = measure(clip, settings, given.out, given.compared, words_too)
         print(clip.stem, json.dumps({name: round(value, 5) for name, value in found.items()}))
 
 
