@@ -240,7 +240,7 @@ def submit_grid(
         typer.echo(json.dumps({"job": job, "tasks": tasks, "out": str(out)}))
     else:
         typer.echo(
-            f"Submitted job {job}: {count(tasks, 'task')} for {count(len(pairs), 'image')}. "
+            f"Submitted job {job}: {count(tasks, 'task')} for {count(len(pairs), 'pair')}. "
             f"Watch it with `nst-batch status {out} --watch`, end it with `scancel {job}`.",
             err=as_json,
         )
