@@ -108,7 +108,7 @@ class BatchSettings(TransferSettings):
     codec: Annotated[Literal["auto", ClipCodec], Knob("writing", FILMS, "auto")] = "auto"
     """How films are coded; auto is h264, and vp9 in webm."""
 
-    film_quality: Annotated[int, Field(ge=1, le=100), Knob("writing", FILMS, 80)] = 80
+    film_quality: Annotated[int, Field(ge=1, le=100), Knob("writing", FILMS, 90)] = 90
     """Quality of films."""
 
     frame_rate: Annotated[Positive, Knob("writing", FILMS, 25.0)] = 25.0

@@ -123,7 +123,7 @@ def test_everything_a_folder_of_films_leaves_behind(
 
     refused = nst(*words, "--film-quality", 50)
     assert refused.returncode == 2
-    assert "film_quality 80 instead of 50" in refused.stderr
+    assert "film_quality 90 instead of 50" in refused.stderr
     replaced = nst(*words, "--film-quality", 50, "--overwrite", "--keep-frames")
     assert replaced.returncode == 0, replaced.stderr
     assert "4 made, 0 done before" in replaced.stdout

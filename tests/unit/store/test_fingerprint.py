@@ -227,7 +227,7 @@ NEUTRAL: dict[str, Any] = {
     "segment": 240,
     "container": "mp4",
     "codec": "auto",
-    "film_quality": 80,
+    "film_quality": 90,
     "frame_rate": 25.0,
     "format": "png",
     "quality": 95,
