@@ -160,6 +160,7 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
     from nst_lightning.imaging.image_reader import ImageReader
     from nst_lightning.run.cost import costs_of_contents, flops_per_second
     from nst_lightning.run.devices import DTYPES, choose_device, resolve
+    from nst_lightning.run.film_plan import later_steps
     from nst_lightning.run.mesh_cost import mesh_cost
     from nst_lightning.run.placement import largest_placement
     from nst_lightning.run.prepare import beyond_memory, memory_of
@@ -234,7 +235,7 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
     what = count(len(outputs), "image")
     if frames:
         what = f"{count(len(outputs), 'film')} of {frames} frames"
-        each += f", {cases[0].settings.frame_steps} for each frame that follows another"
+        each += f", {later_steps(cases[0].settings)} for each frame that follows another"
     how = f", and {host / 2**30:.1f} GiB of its host" if host else ""
     how += f", in tiles of {min(tiles)}" if tiles else ""
     typer.echo(

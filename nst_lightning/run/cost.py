@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nst_lightning.grid.pairs import Case, Pair
 from nst_lightning.grid.sources import Source, shape_at
-from nst_lightning.run.film_plan import segments_of
+from nst_lightning.run.film_plan import later_steps, segments_of
 from nst_lightning.settings import BatchSettings, TransferSettings
 from nst_lightning.settings.layers import (
     channels,
@@ -159,7 +159,7 @@ def content_flops(content: Source, settings: BatchSettings) -> float:
     if content.film is None:
         return image
     parts = segments_of(content, settings)
-    later = sum(part.frames - 1 for part in parts) * settings.frame_steps
+    later = sum(part.frames - 1 for part in parts) * later_steps(settings)
     return len(parts) * image + later * each[-1]
 
 

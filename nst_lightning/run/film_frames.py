@@ -23,7 +23,7 @@ from nst_lightning.layout import FLOWS, FRAMES, frame_name
 from nst_lightning.run.batch_run import BatchRun
 from nst_lightning.run.devices import check_range
 from nst_lightning.run.display import Losses
-from nst_lightning.run.film_plan import Segment, rough_shape
+from nst_lightning.run.film_plan import Segment, later_steps, rough_shape
 from nst_lightning.run.frame_files import age_of, read_facts, read_frame, write_frame
 from nst_lightning.run.inputs import Inputs
 from nst_lightning.run.make_batch import make_batch
@@ -184,7 +184,7 @@ class FrameMaker:
         s = self.settings
         whole = s.scales[-1].model_copy(update={"size": max(shape)})
         scales = [whole] if only_last else [*s.scales[:-1], whole]
-        later = whole.model_copy(update={"steps": s.frame_steps})
+        later = whole.model_copy(update={"steps": later_steps(s)})
         first = s.model_copy(update={"scales": scales, "upscale": False})
         gentler = GENTLER if s.optimizer == "adam" else 1.0
         changes = {

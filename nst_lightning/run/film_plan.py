@@ -73,7 +73,13 @@ def segments_of(content: Source, settings: BatchSettings) -> list[Segment]:
 
 def work_of(segment: Segment, settings: BatchSettings) -> int:
     """Returns the steps that a segment takes, those of its rough frames not counted."""
-    return settings.total_steps + (segment.frames - 1) * settings.frame_steps
+    return settings.total_steps + (segment.frames - 1) * later_steps(settings)
+
+
+def later_steps(settings: BatchSettings) -> int:
+    """Returns how many steps a frame takes at most that others came before: no more than an image
+    takes at its last scale, which starts no nearer."""
+    return min(settings.frame_steps, settings.scales[-1].steps)
 
 
 def mixing(film_segments: Sequence[Segment], number: int) -> list[tuple[Segment, float]]:

@@ -96,7 +96,8 @@ class BatchSettings(TransferSettings):
 
     frame_steps: Annotated[int, Field(ge=1, le=100_000), Knob("pixels", FILMS, 50)] = 50
     """Steps for each frame of a film, at most, but for the first of a shot, which gets those of an
-    image; a frame is done where its loss hardly falls any more."""
+    image; never more than an image gets at its last scale. A frame is done where its loss hardly
+    falls any more."""
 
     segment: Annotated[int, Field(ge=0), Knob("pixels", FILMS, 240)] = 240
     """Frames after which a longer shot is cut into parts, for several workers, which are faded into

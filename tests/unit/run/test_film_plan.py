@@ -74,6 +74,8 @@ def test_work_is_that_of_first_and_later_frames():
     settings = build({"scales": "160:50", "frame_steps": 4})
     parts = segments_of(content, settings)
     assert sum(work_of(one, settings) for one in parts) == 2 * 50 + 28 * 4
+    few = build({"scales": "80:50,160:3", "frame_steps": 4})
+    assert sum(work_of(one, few) for one in parts) == 2 * 53 + 28 * 3
     one = step_flops(settings, 90, 160)
     assert content_flops(content, settings) == pytest.approx((2 * 50 + 28 * 4) * one)
 
