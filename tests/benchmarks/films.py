@@ -3,11 +3,13 @@
 python tests/benchmarks/films.py quality OUT --size 192 --frames 12
 python tests/benchmarks/films.py quality OUT --clip clip.mp4 --size 256
 python tests/benchmarks/films.py quality OUT --kinds pan --preset jcjohnson --set weights=normalized
+python tests/benchmarks/films.py quality OUT --kinds sway --frames 110 --size 112 --set segment=55
 python tests/benchmarks/films.py speed --sizes 256,512,1024
 """
 
 import argparse
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -32,7 +34,7 @@ from nst_lightning.imaging.reading import LoadedImage
 from nst_lightning.run.batch_run import BatchRun
 from nst_lightning.run.devices import choose_device, resolve
 from nst_lightning.run.film_frames import FrameMaker, frame_job, to_tensor
-from nst_lightning.run.film_plan import segments_of
+from nst_lightning.run.film_plan import fading, segments_of
 from nst_lightning.run.make_batch import make_batch, make_inputs
 from nst_lightning.settings import BatchSettings, build, merge
 from nst_lightning.settings.presets import read_preset
@@ -45,6 +47,7 @@ from tests.clips import make_film
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 STYLE = EXAMPLES / "styles" / "brush_flow.jpg"
 KINDS = ("pan", "zoom", "disc", "still", "cut")
+"""Those that are made where none is named; `sway` is another."""
 
 NOISE = {"still": 0.0}
 """Levels of a camera's noise; 2 where it is not said. The still clip has one level at random."""
@@ -78,7 +81,9 @@ def made_frames(kind: str, count: int, side: int) -> list[np.ndarray]:
     random = torch.Generator().manual_seed(0)
     frames = []
     for time_ in range(count):
-        if kind == "pan":
+        if kind == "sway":  # there and back, so that a shot can be long
+            frame = through(cat, shape, 20 * math.sin(2 * math.pi * time_ / 55), 0)
+        elif kind == "pan":
             frame = through(cat, shape, 2.3 * time_ - 30, 0.4 * time_)
         elif kind == "zoom":
             frame = through(cat, shape, 0, 0, 1.01**time_)
@@ -157,8 +162,7 @@ def measure(
     results = [images.image(path).rgb for path in kept]
     shape = (results[0].shape[-2], results[0].shape[-1])
     frames = [to_tensor(one, shape) for one in read_frames(film.clip, 0, film.clip.frames)]
-    parts = segments_of(job.pair.content, settings)
-    joins = [one.start for one in parts if one.start != one.shot[0]]
+    joins = fading(segments_of(job.pair.content, settings))
     found: FilmMetrics = film_metrics(frames, results, film.cuts, joins)
     few = frames[:compared]
     cuts = [cut for cut in film.cuts if cut < len(few)]
