@@ -36,7 +36,7 @@ ViewSize = Annotated[
 ]
 
 
-@settings_options(**USUAL_MESH)
+@settings_options(USUAL_MESH)
 def mesh(
     models: Models,
     styles: Styles,

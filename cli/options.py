@@ -2,10 +2,11 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from copy import copy
 from dataclasses import fields, is_dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, get_args, get_origin
 
 import typer
@@ -68,7 +69,9 @@ def one_flag(param: Any) -> Any:
     return param
 
 
-def settings_options(**defaults: Any) -> Callable[[Command], Command]:
+def settings_options(
+    defaults: Mapping[str, Any] = MappingProxyType({}), *, apart: Collection[str] = ()
+) -> Callable[[Command], Command]:
     """Gives a command one option for each setting, and passes it the validated `settings`.
 
     Later wins: defaults < preset < config file < options (`--set` among them). A command that asks
@@ -77,6 +80,7 @@ def settings_options(**defaults: Any) -> Callable[[Command], Command]:
 
     Args:
         defaults: of the command itself, where they are not those of the settings; for the help.
+        apart: the settings of a preset that do not go with the command, and are left out.
     """
 
     def decorate(command: Command) -> Command:
@@ -90,7 +94,7 @@ def settings_options(**defaults: Any) -> Callable[[Command], Command]:
             for name, bundle in bundles.items():
                 values = {field.name: given.pop(field.name) for field in fields(bundle)}
                 given[name] = bundle(**values)
-            said = read_options(given)
+            said = read_options(given, apart)
             if "given" in asked:
                 command(given=said, **given)
             else:
@@ -115,14 +119,16 @@ def settings_options(**defaults: Any) -> Callable[[Command], Command]:
     return decorate
 
 
-def read_options(given: dict[str, Any]) -> dict[str, Any]:
-    """Takes the settings out of what the command line said, and returns them merged."""
+def read_options(given: dict[str, Any], apart: Collection[str] = ()) -> dict[str, Any]:
+    """Takes the settings out of what the command line said, and returns them merged, without those
+    of a preset that are `apart`."""
     preset, config = given.pop("preset"), given.pop("config")
     assignments = given.pop("assignments") or []
     names = [*BatchSettings.model_fields, *SHORT_FORM]
     options = {name: value for name in names if (value := given.pop(name, None)) is not None}
+    known = read_preset(preset) if preset else {}
     return merge(
-        read_preset(preset) if preset else {},
+        {name: value for name, value in known.items() if name not in apart},
         read_yaml(config) if config else {},
         options | dict(assignment(text) for text in assignments),
     )
@@ -142,7 +148,7 @@ def panel_order(parameter: inspect.Parameter) -> int:
     return PANELS.index(panel) if panel in PANELS else len(PANELS)
 
 
-def from_field(name: str, field: FieldInfo, defaults: dict[str, Any]) -> inspect.Parameter:
+def from_field(name: str, field: FieldInfo, defaults: Mapping[str, Any]) -> inspect.Parameter:
     """Returns a setting as an option; its value is checked by the settings model, not here."""
     flag = "--" + name.replace("_", "-")
     panel = knob_of(field).panel

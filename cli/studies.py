@@ -41,7 +41,7 @@ ALIKE = {"curves": True, "scales": 1, "precision": "32-true"}
 """What is not said to `compare-init`: starts are compared at one scale, without rounding."""
 
 
-@settings_options(**SINGLE)
+@settings_options(SINGLE)
 def reconstruct(
     images: Images,
     given: Given,
@@ -54,7 +54,7 @@ def reconstruct(
     study("reconstruct", images, given, flags, layers, seeds, out)
 
 
-@settings_options(**SINGLE)
+@settings_options(SINGLE)
 def texture(
     images: Images,
     given: Given,
@@ -88,7 +88,7 @@ def study(
     perform(cases, axes, given, out, [images], flags, write_report)
 
 
-@settings_options(**ALIKE)
+@settings_options(ALIKE)
 def compare_init(
     contents: Annotated[Path, typer.Argument(help="Photograph, or folder of photographs.")],
     styles: Annotated[Path, typer.Argument(help="Painting, or folder of paintings.")],
@@ -109,7 +109,7 @@ def compare_init(
     perform(cases, axes, base, out, inputs, flags, lambda: write_start_report(cases, out))
 
 
-@settings_options(**CURVES)
+@settings_options(CURVES)
 def sweep(
     file: Annotated[str, typer.Argument(help="YAML file of base settings and axes, or a name.")],
     given: Given,

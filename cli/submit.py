@@ -14,6 +14,7 @@ import typer
 
 from nst_lightning.errors import UserError, output_errors
 from nst_lightning.grid.blends import PAIRS
+from nst_lightning.grid.clips import SNAPSHOTS
 from nst_lightning.grid.models import USUAL_MESH
 from nst_lightning.grid.pairs import Case, Grid, Pair
 from nst_lightning.layout import JOBS, is_mesh
@@ -121,7 +122,7 @@ def grid(
 
 
 @app.command(cls=PageCommand, epilog=EPILOG)
-@settings_options(**USUAL_MESH)
+@settings_options(USUAL_MESH)
 def mesh(
     models: Models,
     styles: Styles,
@@ -148,7 +149,7 @@ def mesh(
 
 
 @app.command(cls=PageCommand, epilog=EPILOG)
-@settings_options()
+@settings_options(apart=SNAPSHOTS)
 def video(
     clips: Clips,
     styles: Styles,

@@ -9,7 +9,7 @@ import typer
 from nst_lightning.errors import UserError
 from nst_lightning.formats import CLIP_CODECS
 from nst_lightning.grid.blends import blended_columns
-from nst_lightning.grid.clips import read_clips, with_frame_masks
+from nst_lightning.grid.clips import SNAPSHOTS, read_clips, with_frame_masks
 from nst_lightning.grid.masks import check_found, find_masks
 from nst_lightning.grid.pairs import Grid, Pair
 from nst_lightning.grid.sources import Source, read_sources
@@ -32,7 +32,7 @@ FilmOut = Annotated[
 ]
 
 
-@settings_options()
+@settings_options(apart=SNAPSHOTS)
 def video(
     clips: Clips,
     styles: Styles,

@@ -20,6 +20,9 @@ from nst_lightning.settings import BatchSettings
 
 _FILM = TypeAdapter(Film)
 
+SNAPSHOTS = ("save_every", "save_first", "save_at")
+"""Settings that do not go with films; a preset that has them does without."""
+
 SCAN = 1
 """Raised when a film is looked through in another way, so that what was found before does not
 count."""

@@ -67,6 +67,18 @@ def test_a_film_keeps_its_times_and_its_sound(nst: Nst, style: Path, tmp_path: P
     assert other.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("preset", ["seed-001", "seed-004"])
+def test_a_preset_that_saves_snapshots_does_without(
+    preset: str, nst: Nst, clips: Path, style: Path, tmp_path: Path
+):
+    words = ("video", clips, style, "--out", tmp_path / "out", "--preset", preset, "--dry-run")
+    plan = nst(*words)
+    assert plan.returncode == 0, plan.stderr
+    refused = nst(*words, "--save-every", 5)
+    assert refused.returncode == 2
+    assert "save_every 5 does not go with films" in refused.stderr
+
+
 def test_everything_a_folder_of_films_leaves_behind(
     nst: Nst, clips: Path, style: Path, tmp_path: Path
 ):
