@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from nst_lightning.errors import UserError
-from nst_lightning.formats import CLIP_CODECS
+from nst_lightning.formats import CLIP_CODECS, CLIP_SUFFIXES
 from nst_lightning.grid.blends import blended_columns
 from nst_lightning.grid.clips import SNAPSHOTS, read_clips, with_frame_masks
 from nst_lightning.grid.masks import check_found, find_masks
@@ -57,8 +57,18 @@ def video(
 
 
 def is_one_film(out: Path) -> bool:
-    """Whether an output is one film's file, and no folder."""
-    return out.suffix[1:].lower() in CLIP_CODECS and not out.is_dir()
+    """Whether an output is one film's file, and no folder.
+
+    Raises:
+        UserError: it is the name of a film that is not written.
+    """
+    suffix = out.suffix.lower()
+    if out.is_dir():
+        return False
+    if suffix in CLIP_SUFFIXES and suffix[1:] not in CLIP_CODECS:
+        known = ", ".join(f".{format}" for format in CLIP_CODECS)
+        raise UserError(f"{out}: films are written as {known}; choose one of these names.")
+    return suffix[1:] in CLIP_CODECS
 
 
 def read_film_sides(

@@ -233,7 +233,7 @@ def show_plan(cases: Sequence[Case], out: Path, as_json: bool) -> None:
     if any(other != scales[0] for other in scales):
         each = f"{sum(case.settings.total_steps * len(case.pairs) for case in cases)} steps in all"
     what = count(len(outputs), "image")
-    if frames:
+    if any(pair.content.film for case in cases for pair in case.pairs):
         what = f"{count(len(outputs), 'film')} of {frames} frames"
         each += f", {later_steps(cases[0].settings)} for each frame that follows another"
     how = f", and {host / 2**30:.1f} GiB of its host" if host else ""

@@ -142,6 +142,11 @@ def _with_masks(source: Source, folder: Path, images: ImageReader) -> Source:
     if source.film is None or source.shape is None:
         return source
     try:
+        if not any(one.is_file() for one in folder.iterdir()):
+            raise UserError(
+                f"{folder}: holds no masks for {source.path}; put an image for each frame there, "
+                f"0001.png and so on, or into a folder {source.name} in it."
+            )
         masks = scan_frames(folder, images.max_pixels).images
         if len(masks) != source.film.clip.frames:
             raise UserError(

@@ -79,6 +79,19 @@ def test_a_preset_that_saves_snapshots_does_without(
     assert "save_every 5 does not go with films" in refused.stderr
 
 
+def test_names_of_films_that_are_not_written_are_refused(
+    nst: Nst, clips: Path, style: Path, tmp_path: Path
+):
+    refused = nst("video", clips / "cut.mp4", style, "-o", tmp_path / "made.avi")
+    assert refused.returncode == 2
+    assert "made.avi: films are written as .mp4, .mov, .mkv, .webm" in refused.stderr
+    (tmp_path / "masks").mkdir()
+    words = ("--out", tmp_path / "out", *FAST, "--mask-dir", tmp_path / "masks")
+    without = nst("video", clips / "cut.mp4", style, *words)
+    assert without.returncode != 0
+    assert "masks: holds no masks for" in without.stderr
+
+
 def test_everything_a_folder_of_films_leaves_behind(
     nst: Nst, clips: Path, style: Path, tmp_path: Path
 ):
