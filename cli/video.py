@@ -47,8 +47,9 @@ def video(
     Results are OUT/<film>/<style>.mp4, or in the container that is asked for; -o with the name of a
     film makes that one file. Masks are a folder of images for each film, one for each frame.
     """
-    if container := out.suffix[1:].lower() if is_one_film(out) else "":
-        make_one_film(clips, styles, build({"container": container, **given}), flags, out, beside)
+    if is_one_film(out):
+        settings = build({"container": container_of(out), **given})
+        make_one_film(clips, styles, settings, flags, out, beside)
         return
     settings = build(given)
     sides = read_film_sides(clips, styles, settings, out, beside)
@@ -57,18 +58,21 @@ def video(
 
 
 def is_one_film(out: Path) -> bool:
-    """Whether an output is one film's file, and no folder.
+    """Whether an output is one film's file, and no folder."""
+    return out.suffix.lower() in CLIP_SUFFIXES and not out.is_dir()
+
+
+def container_of(film: Path) -> str:
+    """Returns the container that a film's name asks for.
 
     Raises:
-        UserError: it is the name of a film that is not written.
+        UserError: none that is written.
     """
-    suffix = out.suffix.lower()
-    if out.is_dir():
-        return False
-    if suffix in CLIP_SUFFIXES and suffix[1:] not in CLIP_CODECS:
+    container = film.suffix[1:].lower()
+    if container not in CLIP_CODECS:
         known = ", ".join(f".{format}" for format in CLIP_CODECS)
-        raise UserError(f"{out}: films are written as {known}; choose one of these names.")
-    return suffix[1:] in CLIP_CODECS
+        raise UserError(f"{film}: films are written as {known}; choose one of these names.")
+    return container
 
 
 def read_film_sides(

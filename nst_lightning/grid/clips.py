@@ -156,6 +156,9 @@ def _with_masks(source: Source, folder: Path, images: ImageReader) -> Source:
         check_aspect(masks[0], images.size(masks[0]), source.path, source.shape)
     except UserError as error:
         return replace(source, shape=None, problem=str(error))
+    except OSError as error:
+        problem = f"{folder}: cannot be read ({error.strerror})."
+        return replace(source, shape=None, problem=problem)
     return replace(source, mask=masks[0], film=replace(source.film, masks=masks))
 
 

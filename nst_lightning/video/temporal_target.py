@@ -24,7 +24,6 @@ THINNEST = 5
 """Pixels across that an area inside a frame needs to count as revealed: boundaries of motion are
 thinner. What enters at the border is new, however thin."""
 
-
 GROWN = 8
 """Frames over which what has come into view is painted: each is held to the one before a little
 more than that was. Held at once, a pan of 2.3 px a frame and 128 px drew out what had entered into

@@ -49,9 +49,6 @@ STYLE = EXAMPLES / "styles" / "brush_flow.jpg"
 KINDS = ("pan", "zoom", "disc", "still", "cut")
 """Those that are made where none is named; `sway` is another."""
 
-NOISE = {"still": 0.0}
-"""Levels of a camera's noise; 2 where it is not said. The still clip has one level at random."""
-
 
 def photo(name: str, height: int, width: int) -> Tensor:
     """Returns an example photograph at a size, (1, 3, H, W) in [0, 1]."""
