@@ -12,7 +12,7 @@ Out = Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Output
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and its estimated cost.")]
 Overwrite = Annotated[
     bool,
-    typer.Option("--overwrite", help="Replace images made with other settings or inputs."),
+    typer.Option("--overwrite", help="Replace results of other settings or inputs."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]

@@ -10,6 +10,7 @@ import typer
 from nst_lightning.errors import OutputError
 
 from .flags import Json, Quiet
+from .wording import count
 
 
 def report(
@@ -41,4 +42,4 @@ def report(
         typer.echo(json.dumps({"page": str(page), **counts}))
     elif not quiet:
         more = "".join(f", {n} {state}" for state, n in counts.items() if n and state != "done")
-        typer.echo(f"{counts['done']} images{more}: open {page} in a browser")
+        typer.echo(f"{count(counts['done'], 'result')}{more}: open {page} in a browser")

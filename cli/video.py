@@ -1,6 +1,6 @@
 """`nst-batch video`: every film in every style."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +9,12 @@ import typer
 from nst_lightning.errors import UserError
 from nst_lightning.formats import CLIP_CODECS, CLIP_SUFFIXES
 from nst_lightning.grid.blends import blended_columns
-from nst_lightning.grid.clips import SNAPSHOTS, read_clips, with_frame_masks
+from nst_lightning.grid.clips import (
+    SNAPSHOTS,
+    missing_frames,
+    read_clips,
+    with_frame_masks,
+)
 from nst_lightning.grid.masks import check_found, find_masks
 from nst_lightning.grid.pairs import Grid, Pair
 from nst_lightning.grid.sources import Source, read_sources
@@ -53,6 +58,7 @@ def video(
         return
     settings = build(given)
     sides = read_film_sides(clips, styles, settings, out, beside)
+    tell_gaps(sides[0], flags)
     pairs = Grid(*sides, settings.container)
     make_grid(pairs, sides, settings, out, flags, part, [clips, styles])
 
@@ -94,6 +100,13 @@ def read_film_sides(
     return rows, columns
 
 
+def tell_gaps(clips: Sequence[Source], flags: Flags) -> None:
+    """Says which frames are missing in folders of frames."""
+    if not flags.quiet:
+        for sentence in missing_frames(clips):
+            typer.echo(f"nst-batch: {sentence}", err=True)
+
+
 def make_one_film(
     clip: Path,
     style: Path,
@@ -118,13 +131,15 @@ def make_one_film(
             f"{several}: holds more than one; name one for the one file {file}, or an output "
             "folder with --out."
         )
+    tell_gaps(rows, flags)
     pair = Pair(rows[0], columns[0], file.name)
     if pair.problem:
         raise UserError(pair.problem)
     if settings.container != file.suffix[1:].lower():
         raise UserError(
             f"{file}: is the name of a {file.suffix[1:].lower()} file, but container is "
-            f"{settings.container}; leave --container out."
+            f"{settings.container}; leave --container out, or name it "
+            f"{file.with_suffix(f'.{settings.container}').name}."
         )
     check_file(file, pair)
     make_one(pair, settings, file, flags)

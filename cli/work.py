@@ -11,6 +11,7 @@ import typer
 from nst_lightning.errors import OutputError, output_errors
 from nst_lightning.grid.pairs import Case, Pair
 from nst_lightning.grid.sources import Source
+from nst_lightning.large_imports import large_imports
 from nst_lightning.stop import Interrupted
 
 from .flags import Flags
@@ -49,11 +50,12 @@ def carry_out(
         UserError: another command with other settings is at work there, or something is in the way.
         OutputError: the report cannot be written.
     """
+    with large_imports():
+        from nst_lightning.run.runner import close, run
     from nst_lightning.files import remove_leftovers
     from nst_lightning.run.claim import claim, settings_digest
     from nst_lightning.run.cost import deal
     from nst_lightning.run.heartbeat_display import HeartbeatDisplay
-    from nst_lightning.run.runner import close, run
     from nst_lightning.run.slurm import place
     from nst_lightning.stop import StopFlag
     from nst_lightning.store.expected import is_complete, write_expected
@@ -147,7 +149,7 @@ def say_interrupted(interrupted: Interrupted, cases: Sequence[Case], out: Path) 
     from nst_lightning.stop import AGAIN
 
     asked = sum(len(case.pairs) for case in cases)
-    said = f"Interrupted: {interrupted.finished} of {asked} images are finished in {out}."
+    said = f"Interrupted: {interrupted.finished} of {asked} results are finished in {out}."
     typer.echo(said, err=True)
     again = interrupted.signum in AGAIN and place().job
     said = requeue(out, place()) if again else "Run the same command again to go on."

@@ -14,8 +14,8 @@ from nst_lightning.evaluation.subject import FilmFacts, Subject
 from nst_lightning.evaluation.table import Values
 from nst_lightning.grid.clips import check_packages, look_through
 from nst_lightning.grid.sources import Film, Shape
-from nst_lightning.run.film_frames import to_tensor
 from nst_lightning.run.film_plan import fading, segments, still_frames
+from nst_lightning.run.frame_files import to_tensor
 from nst_lightning.video.clip import Clip
 from nst_lightning.video.clip_reading import read_frames, scan_clip
 

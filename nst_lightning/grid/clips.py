@@ -23,6 +23,9 @@ _FILM = TypeAdapter(Film)
 SNAPSHOTS = ("save_every", "save_first", "save_at")
 """Settings that do not go with films; a preset that has them does without."""
 
+FILMS = "films and no numbered frames, such as frame-0001.png and frame-0002.png"
+"""What a folder holds that holds no clips."""
+
 SCAN = 1
 """Raised when a film is looked through in another way, so that what was found before does not
 count."""
@@ -49,6 +52,25 @@ def read_clips(where: Path, settings: BatchSettings, out: Path) -> list[Source]:
     return [read_clip(path, names[_named(path, root)], settings, out) for path in paths]
 
 
+def missing_frames(sources: Sequence[Source]) -> list[str]:
+    """Returns a sentence for each folder of frames in which numbers are left out."""
+    from nst_lightning.video.frame_folder import gaps
+
+    told = []
+    for source in sources:
+        found = gaps(source.film.clip) if source.film else []
+        if found:
+            named = ", ".join(
+                f"{first}" if first == last else f"{first} to {last}" for first, last in found[:3]
+            )
+            more = f" and {len(found) - 3} more gaps" if len(found) > 3 else ""
+            told.append(
+                f"{source.path}: frames are missing ({named}{more}), and those on both sides are "
+                "taken to follow on one another; if they should be there, add them first."
+            )
+    return told
+
+
 def find_films(where: Path, settings: BatchSettings, out: Path, *, known: bool) -> list[Path]:
     """Returns the film files of a folder, or the one that is named.
 
@@ -63,7 +85,7 @@ def find_films(where: Path, settings: BatchSettings, out: Path, *, known: bool) 
     """
     try:
         return find_images(
-            where, recursive=settings.recursive, skip=out, suffixes=CLIP_SUFFIXES, what="films"
+            where, recursive=settings.recursive, skip=out, suffixes=CLIP_SUFFIXES, what=FILMS
         )
     except UserError:
         if known:

@@ -1,8 +1,6 @@
 """The states of images in progress, so that a run goes on where it was interrupted."""
 
-import errno
 import hashlib
-import os
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -12,12 +10,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from lightning.fabric.plugins import CheckpointIO
 from pydantic import BaseModel, ValidationError, model_validator
 from torch import Tensor
 
 from nst_lightning.callbacks.saved_state import SavedState
-from nst_lightning.files import atomic_file, check_inside, write_text
+from nst_lightning.files import check_inside, write_text
 from nst_lightning.layout import CHECKPOINT_PAIRS, CHECKPOINT_STATE, CHECKPOINTS
 from nst_lightning.store.fingerprint import ALGORITHM
 from nst_lightning.store.job import Job
@@ -165,38 +162,3 @@ def sliced(state: SavedState, indices: Sequence[int]) -> SavedState:
     whole: dict[str, Any] = {**state}
     parts = ("state_dict", "optimizer_states", "callbacks", "images", "run")
     return cast(SavedState, whole | {part: pick(whole[part]) for part in parts})
-
-
-class CheckpointFiles(CheckpointIO):
-    """Lightning's way to disk: writes whole, synced files; gives back a state that was read
-    before.
-
-    Args:
-        state: what `load_checkpoint` returns.
-    """
-
-    def __init__(self, state: SavedState | None = None) -> None:
-        self.state = state
-
-    def save_checkpoint(self, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
-        """Writes a state in the place of an earlier one.
-
-        Raises:
-            OSError: it cannot be written.
-        """
-        with atomic_file(Path(path)) as file:
-            try:
-                torch.save(checkpoint, file)
-            except RuntimeError as error:  # so torch says that a disk is full
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
-
-    def load_checkpoint(
-        self, path: Any, map_location: Any = None, weights_only: bool | None = None
-    ) -> dict[str, Any]:
-        """Returns the state; the path only names where it came from."""
-        assert self.state is not None
-        return {**self.state}
-
-    def remove_checkpoint(self, path: Any) -> None:
-        """Removes a state."""
-        Path(path).unlink(missing_ok=True)

@@ -4,10 +4,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import lightning as L
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,12 +18,20 @@ from nst_lightning.grid.sources import Film, Shape, shape_at
 from nst_lightning.imaging.in_memory import ImagesInMemory
 from nst_lightning.imaging.reading import LoadedImage
 from nst_lightning.imaging.resize import resize
-from nst_lightning.layout import FLOWS, FRAMES, frame_name
+from nst_lightning.layout import FLOWS, frame_name
 from nst_lightning.run.batch_run import BatchRun
 from nst_lightning.run.devices import check_range
 from nst_lightning.run.display import Losses
 from nst_lightning.run.film_plan import Segment, later_steps, rough_shape
-from nst_lightning.run.frame_files import age_of, read_facts, read_frame, write_frame
+from nst_lightning.run.frame_files import (
+    age_of,
+    frames_folder,
+    read_facts,
+    read_frame,
+    segment_folder,
+    to_tensor,
+    write_frame,
+)
 from nst_lightning.run.inputs import Inputs
 from nst_lightning.run.make_batch import make_batch
 from nst_lightning.run.outcome import explain_divergence
@@ -325,16 +332,6 @@ class FrameMaker:
         return self.inputs[key]
 
 
-def frames_folder(out: Path, job: Job) -> Path:
-    """Returns the folder of the frames of a pair."""
-    return out / FRAMES / job.fingerprint[:32]
-
-
-def segment_folder(out: Path, job: Job, segment: Segment) -> Path:
-    """Returns the folder of the frames of a segment."""
-    return frames_folder(out, job) / segment.name
-
-
 def frame_job(job: Job, number: int, shape: Shape) -> Job:
     """Returns a frame of a film as a pair of its own."""
     content, film = job.pair.content, cast(Film, job.pair.content.film)
@@ -342,10 +339,3 @@ def frame_job(job: Job, number: int, shape: Shape) -> Job:
     path = content.path / frame_name(number)
     source = replace(content, path=path, shape=shape, mask=mask, film=None)
     return replace(job, pair=Pair(source, job.pair.style, job.pair.file))
-
-
-def to_tensor(levels: "np.ndarray[Any, Any]", shape: Shape) -> Tensor:
-    """Returns a frame (H, W, 3) of a clip at the size at which it is made, (1, 3, h, w)."""
-    most = np.iinfo(levels.dtype).max
-    values = torch.from_numpy(levels.astype(np.float32)).permute(2, 0, 1)[None] / most
-    return resize(values.contiguous(), *shape)

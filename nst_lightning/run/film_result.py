@@ -26,9 +26,14 @@ from nst_lightning.layout import (
     frame_name,
     settings_beside,
 )
-from nst_lightning.run.film_frames import frames_folder, segment_folder, to_tensor
 from nst_lightning.run.film_plan import Segment, mixing, segments_of, still_frames
-from nst_lightning.run.frame_files import read_facts, read_frame
+from nst_lightning.run.frame_files import (
+    frames_folder,
+    read_facts,
+    read_frame,
+    segment_folder,
+    to_tensor,
+)
 from nst_lightning.run.task import CaseSettings, RunOptions
 from nst_lightning.settings import dump_yaml
 from nst_lightning.store.job import Job

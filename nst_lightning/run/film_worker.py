@@ -10,7 +10,7 @@ from nst_lightning.grid.sources import Film, shape_at
 from nst_lightning.run.case_records import CaseRecords
 from nst_lightning.run.devices import choose_device
 from nst_lightning.run.display import Display, Losses
-from nst_lightning.run.film_frames import FrameMaker, frames_folder
+from nst_lightning.run.film_frames import FrameMaker
 from nst_lightning.run.film_plan import Segment, work_of
 from nst_lightning.run.film_progress import write_note
 from nst_lightning.run.film_result import (
@@ -19,6 +19,7 @@ from nst_lightning.run.film_result import (
     write_film_result,
     write_preview,
 )
+from nst_lightning.run.frame_files import frames_folder
 from nst_lightning.run.outcome import explain
 from nst_lightning.run.task import CaseSettings, RunOptions, Task
 from nst_lightning.stop import StopFlag

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,7 +15,11 @@ from nst_lightning.errors import UserError
 from nst_lightning.grid.sources import Shape
 from nst_lightning.imaging.levels import to_levels
 from nst_lightning.imaging.metadata import Metadata, read_metadata
+from nst_lightning.imaging.resize import resize
 from nst_lightning.imaging.writing import write_image
+from nst_lightning.layout import FRAMES
+from nst_lightning.run.film_plan import Segment
+from nst_lightning.store.job import Job
 from nst_lightning.video.temporal_target import GROWN
 
 FACTS = "nst-lightning frame"
@@ -22,6 +27,23 @@ FACTS = "nst-lightning frame"
 
 AGE = "age"
 """The fact that says for how long each pixel has been seen."""
+
+
+def frames_folder(out: Path, job: Job) -> Path:
+    """Returns the folder of the frames of a pair."""
+    return out / FRAMES / job.fingerprint[:32]
+
+
+def segment_folder(out: Path, job: Job, segment: Segment) -> Path:
+    """Returns the folder of the frames of a segment."""
+    return frames_folder(out, job) / segment.name
+
+
+def to_tensor(levels: "np.ndarray[Any, Any]", shape: Shape) -> Tensor:
+    """Returns a frame (H, W, 3) of a clip at the size at which it is made, (1, 3, h, w)."""
+    most = np.iinfo(levels.dtype).max
+    values = torch.from_numpy(levels.astype(np.float32)).permute(2, 0, 1)[None] / most
+    return resize(values.contiguous(), *shape)
 
 
 def write_frame(

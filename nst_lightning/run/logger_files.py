@@ -13,7 +13,6 @@ from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
 from nst_lightning.callbacks.image_loggers import ImageLoggers
 from nst_lightning.callbacks.snapshots import Snapshots
-from nst_lightning.errors import UserError
 from nst_lightning.files import check_inside
 from nst_lightning.layout import LOGGER_HYPERPARAMS, LOGGER_TABLE, is_event_file
 from nst_lightning.run.outcome import explain
@@ -22,22 +21,6 @@ from nst_lightning.store.job import Job
 
 NAMES = ("content_name", "style_name")
 """The hyperparameters that are no settings."""
-
-
-def check_logger(settings: BatchSettings) -> None:
-    """Sees that what the logger needs is installed.
-
-    Raises:
-        UserError: it is not.
-    """
-    if settings.logger == "tensorboard":
-        try:
-            import torch.utils.tensorboard  # noqa: F401
-        except ImportError:
-            raise UserError(
-                "--logger tensorboard needs a package that is not installed: "
-                "pip install 'nst-lightning[tensorboard]'."
-            ) from None
 
 
 def make_image_loggers(

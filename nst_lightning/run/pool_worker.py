@@ -13,6 +13,7 @@ from multiprocessing.process import BaseProcess
 from threading import Lock, Thread
 
 from nst_lightning.errors import OutputError
+from nst_lightning.large_imports import large_imports
 from nst_lightning.run.display import LOOK_SECONDS, Losses, Silent
 from nst_lightning.run.task import RunOptions
 from nst_lightning.store.records import Record
@@ -191,9 +192,10 @@ def work_for_parent(
     end_with(parent)
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and says so
-    from nst_lightning.run.film_worker import FilmWorker
+    with large_imports():
+        from nst_lightning.run.film_worker import FilmWorker
+        from nst_lightning.run.worker import Worker
     from nst_lightning.run.memory import keep_freed_memory
-    from nst_lightning.run.worker import Worker
     from nst_lightning.stop import Interrupted, StopFlag
     from nst_lightning.vgg.weights import load_weights
 

@@ -16,7 +16,6 @@ from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.machine_memory import machine_bytes
 from nst_lightning.run.devices import check_range, choose_device, resolve
 from nst_lightning.run.film_result import remove_frames
-from nst_lightning.run.logger_files import check_logger
 from nst_lightning.run.mesh_cost import NO_MESH, mesh_cost
 from nst_lightning.run.placement import Room, fits, place
 from nst_lightning.run.result_file import too_large
@@ -115,6 +114,22 @@ def check_start(settings: BatchSettings, images: ImageReader) -> None:
                 f"init {settings.init}: is neither {', '.join(INITS)} nor an image file."
             )
         images.image(Path(settings.init))
+
+
+def check_logger(settings: BatchSettings) -> None:
+    """Sees that what the logger needs is installed.
+
+    Raises:
+        UserError: it is not.
+    """
+    if settings.logger == "tensorboard":
+        try:
+            import torch.utils.tensorboard  # noqa: F401
+        except ImportError:
+            raise UserError(
+                "--logger tensorboard needs a package that is not installed: "
+                "pip install 'nst-lightning[tensorboard]'."
+            ) from None
 
 
 def memory_of(device: torch.device, settings: BatchSettings, *, look: bool = True) -> Room:

@@ -7,32 +7,35 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from nst_lightning.errors import output_errors
 from nst_lightning.files import remove_leftovers_of
 from nst_lightning.grid.pairs import Case, batches
+from nst_lightning.large_imports import large_imports
 from nst_lightning.run.checkpoints import Checkpoints
 from nst_lightning.run.cost import plan_flops
 from nst_lightning.run.devices import batch_size, choose_device, choose_devices
 from nst_lightning.run.display import Display
 from nst_lightning.run.film_progress import tidy_films
 from nst_lightning.run.film_tasks import film_tasks, following
-from nst_lightning.run.film_worker import FilmWorker
 from nst_lightning.run.liveness import remove_dead
 from nst_lightning.run.memory import LARGEST_KEPT, keep_freed_memory
 from nst_lightning.run.placement import Room, fits, largest_placement
 from nst_lightning.run.pool import Pool, environments, shared_environment
 from nst_lightning.run.prepare import PreparedCase, prepare_cases
 from nst_lightning.run.task import RunOptions, Task
-from nst_lightning.run.worker import Worker
 from nst_lightning.stop import Interrupted, StopFlag
 from nst_lightning.store.input_hashes import InputHashes
 from nst_lightning.store.job import Job
 from nst_lightning.store.ledger import Ledger
 from nst_lightning.store.output import Finished
 from nst_lightning.store.records import Record, make_record
+
+if TYPE_CHECKING:
+    from nst_lightning.run.film_worker import FilmWorker
 
 
 @dataclass
@@ -195,6 +198,10 @@ def work_here(
     share: tuple[int, int],
 ) -> None:
     """Makes the images of all cases in this process, batch by batch."""
+    with large_imports():  # of Lightning, without which a pool's parent can do
+        from nst_lightning.run.film_worker import FilmWorker
+        from nst_lightning.run.worker import Worker
+
     if options.keep_memory:
         keep_freed_memory()
     for case in prepared:
@@ -212,7 +219,9 @@ def work_here(
             Worker(case.weights, case.settings, options, display, stop).run(todo, finish)
 
 
-def films_here(worker: FilmWorker, tasks: Sequence[Task], finish: Callable[[Record], None]) -> None:
+def films_here(
+    worker: "FilmWorker", tasks: Sequence[Task], finish: Callable[[Record], None]
+) -> None:
     """Does the tasks of films in this process, and what follows on them; what is left of a film
     that has failed, or that another run has made, is left out."""
     over: set[str] = set()

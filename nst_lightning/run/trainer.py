@@ -12,7 +12,7 @@ import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
 from nst_lightning.callbacks.saved_state import SavedState
-from nst_lightning.run.checkpoints import CheckpointFiles
+from nst_lightning.run.checkpoint_files import CheckpointFiles
 from nst_lightning.settings import BatchSettings
 from nst_lightning.transfer.split import SplitStrategy
 

@@ -191,7 +191,7 @@ class BatchSettings(TransferSettings):
     lines are printed."""
 
     recursive: Annotated[bool, Knob("running", RUNNING)] = False
-    """Look for images in sub-folders too, and keep the sub-folders in the output."""
+    """Look into sub-folders too, and keep the sub-folders in the output."""
 
     max_pixels: Annotated[int, Field(ge=1), Knob("running", RUNNING)] = MAX_PIXELS
     """Refuse images of more pixels than this as decompression bombs."""

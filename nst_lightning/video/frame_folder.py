@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -70,6 +70,19 @@ def scan_frames(path: Path, max_pixels: int, rate: Fraction = DEFAULT_RATE) -> C
         rate=rate,
         images=tuple(images),
     )
+
+
+def gaps(clip: Clip) -> list[tuple[int, int]]:
+    """Returns the numbers that are missing between those of a folder's frames, as the first and the
+    last of each gap; none where all lie equally far apart, and for a film."""
+    names = [cast(re.Match[str], _NUMBERED.fullmatch(image.stem)) for image in clip.images]
+    numbers = [int(name["number"]) for name in names]
+    apart = min((after - before for before, after in pairwise(numbers)), default=1)
+    return [
+        (before + apart, after - apart)
+        for before, after in pairwise(numbers)
+        if after - before > apart
+    ]
 
 
 def read_images(clip: Clip, start: int, stop: int) -> Iterator[npt.NDArray[Any]]:

@@ -33,8 +33,9 @@ from nst_lightning.imaging.levels import to_levels
 from nst_lightning.imaging.reading import LoadedImage
 from nst_lightning.run.batch_run import BatchRun
 from nst_lightning.run.devices import choose_device, resolve
-from nst_lightning.run.film_frames import FrameMaker, frame_job, to_tensor
+from nst_lightning.run.film_frames import FrameMaker, frame_job
 from nst_lightning.run.film_plan import fading, segments_of
+from nst_lightning.run.frame_files import to_tensor
 from nst_lightning.run.make_batch import make_batch, make_inputs
 from nst_lightning.settings import BatchSettings, build, merge
 from nst_lightning.settings.presets import read_preset

@@ -222,6 +222,20 @@ def test_masks_by_frame(nst: Nst, clips: Path, style: Path, tmp_path: Path):
     assert refused.stderr.count("\n") == 1
 
 
+def test_missing_frames_and_a_folder_without_clips_are_told(nst: Nst, style: Path, tmp_path: Path):
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    assert "and no numbered frames" in nst("video", frames, style, *FAST).stderr
+    for number in (1, 2, 5, 6, 8):
+        Image.new("RGB", (32, 32), (number, 0, 0)).save(frames / f"{number}.png")
+    words = ("video", frames, style, *FAST, "--dry-run", "-o", tmp_path / "out")
+    told = nst(*words)
+    assert told.returncode == 0
+    assert f"{frames}: frames are missing (3 to 4, 7)" in told.stderr
+    assert told.stderr.count("\n") == 1
+    assert nst(*words, "--quiet").stderr == ""
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -229,7 +243,7 @@ def test_masks_by_frame(nst: Nst, clips: Path, style: Path, tmp_path: Path):
         (("--finish", "detail"), "finish detail does not go with films"),
         (("--bit-depth", 16), "bit_depth 16 does not go with films"),
         (("--container", "webm", "--codec", "h264"), "codec"),
-        (("-o", "x.mkv", "--container", "mp4"), "leave --container out"),
+        (("-o", "x.mkv", "--container", "mp4"), "leave --container out, or name it x.mp4"),
         (("-o", "x.mp4", "--blend-styles", "2"), "makes several films"),
         (("--shard", "3/2"), "--shard"),
         (("--mask-dir", "nowhere"), "nowhere: there is no such folder"),

@@ -393,7 +393,7 @@ def test_the_command_says_where_the_page_is(tmp_path: Path) -> None:
     change(out, "a/t.png", status="failed", reason="no")
     run = report(out)
     assert (run.returncode, run.stderr) == (0, "")
-    assert run.stdout == f"1 images, 1 failed: open {out / 'index.html'} in a browser\n"
+    assert run.stdout == f"1 result, 1 failed: open {out / 'index.html'} in a browser\n"
     assert json.loads(report(out, "--json").stdout) == {
         "page": str(out / "index.html"), "done": 1, "failed": 1, "missing": 0,
     }  # fmt: skip

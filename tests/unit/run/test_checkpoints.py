@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from nst_lightning.grid.pairs import Pair
 from nst_lightning.grid.sources import Source
-from nst_lightning.run.checkpoints import CheckpointFiles, Checkpoints, sliced
+from nst_lightning.run.checkpoint_files import CheckpointFiles
+from nst_lightning.run.checkpoints import Checkpoints, sliced
 from nst_lightning.store.job import Job
 
 

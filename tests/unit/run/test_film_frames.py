@@ -13,9 +13,9 @@ from nst_lightning.grid.sources import Source, read_source
 from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.layout import frame_name
 from nst_lightning.run.devices import resolve
-from nst_lightning.run.film_frames import FrameMaker, segment_folder
+from nst_lightning.run.film_frames import FrameMaker
 from nst_lightning.run.film_plan import segments_of
-from nst_lightning.run.frame_files import age_of, read_facts, read_frame
+from nst_lightning.run.frame_files import age_of, read_facts, read_frame, segment_folder
 from nst_lightning.settings import build
 from nst_lightning.store.job import Job
 from nst_lightning.vgg.weights import load_weights

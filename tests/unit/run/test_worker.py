@@ -20,7 +20,7 @@ from nst_lightning.grid.sources import read_sources
 from nst_lightning.imaging import reading
 from nst_lightning.imaging.reading import LoadedImage
 from nst_lightning.run import result_writer
-from nst_lightning.run.checkpoints import CheckpointFiles
+from nst_lightning.run.checkpoint_files import CheckpointFiles
 from nst_lightning.run.display import Silent
 from nst_lightning.run.inputs import Inputs
 from nst_lightning.run.outcome import Stylised

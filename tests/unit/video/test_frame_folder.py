@@ -11,7 +11,7 @@ from nst_lightning.errors import UserError
 from nst_lightning.formats import MAX_PIXELS
 from nst_lightning.imaging.metadata import Metadata, read_metadata
 from nst_lightning.video.clip_reading import Array, read_frames, scan_clip
-from nst_lightning.video.frame_folder import is_frame_folder
+from nst_lightning.video.frame_folder import gaps, is_frame_folder
 from nst_lightning.video.frames_writing import write_frames_folder
 from tests.clips import disc, pan
 
@@ -34,6 +34,24 @@ def test_frames_are_read_in_order_of_their_numbers(tmp_path: Path):
     for found, name in zip(read_frames(clip, 0, 4), order, strict=True):
         np.testing.assert_array_equal(found, frames[name])
     np.testing.assert_array_equal(next(read_frames(clip, 2, 3)), frames[order[2]])
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        ((1, 2, 3), []),
+        ((0, 2, 4), []),
+        ((7,), []),
+        ((1, 2, 4), [(3, 3)]),
+        ((1, 2, 10, 11, 13), [(3, 9), (12, 12)]),
+        ((0, 10, 40), [(20, 30)]),
+    ],
+)
+def test_numbers_that_are_left_out_are_found(
+    numbers: tuple[int, ...], expected: list[tuple[int, int]], tmp_path: Path
+):
+    folder = filled(tmp_path / "a", *(f"{number:03d}.png" for number in numbers))
+    assert gaps(scan_clip(folder, MAX_PIXELS)) == expected
 
 
 def test_the_scan_shows_them(tmp_path: Path):
