@@ -8,8 +8,9 @@ from typing import BinaryIO
 def missing_bytes(file: BinaryIO) -> int:
     """Returns how many bytes are missing at the end of a film's file, opened at its beginning.
 
-    It is 0 where the file is whole and where its format does not tell how long it is, as MPEG does
-    not. Known are MP4 and MOV (ISO/IEC 14496-12, 4.2), MKV and WebM (RFC 8794), and AVI.
+    It is 0 where the file is whole and where its format does not tell how long it is. Known are MP4
+    and MOV (ISO/IEC 14496-12, 4.2), MKV and WebM (RFC 8794), AVI, and of MPEG-TS and M2TS whether
+    the last packet is whole (ITU-T H.222.0, 2.4.3.2).
     """
     size = os.fstat(file.fileno()).st_size
     start = file.read(12)
@@ -20,8 +21,21 @@ def missing_bytes(file: BinaryIO) -> int:
     elif start[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
         end = _boxes_end(file, size)
     else:
-        return 0
+        end = _packets_end(file, size)
     return max(0, end - size)
+
+
+def _packets_end(file: BinaryIO, size: int) -> int:
+    """Returns where the last packet of an MPEG-TS ends; 0 where what is left at the end is none,
+    and for another file."""
+    for length, sync in ((188, 0), (192, 4)):  # of M2TS, after four bytes with the time
+        file.seek(0)
+        start = file.read(2 * length)
+        if start[sync::length] == b"\x47\x47":
+            last = size // length * length
+            file.seek(last + sync)
+            return last + length if file.read(1) == b"\x47" else 0
+    return 0
 
 
 def _boxes_end(file: BinaryIO, size: int) -> int:

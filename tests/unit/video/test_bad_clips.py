@@ -83,6 +83,21 @@ def test_a_copy_that_broke_off(name: str, fast: bool, tmp_path: Path):
     assert scan_clip(film, MAX_PIXELS).frames == 20
 
 
+@pytest.mark.parametrize(("name", "format"), [("a.ts", "0"), ("a.m2ts", "1")])
+def test_a_stream_of_packets_that_broke_off(name: str, format: str, tmp_path: Path):
+    whole = make_film(tmp_path / "a.mp4", pan(20))
+    film = tmp_path / name
+    ffmpeg("-i", whole, "-c", "copy", "-f", "mpegts", "-mpegts_m2ts_mode", format, film)
+    data = film.read_bytes()
+    packet = 192 if name == "a.m2ts" else 188
+    assert len(data) % packet == 0
+    assert scan_clip(film, MAX_PIXELS).frames == 20
+    film.write_bytes(data[: len(data) // 2 // packet * packet + 100])
+    assert f"cut short, {packet - 100} bytes are missing" in refusal(film)
+    film.write_bytes(data + b"\0" * 100)
+    assert scan_clip(film, MAX_PIXELS).frames == 20
+
+
 def test_no_index(tmp_path: Path):
     (tmp_path / "a.mp4").write_bytes(b"\0\0\0\x18ftypisom\0\0\2\0isomiso2\0\0\0\x08free")
     assert "cut short or damaged" in refusal(tmp_path / "a.mp4")
