@@ -40,6 +40,7 @@ from nst_lightning.store.job import Job
 from nst_lightning.transfer.module import build_network
 from nst_lightning.vgg.weights import Weights
 from nst_lightning.video.clip_reading import read_frames
+from nst_lightning.video.continuing import continued
 from nst_lightning.video.flow import flow_between
 from nst_lightning.video.flow_cache import FlowCache
 from nst_lightning.video.temporal_target import (
@@ -49,7 +50,7 @@ from nst_lightning.video.temporal_target import (
     reference_frames,
     temporal_target,
 )
-from nst_lightning.video.warping import inside, warp
+from nst_lightning.video.warping import inside
 
 SETTLED = 0.01
 """A frame that others came before is done where its loss falls by less in ten steps: those of a pan
@@ -61,9 +62,10 @@ GENTLER = 0.1
 rate its first step moves every pixel by as much, 10 levels with `anishathalye`, and a pan then
 changed ten times as much (mean square) as its clip."""
 
-ENTERED = 0.3
-"""How much of what enters at the border begins as the photograph, the rest as the border's painting
-continued: with 1 a pan's border was painted two thirds as much as the rest, with 0 in streaks."""
+ENTERED = 0.15
+"""How much of what enters at the border begins as the photograph, the rest as the painting
+continued: with 1 a pan's border was painted two thirds as much as the rest; with 0, over 28 frames,
+what lay further in was repeated."""
 
 FLOW_BYTES = 1 << 30
 """Of how things move, which is remembered for other styles: at 512 px a flow takes 0.6 MB."""
@@ -241,7 +243,8 @@ class FrameMaker:
     ) -> Held:
         """Returns what earlier frames say of one, and where it starts: at that; at the photograph
         where something has moved away, of which a ghost would stay; and elsewhere at the frame
-        before, along the motion; where something enters, some of each.
+        before, along the motion, which is continued, with some of the photograph, where something
+        enters.
         """
 
         def reference(k: int) -> Reference:
@@ -256,7 +259,7 @@ class FrameMaker:
         first = reference(begin) if others else closest
         before = seen[number - 1]
         known = temporal_target(frame, first, closest, map(reference, others), before.age)
-        moved = warp(closest.result, closest.backward).clamp(0, 1)
+        moved = continued(closest.result, closest.backward).clamp(0, 1)
         start = torch.where(known.temporal.weight > 0, known.temporal.image, moved)
         entering = 1 - inside(closest.backward)
         start = torch.lerp(start, frame, known.new * (1 - (1 - ENTERED) * entering))

@@ -23,7 +23,7 @@ def warp(image: Tensor, flow: Tensor, mode: Literal["bicubic", "bilinear"] = "bi
         (1, C, H, W).
     """
     height, width = image.shape[-2:]
-    x, y = _targets(flow)
+    x, y = places(flow)
     grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
     sampled = F.grid_sample(image, grid, mode=mode, padding_mode="border", align_corners=False)
     # The grid is rounded, by some 1e-5 pixels: too much for a film that has to stand still.
@@ -47,13 +47,13 @@ def inside(flow: Tensor) -> Tensor:
         (1, 1, H, W) in {0, 1}, float32.
     """
     height, width = flow.shape[-2:]
-    x, y = _targets(flow)
+    x, y = places(flow)
     across = (x >= -MARGIN) & (x <= width - 1 + MARGIN)
     down = (y >= -MARGIN) & (y <= height - 1 + MARGIN)
     return (across & down)[:, None].float()
 
 
-def _targets(flow: Tensor) -> tuple[Tensor, Tensor]:
+def places(flow: Tensor) -> tuple[Tensor, Tensor]:
     """Returns where the pixels of (1, 2, H, W) come from: x and y, each (1, H, W)."""
     height, width = flow.shape[-2:]
     columns = torch.arange(width, device=flow.device, dtype=flow.dtype)
