@@ -16,6 +16,7 @@ from nst_lightning.grid.masks import check_found, find_masks, mask_problem, with
 from nst_lightning.grid.pairs import Case, Pair
 from nst_lightning.grid.sources import Source, read_source
 from nst_lightning.imaging.image_reader import ImageReader
+from nst_lightning.large_imports import large_imports
 from nst_lightning.layout import safe_name
 from nst_lightning.settings import BatchSettings, build
 from nst_lightning.settings.knob import COLOURS
@@ -131,7 +132,8 @@ def make_one(pair: Pair, settings: BatchSettings, file: Path, flags: Flags) -> N
         show_plan([Case(settings, [pair])], file.parent, flags.as_json)
         return
 
-    from nst_lightning.run.runner import run as run_pairs
+    with large_imports():
+        from nst_lightning.run.runner import run as run_pairs
     from nst_lightning.run.slurm import place
     from nst_lightning.stop import Interrupted, StopFlag
     from nst_lightning.store.output import check_folder

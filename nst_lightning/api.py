@@ -17,7 +17,7 @@ from nst_lightning.callbacks.progress import Progress
 from nst_lightning.errors import UserError
 from nst_lightning.files import file_sha256, home_expanded
 from nst_lightning.formats import CLIP_CODECS
-from nst_lightning.grid.given_images import Masks, Styles, read_pair, read_styles
+from nst_lightning.grid.given_images import Masks, Styles, read_pair, read_styles, style_parts
 from nst_lightning.grid.pairs import Pair
 from nst_lightning.imaging.in_memory import AnyImage, ImagesInMemory
 from nst_lightning.imaging.writing import to_pillow
@@ -233,9 +233,11 @@ def stylize_mesh(
 
 def stylize_video(
     clip: Path | str,
-    style: Path | str,
+    style: Styles,
     out: Path | str,
     *,
+    content_masks: Path | str | None = None,
+    style_mask: Masks = None,
     preset: str | None = None,
     progress: Report | None = None,
     **settings: Any,
@@ -247,8 +249,11 @@ def stylize_video(
 
     Args:
         clip: a film, or a folder of numbered frames.
-        style: the painting.
+        style: the painting, or several as for `stylize`; their paths.
         out: the file that gets the film, whose suffix, .mp4, .mov, .mkv or .webm, says its format.
+        content_masks: a folder with an image for each frame, in order of their numbers, whose flat
+            colours are its regions.
+        style_mask: the path of the regions of the painting; for several a list.
         preset: as for `stylize`, like the others.
         progress: see there; the steps are those of all frames that are not there yet.
         settings: those of `stylize` that go with films, and `frame_steps`, `segment`, `codec`,
@@ -272,10 +277,21 @@ def stylize_video(
         raise UserError(f"{file}: is no name of a film; name one that ends in {named}.")
     if "container" in settings:
         raise UserError("container is what the name of the file says: leave it out.")
+    if style_mask is not None and content_masks is None:
+        raise UserError("style_mask needs the regions of the film: give content_masks.")
+    masks = None if content_masks is None else Path(content_masks)
+    if masks is not None and not masks.is_dir():
+        raise UserError(f"content_masks {masks}: there is no such folder.")
+    given = [
+        one for painting, _, mask in style_parts(style, style_mask) for one in (painting, mask)
+    ]
+    if not all(one is None or isinstance(one, (str, Path)) for one in given):
+        raise UserError("the paintings of a film and their masks are files: give their paths.")
     usual = {"container": kind, "devices": 1}
     asked = read_settings(preset, settings, "pil", usual, apply=(*APPLY, *OF_FILMS))
+    painting = read_styles(style, style_mask, ImagesInMemory(asked.max_pixels))
     with on_its_own(choose_device(asked.accelerator)), interruptible():
-        make_film(Path(clip), Path(style), file, asked, progress or (lambda *step: None))
+        make_film(Path(clip), painting, file, asked, progress or (lambda *step: None), masks)
     return file
 
 

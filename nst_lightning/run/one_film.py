@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from nst_lightning.errors import UserError
-from nst_lightning.grid.clips import read_clips
+from nst_lightning.grid.clips import read_clips, with_frame_masks
 from nst_lightning.grid.pairs import Case, Pair
-from nst_lightning.grid.sources import Source, read_sources
+from nst_lightning.grid.sources import Source
+from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.run.display import Losses, Silent
 from nst_lightning.run.runner import run
 from nst_lightning.settings import BatchSettings
@@ -41,26 +42,30 @@ class StepCounter(Silent):
 
 def make_film(
     clip: Path,
-    style: Path,
+    style: Source,
     file: Path,
     settings: BatchSettings,
     report: Callable[[int, int, Losses], object],
+    masks: Path | None = None,
 ) -> None:
     """Makes a film in a style, unless it was made before.
 
     Args:
         clip: a film, or a folder of numbered frames.
-        style: the painting.
+        style: the painting, or several.
         file: the result, its suffix that of the container.
         settings: for one device.
         report: is told of every step.
+        masks: a folder of the regions of each frame.
 
     Raises:
         UserError: an input cannot be read, something is in the way, or the film cannot be made.
         Exception: what `report` raises; the frames that are finished stay.
     """
-    content = only(clip, read_clips(clip, settings, file.parent))
-    pair = Pair(content, only(style, read_sources(style, settings, file.parent)), file.name)
+    contents = [only(clip, read_clips(clip, settings, file.parent))]
+    if masks is not None:
+        contents = with_frame_masks(contents, masks, ImageReader(settings.max_pixels))
+    pair = Pair(contents[0], style, file.name)
     if pair.problem:
         raise UserError(pair.problem)
     check_file(file, pair)

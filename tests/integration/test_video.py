@@ -22,6 +22,11 @@ from .conftest import ENVIRONMENT, Nst, records, until
 LAYERS = ("--content-layers", "relu1_1", "--style-layers", "relu1_1")
 QUICK = ("--size", 32, "--steps", 4, "--frame-steps", 2, "--weights", "random", *LAYERS)
 FAST = (*QUICK, "--accelerator", "cpu", "--precision", "32-true")
+SETTINGS: dict[str, Any] = {
+    "size": 32, "steps": 4, "frame_steps": 2, "weights": "random", "accelerator": "cpu",
+    "content_layers": "relu1_1", "style_layers": "relu1_1", "precision": "32-true",
+}  # fmt: skip
+"""Those of `FAST` in a call."""
 
 
 @pytest.fixture
@@ -278,10 +283,6 @@ def test_a_damaged_frame_is_made_again(nst: Nst, clips: Path, style: Path, tmp_p
 def test_the_call_makes_the_film_of_the_command(nst: Nst, clips: Path, style: Path, tmp_path: Path):
     command = tmp_path / "command.mkv"
     assert nst("video", clips, style, "-o", command, *FAST).returncode == 0
-    settings: dict[str, Any] = {
-        "size": 32, "steps": 4, "frame_steps": 2, "weights": "random", "accelerator": "cpu",
-        "content_layers": "relu1_1", "style_layers": "relu1_1", "precision": "32-true",
-    }  # fmt: skip
     made, seen = tmp_path / "call" / "made.mkv", list[tuple[int, int]]()
 
     class EnoughError(Exception):
@@ -293,7 +294,7 @@ def test_the_call_makes_the_film_of_the_command(nst: Nst, clips: Path, style: Pa
             raise EnoughError
 
     with pytest.raises(EnoughError):
-        stylize_video(clips / "cut.mp4", style, made, progress=stop_at_nine, **settings)
+        stylize_video(clips / "cut.mp4", style, made, progress=stop_at_nine, **SETTINGS)
     assert seen == [(step, 16) for step in range(1, 10)]
     assert not made.exists()
     leftover = made.with_name(f".made.mkv.{socket.gethostname()}-999999999-1234.nst-tmp")
@@ -301,7 +302,7 @@ def test_the_call_makes_the_film_of_the_command(nst: Nst, clips: Path, style: Pa
     seen.clear()
     found = stylize_video(
         clips / "cut.mp4", style, made,
-        progress=lambda step, steps, losses: seen.append((step, steps)), **settings,
+        progress=lambda step, steps, losses: seen.append((step, steps)), **SETTINGS,
     )  # fmt: skip
     assert found == made
     assert seen == [(step, 8) for step in range(1, 9)]  # the second shot, of 4 + 2 + 2 steps
@@ -309,7 +310,38 @@ def test_the_call_makes_the_film_of_the_command(nst: Nst, clips: Path, style: Pa
     assert sorted(path.name for path in made.parent.iterdir()) == ["made", "made.mkv"]
     seen.clear()
     date = made.stat().st_mtime_ns
-    assert stylize_video(clips / "cut.mp4", style, str(made), **settings) == made
+    assert stylize_video(clips / "cut.mp4", style, str(made), **SETTINGS) == made
     assert made.stat().st_mtime_ns == date
     with pytest.raises(UserError, match="frame_steps 2 instead of 3"):
-        stylize_video(clips / "cut.mp4", style, made, **settings | {"frame_steps": 3})
+        stylize_video(clips / "cut.mp4", style, made, **SETTINGS | {"frame_steps": 3})
+
+
+def test_a_call_takes_masks_and_several_paintings(
+    nst: Nst, clips: Path, style: Path, tmp_path: Path
+):
+    clip, masks = clips / "cut.mp4", tmp_path / "masks"
+    masks.mkdir()
+    for number in range(6):
+        mask = Image.new("L", (32, 32))
+        mask.paste(255, (0, 0, 16 + number, 32))
+        mask.save(masks / f"{number}.png")
+    whole = Image.new("L", (48, 48), 255)
+    command = tmp_path / "command.mp4"
+    words = ("video", clip, style, "-o", command, *FAST, "--mask-dir", masks)
+    assert nst(*words).returncode == 0
+    made = stylize_video(clip, style, tmp_path / "call.mp4", content_masks=masks, **SETTINGS)
+    assert packets(made) == packets(command)
+    other = tmp_path / "other.png"
+    Image.fromarray(texture(48, 6)).save(other)
+    one, two, both = (
+        packets(stylize_video(clip, styles, tmp_path / f"{name}.mp4", **SETTINGS))
+        for name, styles in (("a", style), ("b", [other]), ("c", {style: 0.5, other: 0.5}))
+    )
+    assert one != both != two != one
+    for given, said in (
+        ({"style_mask": whole}, "give content_masks"),
+        ({"content_masks": tmp_path / "none"}, "there is no such folder"),
+        ({"content_masks": masks, "style_mask": whole}, "give their paths"),
+    ):
+        with pytest.raises(UserError, match=said):
+            stylize_video(clip, style, tmp_path / "x.mp4", **given, **SETTINGS)
