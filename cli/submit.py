@@ -26,7 +26,7 @@ from .grid import Contents, PairsFile, Styles, choose_pairs
 from .mesh import Models, ViewSize, read_mesh_sides, read_settings
 from .options import EPILOG, PageCommand, PageGroup, settings_options
 from .sides import read_sides
-from .video import Clips, is_one_film, read_film_sides
+from .video import Clips, is_one_film, read_film_sides, tell_gaps
 from .wording import count, duration
 
 app = typer.Typer(cls=PageGroup, help="Submit work to a Slurm cluster.", no_args_is_help=True)
@@ -168,6 +168,7 @@ def video(
     if is_one_film(out):
         raise UserError(f"{out}: is the name of one film; name an output folder with --out.")
     sides = read_film_sides(clips, styles, settings, out, beside)
+    tell_gaps(sides[0], as_json)
     pairs = Grid(*sides, settings.container)
     options = {"--mask-dir": beside.mask_dir, "--blend-styles": beside.blend_styles}
     named = Named("video", clips, styles, options)

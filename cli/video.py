@@ -58,7 +58,7 @@ def video(
         return
     settings = build(given)
     sides = read_film_sides(clips, styles, settings, out, beside)
-    tell_gaps(sides[0], flags)
+    tell_gaps(sides[0], flags.quiet)
     pairs = Grid(*sides, settings.container)
     make_grid(pairs, sides, settings, out, flags, part, [clips, styles])
 
@@ -100,9 +100,11 @@ def read_film_sides(
     return rows, columns
 
 
-def tell_gaps(clips: Sequence[Source], flags: Flags) -> None:
-    """Says which frames are missing in folders of frames."""
-    if not flags.quiet:
+def tell_gaps(clips: Sequence[Source], quiet: bool) -> None:
+    """Says which frames are missing in folders of frames; of the tasks of a job, the first does."""
+    from nst_lightning.run.slurm import place
+
+    if not quiet and place().rank == 0:
         for sentence in missing_frames(clips):
             typer.echo(f"nst-batch: {sentence}", err=True)
 
@@ -131,7 +133,7 @@ def make_one_film(
             f"{several}: holds more than one; name one for the one file {file}, or an output "
             "folder with --out."
         )
-    tell_gaps(rows, flags)
+    tell_gaps(rows, flags.quiet)
     pair = Pair(rows[0], columns[0], file.name)
     if pair.problem:
         raise UserError(pair.problem)

@@ -282,10 +282,10 @@ def stylize_video(
     masks = None if content_masks is None else Path(content_masks)
     if masks is not None and not masks.is_dir():
         raise UserError(f"content_masks {masks}: there is no such folder.")
-    given = [
-        one for painting, _, mask in style_parts(style, style_mask) for one in (painting, mask)
-    ]
-    if not all(one is None or isinstance(one, (str, Path)) for one in given):
+    parts = style_parts(style, style_mask)
+    given = [painting for painting, _, _ in parts]
+    given += [mask for _, _, mask in parts if mask is not None]
+    if not all(isinstance(one, (str, os.PathLike)) for one in given):
         raise UserError("the paintings of a film and their masks are files: give their paths.")
     usual = {"container": kind, "devices": 1}
     asked = read_settings(preset, settings, "pil", usual, apply=(*APPLY, *OF_FILMS))

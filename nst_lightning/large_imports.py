@@ -17,9 +17,11 @@ def large_imports() -> Iterator[None]:
     if "lightning" in sys.modules:
         yield
         return
+    searched = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
-        gc.enable()
+        if searched:
+            gc.enable()

@@ -23,10 +23,10 @@ _FILM = TypeAdapter(Film)
 SNAPSHOTS = ("save_every", "save_first", "save_at")
 """Settings that do not go with films; a preset that has them does without."""
 
-FILMS = "films and no numbered frames, such as frame-0001.png and frame-0002.png"
+FILMS = "films, nor two numbered frames or more, such as frame-0001.png and frame-0002.png"
 """What a folder holds that holds no clips."""
 
-SCAN = 1
+SCAN = 2
 """Raised when a film is looked through in another way, so that what was found before does not
 count."""
 
@@ -63,7 +63,7 @@ def missing_frames(sources: Sequence[Source]) -> list[str]:
             named = ", ".join(
                 f"{first}" if first == last else f"{first} to {last}" for first, last in found[:3]
             )
-            more = f" and {len(found) - 3} more gaps" if len(found) > 3 else ""
+            more = ", and more" if len(found) > 3 else ""
             told.append(
                 f"{source.path}: frames are missing ({named}{more}), and those on both sides are "
                 "taken to follow on one another; if they should be there, add them first."

@@ -198,6 +198,8 @@ def work_here(
     share: tuple[int, int],
 ) -> None:
     """Makes the images of all cases in this process, batch by batch."""
+    if not any(case.todo for case in prepared):
+        return
     with large_imports():  # of Lightning, without which a pool's parent can do
         from nst_lightning.run.film_worker import FilmWorker
         from nst_lightning.run.worker import Worker

@@ -51,7 +51,8 @@ def opened_clip(path: Path) -> Iterator["InputContainer"]:
         raise UserError(f"{path}: is empty (0 bytes); get a whole copy of it.")
     if missing:
         raise UserError(
-            f"{path}: is cut short, {missing} bytes are missing at its end; get a whole copy of it."
+            f"{path}: is cut short, {missing} bytes are missing at its end; get a whole copy, or "
+            f"keep what can be read of it: ffmpeg -i {path.name} -c copy other{path.suffix}."
         )
     try:
         # An absolute path names no protocol, whatever its file is called.

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nst_lightning.video.warping import inside, places, warp
+from nst_lightning.video.warping import MARGIN, inside, places, warp
 
 FURTHER_IN = 0.25
 """How far in strokes for beyond the border are taken from, by each side of the image."""
@@ -15,7 +15,7 @@ def continued(image: Tensor, flow: Tensor) -> Tensor:
 
     There, `warp` continues the border, whose every pixel is drawn out into a line. This takes
     strokes from further in, and brings them to the colours that the lines have on average around
-    them: so there is no seam at the border.
+    them, so that no other colours begin at the border.
 
     Args:
         image: (1, 3, H, W), of any range.
@@ -29,8 +29,8 @@ def continued(image: Tensor, flow: Tensor) -> Tensor:
     if not bool(outside.any()):
         return lines
     strokes = warp(image, further_in(flow))
-    shift = around((lines - strokes) * outside) / around(outside).clamp(min=1e-6)
-    return torch.where(outside > 0, strokes + shift, lines)
+    shift = sums_around((lines - strokes) * outside) / sums_around(outside).clamp(min=1)
+    return torch.where(outside > 0, strokes + shift.to(lines), lines)
 
 
 def further_in(flow: Tensor) -> Tensor:
@@ -41,15 +41,20 @@ def further_in(flow: Tensor) -> Tensor:
     return flow + torch.stack(moved, dim=1)
 
 
-def around(values: Tensor) -> Tensor:
-    """Returns the means of values (1, C, H, W) over boxes of a quarter of each side, 0 outside."""
-    height, width = (int(FURTHER_IN * size) // 2 * 2 + 1 for size in values.shape[-2:])
-    for box in ((1, width), (height, 1)):
-        values = F.avg_pool2d(values, box, 1, (box[0] // 2, box[1] // 2))
+def sums_around(values: Tensor) -> Tensor:
+    """Returns the sums of values (1, C, H, W) over the boxes of a quarter of each side around all
+    pixels, in float64."""
+    values = values.double()
+    for side in (-1, -2):
+        values = values.transpose(-1, side)
+        reach, size = int(FURTHER_IN * values.shape[-1]) // 2, values.shape[-1]
+        sums = F.pad(values, (reach + 1, reach)).cumsum(dim=-1)
+        values = (sums[..., -size:] - sums[..., :size]).transpose(-1, side)
     return values
 
 
 def _inner(at: Tensor, size: int) -> Tensor:
-    """Returns places along a side of so many pixels, those outside it moved in."""
+    """Returns places along a side of so many pixels, those outside it (see `inside`) moved in."""
     by = max(1.0, FURTHER_IN * size)
-    return at + by * ((-at / by).clamp(min=0).ceil() - ((at - (size - 1)) / by).clamp(min=0).ceil())
+    before, after = -MARGIN - at, at - (size - 1 + MARGIN)
+    return at + by * ((before / by).clamp(min=0).ceil() - (after / by).clamp(min=0).ceil())

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
+from math import gcd
 from pathlib import Path
 from typing import Any, cast
 
@@ -74,10 +75,11 @@ def scan_frames(path: Path, max_pixels: int, rate: Fraction = DEFAULT_RATE) -> C
 
 def gaps(clip: Clip) -> list[tuple[int, int]]:
     """Returns the numbers that are missing between those of a folder's frames, as the first and the
-    last of each gap; none where all lie equally far apart, and for a film."""
+    last of each gap; none where all lie equally far apart, and for a film. Numbers may go up by
+    more than one: by the largest that fits all."""
     names = [cast(re.Match[str], _NUMBERED.fullmatch(image.stem)) for image in clip.images]
     numbers = [int(name["number"]) for name in names]
-    apart = min((after - before for before, after in pairwise(numbers)), default=1)
+    apart = gcd(*(after - before for before, after in pairwise(numbers)))
     return [
         (before + apart, after - apart)
         for before, after in pairwise(numbers)

@@ -134,7 +134,7 @@ def test_signals_stop_cleanly(contents: Path, styles: Path, tmp_path: Path, numb
     os.kill(process.pid, number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == code, errors
-    assert "1 of 4 images are finished" in errors
+    assert "1 of 4 results are finished" in errors
     assert "Traceback" not in errors
     assert list(images(out)) == ["cat/brush.png"]
 

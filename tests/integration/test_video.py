@@ -230,7 +230,7 @@ def test_masks_by_frame(nst: Nst, clips: Path, style: Path, tmp_path: Path):
 def test_missing_frames_and_a_folder_without_clips_are_told(nst: Nst, style: Path, tmp_path: Path):
     frames = tmp_path / "frames"
     frames.mkdir()
-    assert "and no numbered frames" in nst("video", frames, style, *FAST).stderr
+    assert "nor two numbered frames" in nst("video", frames, style, *FAST).stderr
     for number in (1, 2, 5, 6, 8):
         Image.new("RGB", (32, 32), (number, 0, 0)).save(frames / f"{number}.png")
     words = ("video", frames, style, *FAST, "--dry-run", "-o", tmp_path / "out")
@@ -326,22 +326,36 @@ def test_a_call_takes_masks_and_several_paintings(
         mask.paste(255, (0, 0, 16 + number, 32))
         mask.save(masks / f"{number}.png")
     whole = Image.new("L", (48, 48), 255)
+    whole.paste(0, (0, 0, 24, 48))
+    whole.save(style.with_name("noise.mask.png"))
     command = tmp_path / "command.mp4"
     words = ("video", clip, style, "-o", command, *FAST, "--mask-dir", masks)
     assert nst(*words).returncode == 0
-    made = stylize_video(clip, style, tmp_path / "call.mp4", content_masks=masks, **SETTINGS)
-    assert packets(made) == packets(command)
+    made, unmasked = (
+        stylize_video(
+            clip,
+            style,
+            tmp_path / f"call-{one is None}.mp4",
+            content_masks=masks,
+            style_mask=one,
+            **SETTINGS,
+        )
+        for one in (style.with_name("noise.mask.png"), None)
+    )
+    assert packets(made) == packets(command) != packets(unmasked)
     other = tmp_path / "other.png"
     Image.fromarray(texture(48, 6)).save(other)
     one, two, both = (
         packets(stylize_video(clip, styles, tmp_path / f"{name}.mp4", **SETTINGS))
         for name, styles in (("a", style), ("b", [other]), ("c", {style: 0.5, other: 0.5}))
     )
-    assert one != both != two != one
-    for given, said in (
+    assert one != both != two != one != packets(made)
+    refused: list[tuple[dict[str, Any], str]] = [
         ({"style_mask": whole}, "give content_masks"),
         ({"content_masks": tmp_path / "none"}, "there is no such folder"),
         ({"content_masks": masks, "style_mask": whole}, "give their paths"),
-    ):
+        ({"style": None}, "give their paths"),
+    ]
+    for given, said in refused:
         with pytest.raises(UserError, match=said):
-            stylize_video(clip, style, tmp_path / "x.mp4", **given, **SETTINGS)
+            stylize_video(clip, out=tmp_path / "x.mp4", **{"style": style, **given}, **SETTINGS)

@@ -111,7 +111,7 @@ def test_a_signal_stops_all_workers(
     process.send_signal(number)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == code, errors
-    assert "0 of 4 images are finished" in errors
+    assert "0 of 4 results are finished" in errors
     assert "Traceback" not in errors
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
 

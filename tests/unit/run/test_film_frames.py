@@ -61,3 +61,12 @@ def test_what_enters_grows_old(tmp_path: Path):
     assert (ages[2][:, -5:-4] == 1).all()
     assert (ages[2][:, 8:-9] == GROWN).all()
     assert all(read_frame(file, (48, 48)) is not None for file in files)
+
+
+def test_what_enters_starts_as_strokes_from_further_in(tmp_path: Path):
+    still = {"optimizer": "adam", "learning_rate": 1e-9, "steps": 1, "frame_steps": 1}
+    files = made(pan(2, 48, step=4), tmp_path, **still)  # every frame stays as it starts
+    first, second = (np.asarray(Image.open(file)).astype(float)[12:-12] for file in files)
+    entered, taken = second[:, -4:], first[:, -12:-8]
+    details = [one - one.mean(axis=1, keepdims=True) for one in (entered, taken)]
+    assert np.corrcoef(*(one.ravel() for one in details))[0, 1] > 0.8

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nst_lightning.video.continuing import FURTHER_IN, continued
+from nst_lightning.video.continuing import FURTHER_IN, continued, sums_around
 from nst_lightning.video.warping import warp
 
 HEIGHT, WIDTH = 24, 32
@@ -40,6 +40,24 @@ def test_strokes_come_from_a_quarter_further_in():
     taken = image[..., -by : 4 - by]
     assert (entered - taken).std(dim=3).max() < 1e-6  # a shift for each row of the four columns
     assert warp(image, moved(4, 0))[..., -4:].std(dim=3).max() == 0
+
+
+def test_noise_at_the_other_border_moves_nothing():
+    image = noise()
+    steady, noisy = (continued(image, moved(4, y)) for y in (0, -0.05))
+    assert (noisy - steady)[..., 1, :].abs().max() > 0
+    torch.testing.assert_close(noisy[..., 0, :], steady[..., 0, :], rtol=0, atol=0.1)
+
+
+def test_the_sums_are_those_of_boxes():
+    values = noise().double()
+    down, across = int(FURTHER_IN * HEIGHT) // 2, int(FURTHER_IN * WIDTH) // 2
+    found = sums_around(values)
+    for y, x in ((0, 0), (HEIGHT - 1, WIDTH - 1), (11, 17), (0, 20), (5, 31)):
+        rows = slice(max(0, y - down), y + down + 1)
+        columns = slice(max(0, x - across), x + across + 1)
+        expected = values[..., rows, columns].sum(dim=(-2, -1))
+        torch.testing.assert_close(found[..., y, x], expected)
 
 
 def test_there_is_no_step_of_colour_at_the_border():

@@ -45,6 +45,8 @@ def test_frames_are_read_in_order_of_their_numbers(tmp_path: Path):
         ((1, 2, 4), [(3, 3)]),
         ((1, 2, 10, 11, 13), [(3, 9), (12, 12)]),
         ((0, 10, 40), [(20, 30)]),
+        ((1, 3, 6), [(2, 2), (4, 5)]),
+        ((0, 4, 7), [(1, 3), (5, 6)]),
     ],
 )
 def test_numbers_that_are_left_out_are_found(
