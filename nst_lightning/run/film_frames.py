@@ -62,6 +62,11 @@ GENTLER = 0.1
 rate its first step moves every pixel by as much, 10 levels with `anishathalye`, and a pan then
 changed ten times as much (mean square) as its clip."""
 
+LONGEST = 0.02
+"""Root mean square by which no step of L-BFGS displaces a frame that others came before, where the
+settings let it go any way: it has no line search, and with `gatys-paper` the sixth frame of a pan
+was thrown into another picture."""
+
 ENTERED = 0.15
 """How much of what enters at the border begins as the photograph, the rest as the painting
 continued: with 1 a pan's border was painted two thirds as much as the rest; with 0, over 28 frames,
@@ -200,6 +205,7 @@ class FrameMaker:
             "scales": [later],
             "stop_below": SETTLED if s.stop_below is None else s.stop_below,
             "learning_rate": gentler * s.resolved_learning_rate,
+            "longest_step": LONGEST if s.longest_step is None else s.longest_step,
         }
         return first, first.model_copy(update=changes)
 

@@ -1,6 +1,7 @@
 """Frames made one after the other, with no files but theirs."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +13,15 @@ from nst_lightning.grid.pairs import Pair
 from nst_lightning.grid.sources import Source, read_source
 from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.layout import frame_name
+from nst_lightning.run import film_frames
+from nst_lightning.run.batch_run import BatchRun
 from nst_lightning.run.devices import resolve
 from nst_lightning.run.film_frames import FrameMaker
 from nst_lightning.run.film_plan import segments_of
 from nst_lightning.run.frame_files import age_of, read_facts, read_frame, segment_folder
+from nst_lightning.run.inputs import Inputs
+from nst_lightning.run.make_batch import make_batch
+from nst_lightning.run.outcome import Stylised
 from nst_lightning.settings import build
 from nst_lightning.store.job import Job
 from nst_lightning.vgg.weights import load_weights
@@ -70,3 +76,15 @@ def test_what_enters_starts_as_strokes_from_further_in(tmp_path: Path):
     entered, taken = second[:, -4:], first[:, -12:-8]
     details = [one - one.mean(axis=1, keepdims=True) for one in (entered, taken)]
     assert np.corrcoef(*(one.ravel() for one in details))[0, 1] > 0.8
+
+
+def test_no_step_of_a_later_frame_goes_any_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    longest = list[float | None]()
+
+    def noted(inputs: Inputs, batch: BatchRun, *rest: Any, **more: Any) -> list[Stylised]:
+        longest.append(batch.settings.longest_step)
+        return make_batch(inputs, batch, *rest, **more)
+
+    monkeypatch.setattr(film_frames, "make_batch", noted)
+    made(pan(3, 48), tmp_path, longest_step=None)
+    assert longest == [None, film_frames.LONGEST, film_frames.LONGEST]
