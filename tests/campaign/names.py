@@ -122,7 +122,7 @@ def attempt(rng: Dice, folder: Path, figures: Figures) -> list[str]:
         broken.append(f"not all of {pairs} images are done before: {said}")
     if f"{pairs} of {pairs} done" not in (said := tried("status", out)):
         broken.append(f"not all of {pairs} images are done in the status: {said}")
-    if f"{pairs} images" not in (said := tried("report", out)):
+    if f"{pairs} result" not in (said := tried("report", out)):
         broken.append(f"the report lacks images: {said}")
     if rng.random() < 0.1:
         tried("evaluate", out, "--no-lpips")
