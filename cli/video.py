@@ -7,10 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from nst_lightning.errors import UserError
-from nst_lightning.formats import CLIP_CODECS, CLIP_SUFFIXES
+from nst_lightning.formats import CLIP_SUFFIXES
 from nst_lightning.grid.blends import blended_columns
 from nst_lightning.grid.clips import (
     SNAPSHOTS,
+    container_of,
     missing_frames,
     read_clips,
     with_frame_masks,
@@ -66,19 +67,6 @@ def video(
 def is_one_film(out: Path) -> bool:
     """Whether an output is one film's file, and no folder."""
     return out.suffix.lower() in CLIP_SUFFIXES and not out.is_dir()
-
-
-def container_of(film: Path) -> str:
-    """Returns the container that a film's name asks for.
-
-    Raises:
-        UserError: none that is written.
-    """
-    container = film.suffix[1:].lower()
-    if container not in CLIP_CODECS:
-        known = ", ".join(f".{format}" for format in CLIP_CODECS)
-        raise UserError(f"{film}: films are written as {known}; choose one of these names.")
-    return container
 
 
 def read_film_sides(
@@ -137,9 +125,9 @@ def make_one_film(
     pair = Pair(rows[0], columns[0], file.name)
     if pair.problem:
         raise UserError(pair.problem)
-    if settings.container != file.suffix[1:].lower():
+    if settings.container != (named := container_of(file)):
         raise UserError(
-            f"{file}: is the name of a {file.suffix[1:].lower()} file, but container is "
+            f"{file}: is the name of a {named} file, but container is "
             f"{settings.container}; leave --container out, or name it "
             f"{file.with_suffix(f'.{settings.container}').name}."
         )

@@ -16,7 +16,7 @@ from torch import Tensor
 from nst_lightning.callbacks.progress import Progress
 from nst_lightning.errors import UserError
 from nst_lightning.files import file_sha256, home_expanded
-from nst_lightning.formats import CLIP_CODECS
+from nst_lightning.grid.clips import container_of
 from nst_lightning.grid.given_images import Masks, Styles, read_pair, read_styles, style_parts
 from nst_lightning.grid.pairs import Pair
 from nst_lightning.imaging.in_memory import AnyImage, ImagesInMemory
@@ -271,10 +271,7 @@ def stylize_video(
     if progress is not None and not callable(progress):
         raise UserError("progress should be a function of step, all steps and losses.")
     file = Path(out)
-    kind = file.suffix[1:].lower()
-    if kind not in CLIP_CODECS:
-        named = ", ".join(f".{name}" for name in CLIP_CODECS)
-        raise UserError(f"{file}: is no name of a film; name one that ends in {named}.")
+    container = container_of(file)
     if "container" in settings:
         raise UserError("container is what the name of the file says: leave it out.")
     if style_mask is not None and content_masks is None:
@@ -287,7 +284,7 @@ def stylize_video(
     given += [mask for _, _, mask in parts if mask is not None]
     if not all(isinstance(one, (str, os.PathLike)) for one in given):
         raise UserError("the paintings of a film and their masks are files: give their paths.")
-    usual = {"container": kind, "devices": 1}
+    usual = {"container": container, "devices": 1}
     asked = read_settings(preset, settings, "pil", usual, apply=(*APPLY, *OF_FILMS))
     painting = read_styles(style, style_mask, ImagesInMemory(asked.max_pixels))
     with on_its_own(choose_device(asked.accelerator)), interruptible():

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from nst_lightning.errors import UserError
 from nst_lightning.extras import need_extra
 from nst_lightning.files import file_state, write_text
-from nst_lightning.formats import CLIP_SUFFIXES
+from nst_lightning.formats import CLIP_CODECS, CLIP_SUFFIXES
 from nst_lightning.grid.sources import Film, Source, find_images, output_names
 from nst_lightning.imaging.image_reader import ImageReader
 from nst_lightning.layout import SCANS, STATE, short_hash
@@ -182,6 +182,19 @@ def _with_masks(source: Source, folder: Path, images: ImageReader) -> Source:
         problem = f"{folder}: cannot be read ({error.strerror})."
         return replace(source, shape=None, problem=problem)
     return replace(source, mask=masks[0], film=replace(source.film, masks=masks))
+
+
+def container_of(film: Path) -> str:
+    """Returns the container that a film's name asks for.
+
+    Raises:
+        UserError: none that is written.
+    """
+    container = film.suffix[1:].lower()
+    if container not in CLIP_CODECS:
+        known = ", ".join(f".{format}" for format in CLIP_CODECS)
+        raise UserError(f"{film}: films are written as {known}; choose one of these names.")
+    return container
 
 
 def check_for_films(settings: BatchSettings) -> None:

@@ -47,6 +47,15 @@ def style(tmp_path: Path) -> Path:
     return path
 
 
+def draw_masks(folder: Path) -> None:
+    """Draws a mask of two regions for each frame of `cut.mp4`."""
+    folder.mkdir()
+    for number in range(6):
+        mask = Image.new("L", (32, 32))
+        mask.paste(255, (0, 0, 16 + number, 32))
+        mask.save(folder / f"{number}.png")
+
+
 def films(out: Path) -> dict[str, list[str]]:
     """The packets of every film of an output folder."""
     return {path.relative_to(out).as_posix(): packets(path) for path in out.rglob("*/*.mp4")}
@@ -208,11 +217,7 @@ def test_workers_and_shares_make_the_same_film(nst: Nst, clips: Path, style: Pat
 
 def test_masks_by_frame(nst: Nst, clips: Path, style: Path, tmp_path: Path):
     masks = tmp_path / "masks"
-    masks.mkdir()
-    for number in range(6):
-        mask = Image.new("L", (32, 32))
-        mask.paste(255, (0, 0, 16 + number, 32))
-        mask.save(masks / f"{number}.png")
+    draw_masks(masks)
     Image.new("L", (48, 48), 255).save(masks / "noise.png")
     words = ("video", clips, style, *FAST, "--mask-dir", masks)
     plain = nst("video", clips, style, *FAST, "-o", tmp_path / "plain")
@@ -320,11 +325,7 @@ def test_a_call_takes_masks_and_several_paintings(
     nst: Nst, clips: Path, style: Path, tmp_path: Path
 ):
     clip, masks = clips / "cut.mp4", tmp_path / "masks"
-    masks.mkdir()
-    for number in range(6):
-        mask = Image.new("L", (32, 32))
-        mask.paste(255, (0, 0, 16 + number, 32))
-        mask.save(masks / f"{number}.png")
+    draw_masks(masks)
     whole = Image.new("L", (48, 48), 255)
     whole.paste(0, (0, 0, 24, 48))
     whole.save(style.with_name("noise.mask.png"))
